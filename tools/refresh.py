@@ -1,0 +1,35 @@
+"Run notebooks as `nbdev_test` would and keep their outputs: the docs site shows saved outputs."
+import os, re, sys
+from pathlib import Path
+from execnb.nbio import read_nb, write_nb
+from execnb.shell import CaptureShell
+from fastcore.script import call_parse, Param
+from nbdev.config import get_config
+
+def flagged(cell, flags):
+    "Is this code cell one that the tests skip?"
+    ds = re.findall(r'^\s*#\|\s*(.+?)\s*$', cell.source, re.M)
+    return any(d.split()[0].rstrip(':') in flags or re.match(r'eval:\s*false', d) for d in ds)
+
+def refresh(path, flags):
+    nb, path = read_nb(path), Path(path)
+    old, here = {id(c): c.get('outputs') for c in nb.cells}, os.getcwd()
+    os.chdir(path.parent)
+    try:
+        shell = CaptureShell(path=None)
+        shell.run_all(nb, exc_stop=True, preproc=lambda c: c.cell_type != 'code' or flagged(c, flags))
+    finally: os.chdir(here)
+    for c in nb.cells:
+        if c.cell_type == 'code' and flagged(c, flags): c['outputs'] = old[id(c)] or []
+    if shell.exc: raise SystemExit(f'{path}: {shell.exc!r}')
+    write_nb(nb, path)
+
+@call_parse
+def main(
+    paths:Param('Notebooks; all of nbs/ if none is named', str, nargs='*'),
+    also:Param('Flags to run although the tests skip them (slow, gpu)', str)='',
+):
+    "Execute notebooks in place, as the tests do, and save their outputs"
+    flags = set(get_config().tst_flags.split()) - set(also.split())
+    paths = paths or sorted(p for p in Path('nbs').rglob('*.ipynb') if not p.name.startswith('_') and '.ipynb_checkpoints' not in str(p))
+    for p in paths: print(p, flush=True); refresh(p, flags)
