@@ -1,0 +1,156 @@
+"""What must hold of the repository besides its tests: `python tools/check.py`, or only some checks by name.
+
+Files that a tool makes (clean notebooks, the package, README) are made again in a scratch copy and compared."""
+import filecmp, json, os, re, shutil, subprocess, sys, tempfile
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+from fastcore.script import call_parse, Param
+
+root = Path(__file__).resolve().parent.parent
+kb_cell, kb_nb = 60, 1000  # bounds on saved outputs of a cell, and on a notebook
+checks = {}
+
+def check(f): checks[f.__name__] = f; return f
+
+def notebooks(top=root): return sorted(p for p in (top/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
+def rel(p, top=root): return Path(p).relative_to(top).as_posix()
+def cells(p): return list(enumerate(json.loads(p.read_text(encoding='utf-8'))['cells']))
+
+def scratch(tmp):
+    "A copy of what the tools read, to run them on"
+    to = Path(tmp)/'repo'
+    skip = shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints', 'sidebar.yml')
+    for d in ('nbs', 'dnd_nb', 'tools'): shutil.copytree(root/d, to/d, symlinks=True, ignore=skip)
+    for f in ('settings.ini', '_quarto.yml', 'README.md'):
+        if (root/f).exists(): shutil.copy(root/f, to/f)
+    return to
+
+def run(to, *cmd):
+    env = {k:v for k,v in os.environ.items() if k != 'IN_TEST'}
+    r = subprocess.run([sys.executable, *cmd], cwd=to, env=env, capture_output=True, text=True)
+    if r.returncode: raise SystemExit(f'{" ".join(cmd)}:\n{r.stdout}{r.stderr}')
+
+def differ(to, folders, globs, mend):
+    "Files that are not the same in the scratch copy as here, missing ones included"
+    fs = {rel(p, top) for top in (root, to) for d in folders for g in globs for p in (top/d).rglob(g) if '__pycache__' not in p.parts and '.ipynb_checkpoints' not in p.parts}
+    return [f'{f}: {mend}' for f in sorted(fs) if not ((root/f).exists() and (to/f).exists() and filecmp.cmp(root/f, to/f, shallow=False))]
+
+@check
+def clean():
+    "nbdev_clean leaves no diff"
+    with tempfile.TemporaryDirectory() as tmp:
+        to = scratch(tmp)
+        run(to, '-c', 'from nbdev.clean import nbdev_clean; nbdev_clean.__wrapped__()')
+        return differ(to, ['nbs'], ['*.ipynb'], 'not clean, run nbdev_clean')
+
+@check
+def export():
+    "nbdev_export leaves no diff, and every module comes from a notebook"
+    with tempfile.TemporaryDirectory() as tmp:
+        to = scratch(tmp)
+        for p in (to/'dnd_nb').rglob('*.py'):
+            if p.name != '__init__.py': p.unlink()
+        run(to, '-c', 'from nbdev.doclinks import nbdev_export; nbdev_export.__wrapped__(procs=None)\nfrom nbdev.quarto import refresh_quarto_yml; refresh_quarto_yml()')
+        return differ(to, ['dnd_nb'], ['*.py'], 'not what the notebooks export, run nbdev_export') + \
+               differ(to, ['nbs'], ['nbdev.yml'], 'not what settings.ini says, run tools/docs.py')
+
+@check
+def readme():
+    "README.md and its figures are what nbs/index.ipynb says"
+    with tempfile.TemporaryDirectory() as tmp:
+        to = scratch(tmp)
+        run(to, 'tools/readme.py')
+        return differ(to, ['.'], ['README.md'], 'run tools/readme.py') + differ(to, ['nbs'], ['images/index_*'], 'run tools/readme.py')
+
+@check
+def outputs():
+    "Saved outputs hold no error, no warning, and are small"
+    bad = []
+    for p in notebooks():
+        if (n := p.stat().st_size) > kb_nb*1000: bad.append(f'{rel(p)}: {n//1000} KB, over {kb_nb}')
+        for i,c in cells(p):
+            outs = c.get('outputs', [])
+            for o in outs:
+                if o['output_type'] == 'error': bad.append(f'{rel(p)} cell {i}: saved error {o["ename"]}: {o["evalue"][:80]}')
+                if o.get('name') == 'stderr': bad.append(f'{rel(p)} cell {i}: saved stderr: {"".join(o["text"])[:80]!r}')
+            if (n := len(json.dumps(outs))) > kb_cell*1000: bad.append(f'{rel(p)} cell {i}: {n//1000} KB of outputs, over {kb_cell}')
+    return bad
+
+@check
+def titles():
+    "A title cell holds `# title`, `> one line` and nothing else: nbdev makes it front matter and drops the rest"
+    bad = []
+    for p in notebooks():
+        first = ''.join(cells(p)[0][1]['source'])
+        if not re.fullmatch(r'#\s+\S.*\n+>\s+\S.*\s*', first): bad.append(f'{rel(p)}: first cell is not `# title` and `> one line`: {first[:80]!r}')
+    return bad
+
+_path = re.compile(r'(?<![\w.~+=/<-])/(?:work|root|tmp|home|Users|mnt)/[\w.]')
+
+@check
+def paths():
+    "No file names a folder of one machine"
+    bad = []
+    for p in notebooks():
+        for i,c in cells(p):
+            texts = [''.join(c['source'])]
+            for o in c.get('outputs', []):
+                texts += [''.join(o.get('text', ''))] + [''.join(v) for k,v in o.get('data', {}).items() if k.startswith('text')]
+            bad += [f'{rel(p)} cell {i}: {t[m.start():m.start()+60]!r}' for t in texts for m in [_path.search(t)] if m]
+    files = [p for d in ('dnd_nb', 'tools', '.ci', '.github', 'results') for p in (root/d).rglob('*') if p.suffix in {'.py','.yml','.json','.jsonl','.csv','.md',''} and p.is_file()]
+    for p in files + sorted(root.glob('*.*')):
+        if not p.is_file() or '__pycache__' in p.parts: continue
+        t = p.read_text(encoding='utf-8')
+        if m := _path.search(t): bad.append(f'{rel(p)}: {t[m.start():m.start()+60]!r}')
+    return bad
+
+class Page(HTMLParser):
+    "Ids, links and visible text of a page"
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.links, self.text, self.off, self.error = set(), [], [], 0, False
+        self.feed(text)
+    def handle_starttag(self, tag, attrs):
+        d = dict(attrs)
+        if d.get('id'): self.ids.add(d['id'])
+        self.links += [d[k] for k in ('href','src') if d.get(k)]
+        self.off += tag in ('script','style')
+        self.error |= 'cell-output-error' in (d.get('class') or '')
+    def handle_endtag(self, tag): self.off -= tag in ('script','style')
+    def handle_data(self, data):
+        if not self.off: self.text.append(data)
+
+def broken(p, page, pages):
+    for l in page.links:
+        if re.match(r'[\w+.-]+:|//', l): continue
+        path, _, frag = l.partition('#')
+        to = (p.parent/unquote(path.partition('?')[0])).resolve() if path else p
+        if to.is_dir(): to /= 'index.html'
+        if not to.exists(): yield l
+        elif frag and to in pages and unquote(frag) not in pages[to].ids: yield l
+
+@check
+def site():
+    "Every link inside the built site resolves; no raw directive and no error is shown"
+    docs = root/'_docs'
+    pages = {p.resolve(): Page(p.read_text(encoding='utf-8')) for p in sorted(docs.rglob('*.html'))}
+    if not pages: return ['_docs is missing, run tools/docs.py']
+    bad = []
+    for p,page in pages.items():
+        bad += [f'{rel(p)}: broken link {l}' for l in dict.fromkeys(broken(p, page, pages))]
+        bad += [f'{rel(p)}: shows {t.strip()[:60]!r}' for t in page.text if re.search(r'^\s*(#\||:::)', t, re.M)]
+        if page.error: bad.append(f'{rel(p)}: shows a saved error')
+    built, want = {p.stem for p in pages}, {re.sub(r'^\d+[a-zA-Z0-9]*_', '', p.stem.lower()) for p in notebooks() if p.name[0] != '_'}
+    return bad + [f'_docs has no page {o}.html' for o in sorted(want - built)]
+
+@call_parse
+def main(names:Param('Checks to run; all but `site`, which needs a built site, if none is named', str, nargs='*')):
+    "Check what the tests do not: one line a check, then what is wrong; exit 1 if anything is"
+    if unknown := set(names or []) - set(checks): raise SystemExit(f'no check {", ".join(sorted(unknown))}; there are {", ".join(checks)}')
+    failed = 0
+    for n in names or [o for o in checks if o != 'site']:
+        bad = checks[n]()
+        failed += bool(bad)
+        print(f'{"FAIL" if bad else "ok  "} {n}: {checks[n].__doc__}', *(f'     {o}' for o in bad), sep='\n', flush=True)
+    sys.exit(failed > 0)

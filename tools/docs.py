@@ -1,0 +1,85 @@
+"""The docs site, without quarto: nbdev processes the notebooks, smalldocs renders them.
+
+nbdev leaves `output-file` and absolute links for quarto; here pages are renamed and links made relative instead."""
+import json, re, shutil, sys, tempfile
+from importlib.metadata import entry_points
+from pathlib import Path
+import yaml
+from fastcore.script import call_parse, Param
+from nbdev.config import get_config
+import nbdev.doclinks
+from nbdev.quarto import refresh_quarto_yml, nbdev_sidebar
+from nbdev.serve import proc_nbs
+
+_number = r'\d+[a-zA-Z0-9]*_'  # nbdev leaves this prefix out of the names of pages and sections
+
+def page_name(name): return re.sub(f'^{_number}', '', name)
+
+def relink(text, site_url, up=''):
+    "Links to the published site or to a numbered notebook, as relative links of this site"
+    text = text.replace(f'{site_url}/', up)
+    return re.sub(rf'(\]\((?:\.\./|studies/)*){_number}([\w.-]+)\.(?:ipynb|html)\b', r'\1\2.ipynb', text)
+
+def relink_nb(path, site_url, up):
+    nb = json.loads(path.read_text(encoding='utf-8'))
+    nb['metadata'].pop('widgets', None)  # static pages show no widgets, their state only weighs
+    for c in nb['cells']:
+        if c['cell_type'] != 'code': c['source'] = relink(''.join(c['source']), site_url, up)
+        for o in c.get('outputs', []):
+            md = o.get('data', {}).get('text/markdown')
+            if md is not None: o['data']['text/markdown'] = relink(''.join(md), site_url, up)
+    path.write_text(json.dumps(nb), encoding='utf-8')
+
+def plain_pages(site, site_url):
+    "Rename pages as nbdev would have quarto name them, in the folder and in what refers to them"
+    for p in sorted(site.rglob('*.ipynb')):
+        relink_nb(p, site_url, '../'*len(p.relative_to(site).parts[:-1]))
+        to = p.with_name(page_name(p.name.lower()))
+        if to != p and to.exists(): raise SystemExit(f'{p.name} and {to.name} would be one page: rename one')
+        p.rename(to)
+    for f in ('_quarto.yml', 'sidebar.yml'):
+        p = site/f
+        p.write_text(re.sub(rf'(?<=[\s/]){_number}([\w.-]+\.ipynb)', r'\1', p.read_text(encoding='utf-8')), encoding='utf-8')
+
+def title_sections(path):
+    "Folders become sections of the sidebar: write their names as titles"
+    d = yaml.safe_load(path.read_text(encoding='utf-8'))
+    for o in d['website']['sidebar']['contents']:
+        if isinstance(o, dict): o['section'] = o['section'].replace('_', ' ').capitalize()
+    path.write_text(yaml.safe_dump(d, sort_keys=False), encoding='utf-8')
+
+def only_pages(path, site):
+    "Leave links to notebooks that this checkout does not have out of the navbar"
+    d = yaml.safe_load(path.read_text(encoding='utf-8'))
+    bar = d['website']['navbar']
+    bar['left'] = [o for o in bar['left'] if (site/o['href']).exists()]
+    path.write_text(yaml.safe_dump(d, sort_keys=False), encoding='utf-8')
+
+def build(n_workers=2):
+    try: from smalldocs.site import build as render
+    except ImportError: raise SystemExit(f"smalldocs is not installed: `pip install -e '.[dev]'` (it needs Python 3.11 or later; this is {sys.version.split()[0]})") from None
+    cfg = get_config()
+    if cfg.lib_name not in {o.name for o in entry_points(group='nbdev')}:
+        raise SystemExit(f"{cfg.lib_name} is not installed, so names in the text could not be linked: `pip install -e '.[dev]'`")
+    refresh_quarto_yml()
+    nbdev.doclinks._build_modidx()
+    nbdev_sidebar.__wrapped__()
+    proc = proc_nbs(n_workers=n_workers, force=True)
+    site_url = f'{cfg.doc_host}{cfg.doc_baseurl}'
+    with tempfile.TemporaryDirectory() as tmp:
+        site = Path(tmp)/'site'
+        shutil.copytree(proc, site)
+        plain_pages(site, site_url)
+        title_sections(site/'sidebar.yml')
+        only_pages(site/'_quarto.yml', site)
+        warnings = render(site, quiet=True).warnings
+        shutil.rmtree(cfg.doc_path, ignore_errors=True)
+        shutil.move(site/cfg.doc_path.name, cfg.doc_path)
+    return cfg.doc_path, warnings
+
+@call_parse
+def main(n_workers:Param('Processes that run the imports and exports of the notebooks', int)=2):
+    "Build the docs site from the notebooks, without quarto"
+    path, warnings = build(n_workers)
+    for w in warnings: print(f'warning: {w}')
+    print(f'{len(list(path.rglob("*.html")))} pages: open {path.name}/index.html')
