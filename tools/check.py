@@ -1,7 +1,7 @@
 """What must hold of the repository besides its tests: `python tools/check.py`, or only some checks by name.
 
 Files that a tool makes (clean notebooks, the package, README) are made again in a scratch copy and compared."""
-import filecmp, json, os, re, shutil, subprocess, sys, tempfile
+import ast, filecmp, json, os, re, shutil, subprocess, sys, tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -85,6 +85,20 @@ def titles():
         first = ''.join(cells(p)[0][1]['source'])
         if not re.fullmatch(r'#\s+\S.*\n+>\s+\S.*\s*', first): bad.append(f'{rel(p)}: first cell is not `# title` and `> one line`: {first[:80]!r}')
     return bad
+
+def mixed(src):
+    "Does a cell both import, anywhere in it, and do more than import and set things up?"
+    try: tree = ast.parse(re.sub(r'^\s*[%!].*', '', src, flags=re.M))
+    except SyntaxError: return False
+    imports = (ast.Import, ast.ImportFrom)
+    return any(isinstance(o, imports) for o in ast.walk(tree)) and any(not isinstance(o, (*imports, ast.Expr)) for o in tree.body)
+
+@check
+def imports():
+    "Imports are alone in their cells: the docs build runs every cell that has one, and only those and the exported ones"
+    run_or_not = re.compile(r'^#\|\s*(export|exports|exporti|eval:\s*false)', re.M)
+    return [f'{rel(p)} cell {i}: {src.strip()[:60]!r}' for p in notebooks() for i,c in cells(p) if c['cell_type'] == 'code'
+            for src in [''.join(c['source'])] if not run_or_not.search(src) and mixed(src)]
 
 _path = re.compile(r'(?<![\w.~+=/<-])/(?:work|root|tmp|home|Users|mnt)/[\w.]')
 

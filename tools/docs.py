@@ -1,7 +1,7 @@
 """The docs site, without quarto: nbdev processes the notebooks, smalldocs renders them.
 
 nbdev leaves `output-file` and absolute links for quarto; here pages are renamed and links made relative instead."""
-import json, re, shutil, sys, tempfile
+import json, os, re, shutil, sys, tempfile
 from importlib.metadata import entry_points
 from pathlib import Path
 import yaml
@@ -55,6 +55,18 @@ def only_pages(path, site):
     bar['left'] = [o for o in bar['left'] if (site/o['href']).exists()]
     path.write_text(yaml.safe_dump(d, sort_keys=False), encoding='utf-8')
 
+def mend_anchors(docs):
+    "A method without a heading of its own is documented with its class: link there"
+    pages = {p: p.read_text(encoding='utf-8') for p in docs.rglob('*.html')}
+    ids = {p: set(re.findall(r'\bid="([^"]+)"', t)) for p,t in pages.items()}
+    def mend(p, m):
+        path, frag = m.groups()
+        to = Path(os.path.normpath(p.parent/path)) if path else p
+        if to not in ids: return m.group(0)
+        while frag not in ids[to] and '.' in frag: frag = frag.rpartition('.')[0]
+        return f'href="{path}#{frag}"'
+    for p,t in pages.items(): p.write_text(re.sub(r'href="([\w./-]*)#([\w.-]+)"', lambda m: mend(p, m), t), encoding='utf-8')
+
 def build(n_workers=2):
     try: from smalldocs.site import build as render
     except ImportError: raise SystemExit(f"smalldocs is not installed: `pip install -e '.[dev]'` (it needs Python 3.11 or later; this is {sys.version.split()[0]})") from None
@@ -75,6 +87,7 @@ def build(n_workers=2):
         warnings = render(site, quiet=True).warnings
         shutil.rmtree(cfg.doc_path, ignore_errors=True)
         shutil.move(site/cfg.doc_path.name, cfg.doc_path)
+    mend_anchors(cfg.doc_path)
     return cfg.doc_path, warnings
 
 @call_parse

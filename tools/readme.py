@@ -1,6 +1,7 @@
 "README.md from nbs/index.ipynb, without quarto: nbdev's processors drop what readers skip, nbconvert writes markdown."
 import re
 from pathlib import Path
+import nbformat
 from fastcore.script import call_parse
 from nbconvert import MarkdownExporter
 from nbdev.config import get_config
@@ -31,8 +32,7 @@ def figures(body, outputs, nb, folder):
 
 def to_markdown(path, root):
     "README text, and its pictures as {path from root: bytes}"
-    import nbformat
-    cfg, up = get_config(), path.parent.relative_to(root).as_posix()
+    up = path.parent.relative_to(root).as_posix()
     p = NBProcessor(path, procs=[FrontmatterProc, hide_line, rm_header_dash, rm_export, hide_])
     p.process()
     fm, nb = p.nb.frontmatter_, tidy(p.nb)
