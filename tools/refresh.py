@@ -14,6 +14,8 @@ def flagged(cell, flags):
 def refresh(path, flags):
     nb, path = read_nb(path), Path(path)
     old, here = {id(c): c.get('outputs') for c in nb.cells}, os.getcwd()
+    for c in nb.cells:
+        if c.cell_type == 'code': c['outputs'] = [] # a cell that now shows nothing would keep what it showed
     os.chdir(path.parent)
     try:
         shell = CaptureShell(path=None)
