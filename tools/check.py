@@ -123,12 +123,13 @@ class Page(HTMLParser):
     "Ids, links and visible text of a page"
     def __init__(self, text):
         super().__init__()
-        self.ids, self.links, self.text, self.off, self.error = set(), [], [], 0, False
+        self.ids, self.links, self.text, self.remote, self.off, self.error = set(), [], [], [], 0, False
         self.feed(text)
     def handle_starttag(self, tag, attrs):
         d = dict(attrs)
         if d.get('id'): self.ids.add(d['id'])
         self.links += [d[k] for k in ('href','src') if d.get(k)]
+        if tag in ('script','link','img') and re.match(r'(https?:)?//', d.get('src') or d.get('href') or '') and d.get('rel') != 'canonical': self.remote.append(d)
         self.off += tag in ('script','style')
         self.error |= 'cell-output-error' in (d.get('class') or '')
     def handle_endtag(self, tag): self.off -= tag in ('script','style')
@@ -146,14 +147,15 @@ def broken(p, page, pages):
 
 @check
 def site():
-    "Every link inside the built site resolves; no raw directive and no error is shown"
+    "Every link inside the built site resolves; no raw directive, formula or error is shown; no page needs another host"
     docs = root/'_docs'
     pages = {p.resolve(): Page(p.read_text(encoding='utf-8')) for p in sorted(docs.rglob('*.html'))}
     if not pages: return ['_docs is missing, run tools/docs.py']
     bad = []
     for p,page in pages.items():
         bad += [f'{rel(p)}: broken link {l}' for l in dict.fromkeys(broken(p, page, pages))]
-        bad += [f'{rel(p)}: shows {t.strip()[:60]!r}' for t in page.text if re.search(r'^\s*(#\||:::)', t, re.M)]
+        bad += [f'{rel(p)}: shows {t.strip()[:60]!r}' for t in page.text if re.search(r'^\s*(#\||:::)|\\[(\[].*\\[)\]]', t, re.M)]
+        bad += [f'{rel(p)}: needs another host: {d.get("src") or d.get("href")}' for d in page.remote]
         if page.error: bad.append(f'{rel(p)}: shows a saved error')
     built, want = {p.stem for p in pages}, {re.sub(r'^\d+[a-zA-Z0-9]*_', '', p.stem.lower()) for p in notebooks() if p.name[0] != '_'}
     return bad + [f'_docs has no page {o}.html' for o in sorted(want - built)]

@@ -1,7 +1,7 @@
 """The docs site, without quarto: nbdev processes the notebooks, smalldocs renders them.
 
 nbdev leaves `output-file` and absolute links for quarto; here pages are renamed and links made relative instead."""
-import json, os, re, shutil, sys, tempfile
+import html, json, os, re, shutil, sys, tempfile, unicodedata
 from importlib.metadata import entry_points
 from pathlib import Path
 import yaml
@@ -67,6 +67,28 @@ def mend_anchors(docs):
         return f'href="{path}#{frag}"'
     for p,t in pages.items(): p.write_text(re.sub(r'href="([\w./-]*)#([\w.-]+)"', lambda m: mend(p, m), t), encoding='utf-8')
 
+def letter(m):
+    "Browsers draw double-struck and script letters only as characters of their own"
+    kind, c = m.groups()
+    for name in (f'MATHEMATICAL {kind.upper()} CAPITAL {c}', f'{kind.upper()} CAPITAL {c}'):
+        try: return f'<mi>{unicodedata.lookup(name)}</mi>'
+        except KeyError: pass
+
+def mathml(m):
+    "TeX between the delimiters of a span, as MathML"
+    from latex2mathml.converter import convert
+    kind, tex = m.groups()
+    try: out = convert(html.unescape(tex), display='block' if kind == 'display' else 'inline')
+    except Exception as e: raise SystemExit(f'not TeX that latex2mathml reads: {html.unescape(tex)!r}: {e!r}') from e
+    return f'<span class="math {kind}">' + re.sub(r'<mi mathvariant="(double-struck|script)">([A-Z])</mi>', letter, out) + '</span>'
+
+def own_math(docs):
+    "Formulas as MathML, which browsers draw: smalldocs would fetch a script for them from another host"
+    for p in docs.rglob('*.html'):
+        t = p.read_text(encoding='utf-8')
+        t = re.sub(r'<span class="math (inline|display)">\\[(\[](.*?)\\[)\]]</span>', mathml, t, flags=re.S)
+        p.write_text(re.sub(r'<script[^>]*/katex[^>]*></script>|<link[^>]*/katex[^>]*>', '', t), encoding='utf-8')
+
 def build(n_workers=2):
     try: from smalldocs.site import build as render
     except ImportError: raise SystemExit(f"smalldocs is not installed: `pip install -e '.[dev]'` (it needs Python 3.11 or later; this is {sys.version.split()[0]})") from None
@@ -88,6 +110,7 @@ def build(n_workers=2):
         shutil.rmtree(cfg.doc_path, ignore_errors=True)
         shutil.move(site/cfg.doc_path.name, cfg.doc_path)
     mend_anchors(cfg.doc_path)
+    own_math(cfg.doc_path)
     return cfg.doc_path, warnings
 
 @call_parse
