@@ -15,8 +15,10 @@ from safetensors.torch import load as st_load, save as st_save
 from .adapter import LoraSpec, Adapters, atomic_write, write_json
 
 # %% auto #0
-__all__ = ['module_place', 'Layout', 'OutputStage', 'teacher_spread', 'Heads', 'Generator', 'Condition', 'ModuleEmbedding',
-           'MLPGenerator', 'save_generator', 'make_generator', 'load_generator']
+__all__ = ['CODES', 'module_place', 'Layout', 'OutputStage', 'teacher_spread', 'Heads', 'Generator', 'Condition',
+           'ModuleEmbedding', 'MLPGenerator', 'check_mask', 'SetGenerator', 'LoraTokenizer', 'HyperConvBlock',
+           'hyperconv_schedule', 'HyperConvGenerator', 'TokenEmbeddingGenerator', 'save_generator', 'make_generator',
+           'load_generator']
 
 # %% ../nbs/07_generator.ipynb #9215ad61
 def module_place(
@@ -39,9 +41,8 @@ class Layout:
         self.sizes = [len(names) for _,names in self.groups]
         places = [module_place(k) for k in self.names]
         self.kinds = list(dict.fromkeys(module_place(k)[1] for k in spec.modules))
-        self.layer = torch.tensor([l for l,_ in places])
-        self.kind = torch.tensor([self.kinds.index(k) for _,k in places])
-        self.n_layers = int(self.layer.max())+1
+        self.layer,self.kind = [l for l,_ in places],[self.kinds.index(k) for _,k in places]
+        self.n_layers = max(self.layer)+1
 
 # %% ../nbs/07_generator.ipynb #b5b2ee66
 class _Affine(nn.Module):
@@ -63,7 +64,7 @@ class OutputStage(nn.Module):
         self.spec,self.layout,r = spec,layout,spec.rank
         self.a = nn.ModuleList(_Affine(len(ks), r, i, .3/i**.5) for (i,o),ks in layout.groups)
         self.b = nn.ModuleList(_Affine(len(ks), o, r, .02) for (i,o),ks in layout.groups)
-        if self.a[0].loc.device.type!='meta': self.set_loc(Adapters.init(spec, 1, seed))
+        if self.a[0].loc.device.type!='meta': self.set_loc(Adapters.init(spec, 1, seed)) # on meta there is nothing to set
 
     def forward(self, zs:list)->Adapters: # zs: per group (z_A [n, m, r, in], z_B [n, m, out, r])
         A,B = {},{}
@@ -93,7 +94,7 @@ def teacher_spread(
 )->dict: # module name → (spread of A, spread of B), the RMS deviation from the mean teacher
     "How far teachers lie apart in each module"
     if len(teachers)<2: raise ValueError('the spread of one teacher is not defined: give at least two')
-    dev = lambda t: float((t.float()-t.float().mean(0)).square().mean().sqrt())
+    dev = lambda t: float((d := (t.float()-t[:1].float())).sub(d.mean(0)).square().mean().sqrt()) # from the first, so that equal teachers give exactly 0
     res = {k:(dev(teachers.A[k]), dev(teachers.B[k])) for k in teachers.spec.modules}
     flat = [f'{k}.{w}' for k,ab in res.items() for w,x in zip('AB',ab) if not x>0]
     if flat: raise ValueError(f'{len(flat)} of {2*len(res)} parts do not differ between the {len(teachers)} teachers (first: {flat[0]}); did they train?')
@@ -193,13 +194,15 @@ class Condition(nn.Module):
         d:int, # size of a condition vector
         noise:float=0., # std of the noise, in units of the normalised condition
         drop:float=0., # share of samples whose condition is replaced
+        norm:bool=True, # normalise?
     ):
         super().__init__()
-        self.noise,self.drop,self.null = noise,drop,nn.Parameter(torch.zeros(d))
+        self.noise,self.drop,self.norm,self.null = noise,drop,norm,nn.Parameter(torch.zeros(d))
     def forward(self, x):
         d = len(self.null)
         if x.shape[-1]!=d: raise ValueError(f'conditions have {x.shape[-1]} features, this generator was built for {d}; was another encoder used?')
-        x = F.layer_norm(x.to(self.null.dtype), (d,))
+        x = x.to(self.null.dtype)
+        if self.norm: x = F.layer_norm(x, (d,))
         if self.training and self.noise: x = x + self.noise*torch.randn_like(x)
         if self.training and self.drop:
             gone = torch.rand(len(x), device=x.device)<self.drop
@@ -218,13 +221,12 @@ class ModuleEmbedding(nn.Module):
     "An embedding of each module's A and B, from layer, kind and role: [2, M, emb]"
     def __init__(self, layout:Layout, emb:int):
         super().__init__()
-        self.register_buffer('at', torch.stack([layout.layer, layout.kind]), persistent=False)
+        self.register_buffer('at', torch.tensor([layout.layer, layout.kind]), persistent=False)
         self.layer,self.kind,self.role = nn.Embedding(layout.n_layers,emb), nn.Embedding(len(layout.kinds),emb), nn.Embedding(2,emb)
         self.mix = nn.Sequential(nn.Linear(3*emb,2*emb), nn.GELU(), nn.Linear(2*emb,emb), nn.LayerNorm(emb))
     def forward(self):
         l,k,r = self.layer(self.at[0]), self.kind(self.at[1]), self.role.weight
-        m = len(l)
-        return self.mix(torch.cat([x.expand(2,m,-1) for x in (l,k,r[:,None])], -1))
+        return self.mix(torch.cat([x.expand(2,len(l),-1) for x in (l,k,r[:,None])], -1))
 
 # %% ../nbs/07_generator.ipynb #309d8596
 class MLPGenerator(Generator):
@@ -242,8 +244,9 @@ class MLPGenerator(Generator):
         cond_drop:float=0., # share of training conditions replaced by a learned null
         dropout:float=0., # in the blocks
         seed:int=0, # of the fresh A to start from
+        **more, # a subclass's own config
     ):
-        super().__init__(spec, dict(d=d, hidden=hidden, depth=depth, emb=emb, factor=factor, start=start, zero_start=zero_start, noise=noise, cond_drop=cond_drop, dropout=dropout, seed=seed), factor)
+        super().__init__(spec, dict(d=d, hidden=hidden, depth=depth, emb=emb, factor=factor, start=start, zero_start=zero_start, noise=noise, cond_drop=cond_drop, dropout=dropout, seed=seed, **more), factor)
         self.cond = Condition(d, noise, cond_drop)
         self.trunk = nn.Sequential(nn.Linear(d,hidden), *(_Block(hidden,dropout) for _ in range(depth)), nn.LayerNorm(hidden))
         self.where = ModuleEmbedding(self.layout, emb)
@@ -255,6 +258,279 @@ class MLPGenerator(Generator):
         if cond.ndim!=2: raise ValueError(f'this generator takes one vector a sample, [n, d]; got {list(cond.shape)}: pool the set first')
         g,b = self.film(self.where()).chunk(2, -1)
         return self.each(self.trunk(self.cond(cond))[:,None,None]*(1+g) + b)
+    def example(self, n=1)->tuple: "A random condition, and its mask"; return torch.randn(n, self.config['d']), None
+
+# %% ../nbs/07_generator.ipynb #2e9cbb39
+class _Attend(nn.Module):
+    "x + attention of LayerNorm(x) over `mem` (itself if None); mask [n, k] is True where there is something to look at"
+    def __init__(self, h, heads, p=0.):
+        super().__init__()
+        self.heads,self.norm,self.q,self.kv,self.o,self.drop = heads,nn.LayerNorm(h),nn.Linear(h,h),nn.Linear(h,2*h),nn.Linear(h,h),nn.Dropout(p)
+    def forward(self, x, mem=None, mask=None):
+        y = self.norm(x)
+        k,v = self.kv(y if mem is None else mem).chunk(2,-1)
+        q,k,v = (t.unflatten(-1,(self.heads,-1)).transpose(1,2) for t in (self.q(y),k,v))
+        z = F.scaled_dot_product_attention(q, k, v, None if mask is None else mask[:,None,None])
+        return x + self.drop(self.o(z.transpose(1,2).flatten(2)))
+
+def check_mask(cond, mask)->Tensor: # [n, K] bool
+    "The mask of a set, all True if None; a sample without a prompt is named"
+    if mask is None: return torch.ones(cond.shape[:-1], dtype=torch.bool, device=cond.device)
+    if mask.shape!=cond.shape[:-1]: raise ValueError(f'the mask is {list(mask.shape)}, expected {list(cond.shape[:-1])}')
+    mask = mask.bool()
+    if mask.device.type!='meta' and not (ok := mask.flatten(1).any(1)).all(): raise ValueError(f'sample {int((~ok).nonzero()[0])} has no prompt: its mask is all zero')
+    return mask
+
+# %% ../nbs/07_generator.ipynb #9db1a50b
+class SetGenerator(Generator):
+    "A set of prompt vectors [n, K, d], mask [n, K] → Adapters"
+    takes = 'set'
+    def __init__(self,
+        spec:LoraSpec,
+        d:int, # size of a prompt vector
+        hidden:int=256, # width
+        depth:int=2, # layers of cross-attention, self-attention, MLP
+        heads:int=4, # attention heads
+        factor:int|None=None, # write rows in learned bases of this size (large models)
+        start:float=.02, # spread of the first corrections, in units of the teachers' spread
+        zero_start:bool=False, # start exactly at the base adapter?
+        noise:float=0., # std of noise on the normalised prompt vectors while training
+        cond_drop:float=0., # share of training samples whose prompts are replaced by a learned null
+        dropout:float=0.,
+        seed:int=0, # of the fresh A to start from
+    ):
+        super().__init__(spec, dict(d=d, hidden=hidden, depth=depth, heads=heads, factor=factor, start=start, zero_start=zero_start, noise=noise, cond_drop=cond_drop, dropout=dropout, seed=seed), factor)
+        self.cond = Condition(d, noise, cond_drop)
+        self.enter = nn.Sequential(nn.Linear(d,hidden), nn.LayerNorm(hidden))
+        self.where,self.base = ModuleEmbedding(self.layout, hidden), nn.Parameter(torch.zeros(hidden))
+        mk = lambda: nn.ModuleList([_Attend(hidden,heads,dropout), _Attend(hidden,heads,dropout), _Block(hidden,dropout)])
+        self.layers,self.norm = nn.ModuleList(mk() for _ in range(depth)), nn.LayerNorm(hidden)
+        self.heads = Heads(spec, self.layout, hidden, factor, 0. if zero_start else start)
+
+    def body(self, cond, mask=None): # [n, 2, M, hidden]
+        if cond.ndim!=3: raise ValueError(f'this generator takes a set of vectors a sample, [n, K, d]; got {list(cond.shape)}')
+        mask,mem = check_mask(cond, mask), self.enter(self.cond(cond))
+        x = (self.base + self.where()).flatten(0,1).expand(len(cond),-1,-1)
+        for look,talk,think in self.layers: x = think(talk(look(x, mem, mask)))
+        return self.norm(x).unflatten(1, (2,-1))
+    def example(self, n=1, K=16)->tuple: "Random prompt vectors, and their mask"; return torch.randn(n, K, self.config['d']), torch.ones(n, K, dtype=torch.bool)
+
+# %% ../nbs/07_generator.ipynb #a7c4764b
+_eps,_ref = 1e-6,math.log1p(.02/1e-6)/4
+
+def _code_paper(x, valid): # x [..., r, w], valid [..., 1, w] → z, two statistics as stored
+    n = valid.sum((-1,-2), keepdim=True)*x.shape[-2]
+    mu = (x*valid).sum((-1,-2), keepdim=True)/n
+    sd = (((x-mu)*valid).square().sum((-1,-2), keepdim=True)/(n-1).clamp(min=1)).clamp(min=1e-30).sqrt()
+    return (x-mu)/torch.where(sd>1e-14, sd, 1.), mu*8, (.9*sd+.1).log()+1.6
+
+def _decode_paper(z, m, s): return z*((s-1.6).exp()-.1)/.9 + m/8
+
+def _code_bounded(x, valid):
+    n = valid.sum((-1,-2), keepdim=True)*x.shape[-2]
+    mu = (x*valid).sum((-1,-2), keepdim=True)/n
+    rho = ((x*valid).square().sum((-1,-2), keepdim=True)/n).clamp(min=1e-30).sqrt()
+    d = torch.where(rho>1e-14, rho, 1.)
+    return (x-mu)/d, mu/d, torch.log1p(rho/_eps)/4-_ref
+
+def _decode_bounded(z, m, s): return (z+m)*_eps*torch.expm1(4*(s+_ref))
+
+CODES = dict(paper=(_code_paper,_decode_paper), bounded=(_code_bounded,_decode_bounded))
+
+# %% ../nbs/07_generator.ipynb #4b1a9b00
+class LoraTokenizer:
+    "Adapters ↔ tokens [n, N, r+2, width+2]"
+    def __init__(self,
+        spec:LoraSpec,
+        width:int=128, # columns of a chunk
+        code:str='bounded', # of the statistics: 'bounded', or 'paper' as published
+    ):
+        if code not in CODES: raise ValueError(f'code {code!r}; expected one of {list(CODES)}')
+        self.spec,self.width,self.code = spec,width,code
+        self.sides = [(k,w,d) for k,s in spec.modules.items() for w,d in zip('AB',s)] # A [r, in], then Bᵀ [r, out]
+        self.chunks = [-(-d//width) for _,_,d in self.sides] # of each side
+    @property
+    def shape(self)->tuple: "Of one adapter's tokens"; return sum(self.chunks), self.spec.rank+2, self.width+2
+    def __repr__(self): return f'LoraTokenizer({self.code}: {self.spec.n_params:,} values ↔ {self.shape[0]:,} tokens {list(self.shape[1:])})'
+
+@patch
+def columns(self:LoraTokenizer, device=None)->Tensor: # [N, width] bool
+    "Which columns of each chunk hold weights, not padding"
+    left = torch.tensor([min(d-i*self.width, self.width) for (_,_,d),c in zip(self.sides,self.chunks) for i in range(c)], device=device)
+    return torch.arange(self.width, device=device)<left[:,None]
+
+@patch
+def mask(self:LoraTokenizer, device=None)->Tensor: # [N, r+2, width+2] bool
+    "Which values of the tokens mean something: weights and statistics"
+    m = torch.ones(self.shape, dtype=torch.bool, device=device)
+    m[:,:-2,:-2] = self.columns(device)[:,None]
+    return m
+
+# %% ../nbs/07_generator.ipynb #e5a82c24
+@patch
+def encode(self:LoraTokenizer, ad:Adapters)->Tensor: # [n, N, r+2, width+2]; padding is 0
+    "Tokens of each adapter; differentiable"
+    if d := self.spec.differs(ad.spec): raise ValueError(f'the adapters do not fit this tokenizer: {d}')
+    n,(N,R,W),w = len(ad),self.shape,self.width
+    side = lambda k,what,d,c: F.pad(ad.A[k] if what=='A' else ad.B[k].mT, (0, c*w-d)).unflatten(-1, (c,w)).transpose(1,2)
+    x = torch.cat([side(*s,c) for s,c in zip(self.sides,self.chunks)], 1)
+    valid = self.columns(x.device)[:,None]
+    z,m,s = CODES[self.code][0](x, valid)
+    stats = torch.cat([m,s],-1) # [n, N, 1, 2]
+    top = torch.cat([z*valid, stats.expand(-1,-1,R-2,-1)], -1)
+    return torch.cat([top, stats.repeat(1,1,2,-(-W//2))[...,:W]], 2)
+
+@patch
+def decode(self:LoraTokenizer, t:Tensor)->Adapters:
+    "Adapters from tokens, as they were encoded or as a generator wrote them; differentiable"
+    if t.shape[1:]!=self.shape: raise ValueError(f'tokens of shape {list(t.shape[1:])}, expected {list(self.shape)}')
+    row,col = t[:,:,-2:],t[:,:,:-2,-2:]
+    m,s = ((row[...,i::2].mean((-1,-2)) + col[...,i].mean(-1))[...,None,None]/2 for i in (0,1))
+    x = CODES[self.code][1](t[:,:,:-2,:-2], m, s)
+    A,B = {},{}
+    for (k,w,d),c in zip(self.sides, x.split(self.chunks,1)):
+        y = c.transpose(1,2).flatten(2)[...,:d]
+        if w=='A': A[k] = y
+        else: B[k] = y.mT
+    return Adapters(self.spec, A, B)
+
+# %% ../nbs/07_generator.ipynb #b449b870
+class HyperConvBlock(nn.Module):
+    "[n, N, L, C] → [n, N', L', C']"
+    def __init__(self,
+        i:tuple, # (N, L, C)
+        o:tuple, # (N', L', C')
+        k:int=9, # kernel size
+    ):
+        super().__init__()
+        conv = lambda a,b,bias=False: nn.Conv2d(a, b, k, padding='same', bias=bias)
+        self.norm,self.bias = nn.LayerNorm(i[1:]),nn.Parameter(torch.empty(o[1:]).uniform_(-1,1)/(o[1]*o[2]))
+        self.c1,self.l1,self.l2,self.c2,self.n = conv(i[2],o[2]),conv(i[1],o[1]),conv(i[1],o[1]),conv(i[2],o[2]),conv(i[0],o[0],True)
+    def forward(self, x):
+        along = lambda conv,y,d: conv(y.transpose(1,d)).transpose(1,d) # axis d as channels
+        y = self.norm(x)
+        y = self.n((along(self.l1, along(self.c1,y,3), 2) + torch.tanh(along(self.c2, along(self.l2,y,2), 3)) + self.bias)/3)
+        return x+y if x.shape==y.shape else y
+
+# %% ../nbs/07_generator.ipynb #cc29a75e
+_way = ((.82,.77,0),(.63,.63,0),(.44,.4,1),(.44,.4,2),(.25,.4,3),(0,.4,3),(0,.4,4)) # per block: share of log L, of log C left to go; doublings of N out of 4
+
+def hyperconv_schedule(
+    cond:tuple, # (K prompts, T tokens, d) of a condition
+    tokens:tuple, # (N, r+2, width+2), as `LoraTokenizer.shape`
+)->list: # of (N, L, C), the condition's first and the tokens' last
+    "Shapes between condition and tokens"
+    (K,T,d),(N,R,W) = cond,tokens
+    near = lambda a,b,s,q: max(1, round(b*(a/b)**s/(q := q if min(a,b)>=q*2 else 1))*q)
+    J = max(0, int(math.log2(max(1, N/(2*K)))))
+    return [tuple(cond), *((K*2**round(J*j/4), near(T,R,s,5), near(d,W,c,4)) for s,c,j in _way), tuple(tokens)]
+
+# %% ../nbs/07_generator.ipynb #9732a0ec
+class HyperConvGenerator(Generator):
+    "Token states of prompts [n, K, T, d], mask [n, K, T] → LoRA tokens → Adapters"
+    takes = 'tokens'
+    def __init__(self,
+        spec:LoraSpec,
+        d:int, # size of a token state
+        K:int=128, # prompts in a batch
+        T:int=384, # tokens in a prompt; shorter ones are padded with zeros
+        kernel:int=9, # of all convolutions
+        width:int=128, # of a LoRA token
+        code:str='bounded', # of the tokens' statistics; 'paper' as published
+        shapes:list=None, # (N, L, C) after each block; None: `hyperconv_schedule`
+        zero_start:bool=False, # start exactly at the base adapter?
+        noise:float=0., # std of noise on the condition while training
+        cond_drop:float=0., # share of training samples whose states are replaced by a learned null
+        seed:int=0, # of the fresh A to start from
+    ):
+        self.tokenizer = LoraTokenizer(spec, width, code)
+        shapes = [tuple(s) for s in shapes or hyperconv_schedule((K,T,d), self.tokenizer.shape)]
+        if shapes[0]!=(K,T,d) or shapes[-1]!=self.tokenizer.shape: raise ValueError(f'shapes go from {shapes[0]} to {shapes[-1]}, expected {(K,T,d)} to {self.tokenizer.shape}')
+        super().__init__(spec, dict(d=d, K=K, T=T, kernel=kernel, width=width, code=code, shapes=[list(s) for s in shapes], zero_start=zero_start, noise=noise, cond_drop=cond_drop, seed=seed))
+        self.cond = Condition(d, noise, cond_drop, norm=False)
+        self.blocks = nn.ModuleList(HyperConvBlock(i,o,kernel) for i,o in zip(shapes,shapes[1:]))
+        if zero_start: nn.init.zeros_(self.heads.weight); nn.init.zeros_(self.heads.bias)
+        else: self.out.clear_loc()
+    @property
+    def heads(self): return self.blocks[-1].n # the last convolution
+
+# %% ../nbs/07_generator.ipynb #a581ba4f
+@patch
+def clear_loc(self:OutputStage):
+    "Start from nothing: what is written is the adapter"
+    for f in (*self.a,*self.b): f.loc.zero_()
+
+@patch
+def add(self:OutputStage, ad:Adapters)->Adapters:
+    "loc + the adapters' own values, without scale"
+    return Adapters(ad.spec, *({k:t+l[k] for k,t in a.items()} for a,l in ((ad.A,self.loc.A),(ad.B,self.loc.B))))
+
+@patch
+def set_stats(self:HyperConvGenerator, teachers)->HyperConvGenerator:
+    "Nothing to set: each token carries its own statistics"
+    return self
+
+@patch
+def write(self:HyperConvGenerator, cond, mask=None)->Tensor:
+    "The LoRA tokens [n, N, r+2, width+2]"
+    want = tuple(self.config[k] for k in 'KTd')
+    if cond.ndim!=4 or cond.shape[1]!=want[0] or cond.shape[2]>want[1]: raise ValueError(f'conditions are {list(cond.shape)}, expected [n, {want[0]}, up to {want[1]}, {want[2]}]: the number of prompts is built into this generator')
+    x = self.cond(cond)*check_mask(cond, mask)[...,None]
+    x = F.pad(x, (0,0,0,want[1]-x.shape[2]))
+    for b in self.blocks: x = b(x)
+    return x
+
+@patch
+def forward(self:HyperConvGenerator, cond, mask=None)->Adapters:
+    t = self.write(cond, mask)
+    ad = self.out.add(self.tokenizer.decode(t))
+    ad.tokens,ad.token_base = t,self.loc
+    return ad
+
+@patch
+def example(self:HyperConvGenerator, n=1)->tuple:
+    "Random token states, and their mask"
+    c = self.config
+    return torch.randn(n,c['K'],c['T'],c['d']), torch.ones(n,c['K'],c['T'], dtype=torch.bool)
+
+# %% ../nbs/07_generator.ipynb #dc6bef54
+class TokenEmbeddingGenerator(MLPGenerator):
+    "Token ids of a prompt batch in one row [n, T], mask [n, T] → Adapters, with no pretrained encoder"
+    takes = 'ids'
+    def __init__(self,
+        spec:LoraSpec,
+        vocab:int, # ids are below this
+        d:int=128, # size of a token embedding
+        max_len:int=512, # positions
+        layers:int=2, # of the transformer
+        **kw, # as `MLPGenerator`
+    ):
+        super().__init__(spec, d=d, vocab=vocab, max_len=max_len, layers=layers, **kw)
+        self.tok,self.pos = nn.Embedding(vocab,d), nn.Embedding(max_len,d)
+        self.read = nn.ModuleList(nn.ModuleList([_Attend(d,4), _Block(d)]) for _ in range(layers))
+    def body(self, cond, mask=None):
+        c = self.config
+        if cond.is_floating_point() or cond.ndim!=2: raise ValueError(f'this generator takes token ids [n, T], got {cond.dtype} {list(cond.shape)}')
+        if cond.shape[1]>c['max_len']: raise ValueError(f'{cond.shape[1]} tokens, but positions go to {c["max_len"]}: cut the prompts or build it with a larger max_len')
+        mask = check_mask(cond[...,None], mask)
+        x = self.tok(cond) + self.pos.weight[:cond.shape[1]]
+        for look,think in self.read: x = think(look(x, None, mask))
+        return super().body((x*mask[...,None]).sum(1)/mask.sum(1,keepdim=True))
+    def example(self, n=1)->tuple: "Random ids, and their mask"; return torch.randint(0, self.config['vocab'], (n,64)), torch.ones(n,64, dtype=torch.bool)
+
+# %% ../nbs/07_generator.ipynb #c2b99741
+@patch
+def summary(self:Generator, *cond): # a condition (n=1) and its mask; a random one if left out
+    "Parameters, memory and arithmetic of a generator"
+    import pandas as pd
+    from torch.utils.flop_counter import FlopCounterMode
+    p,was = next(self.parameters()),self.training
+    args = [None if c is None else c.to(p.device) for c in cond or self.example()]
+    with torch.no_grad(), FlopCounterMode(display=False) as f: self.eval()(*args)
+    self.train(was)
+    heads,out = sum(q.numel() for q in self.head_parameters()), self.spec.n_params*4
+    return pd.DataFrame([dict(generator=type(self).__name__, takes=self.takes, body=self.n_params-heads, heads=heads, MB=round(self.n_params*p.element_size()/1e6,1),
+        writes=self.spec.n_params, GFLOP=round(f.get_total_flops()/1e9, 3), FLOP_per_byte=round(f.get_total_flops()/out,1))])
 
 # %% ../nbs/07_generator.ipynb #f46f22f6
 def save_generator(
