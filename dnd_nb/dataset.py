@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from fastcore.basics import patch
 from .adapter import Adapters
-from .task import Template
+from .encoder import condition_texts
 from .teacher import Zoo
 
 # %% auto #0
@@ -58,8 +58,7 @@ def _texts(zoo, task, answers, rows): # [(prompt, prompt with answer or None)], 
     ps = list(dict.fromkeys(zoo.prompts(task)))
     if answers=='prompt': return [(p,None) for p in ps]
     if task not in (rows or {}): raise ValueError(f"answers={answers!r} needs the rows of task {task}: pass rows={{name: Task}}, or answers='prompt'")
-    tpl = Template(**zoo.manifest['template']) if zoo.manifest.get('template') else Template()
-    have = {e.prompt: ''.join(tpl.render(e)) for e in rows[task].train}
+    have = dict(zip([e.prompt for e in rows[task].train], condition_texts(rows[task].train, 'prompt+answer')))
     if gone := [p for p in ps if p not in have]: raise ValueError(f'task {task}: {len(gone)} of {len(ps)} prompts of the zoo are not among the rows given (first: {gone[0][:60]!r}); pass the rows that its teachers were trained on')
     return [(p,have[p]) for p in ps]
 
