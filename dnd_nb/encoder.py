@@ -4,7 +4,7 @@
 
 # %% ../nbs/06_encoder.ipynb #696b9fba
 from __future__ import annotations
-import hashlib, importlib, json, os, random, time, uuid, warnings
+import hashlib, importlib.util, json, shutil, time, uuid, warnings
 from pathlib import Path
 import numpy as np, torch
 from fastcore.basics import patch
@@ -15,7 +15,8 @@ from .model import base_id, find_weights, quiet
 
 # %% auto #0
 __all__ = ['weights_hash', 'Encoder', 'SentenceEncoder', 'base_name', 'static_encoder', 'masked_mean', 'HFEncoder',
-           'HiddenStateEncoder', 'ConcatEncoder']
+           'HiddenStateEncoder', 'ConcatEncoder', 'Shard', 'PromptCache', 'pad_sets', 'pad_tokens', 'encode_batches',
+           'mean_pool', 'MeanPool', 'NoPool', 'AttentionPool', 'pooling', 'condition_texts']
 
 # %% ../nbs/06_encoder.ipynb #5cc03640
 def weights_hash(
@@ -45,8 +46,11 @@ class Encoder:
 
     @property
     def fingerprint(self)->str:
-        "SHA-256 of kind, settings and weights"
-        if self._fp is None: self._fp = sha256(json.dumps([type(self).__name__, self.tokens, self.settings, weights_hash(self.model)], sort_keys=True))
+        "SHA-256 of kind, settings, vocabulary and weights"
+        if self._fp is None:
+            tok = getattr(self, 'tok', None) or getattr(self.model, 'tokenizer', None)
+            vocab = sorted(tok.get_vocab().items()) if tok is not None else []
+            self._fp = sha256(json.dumps([type(self).__name__, self.tokens, self.settings, sha256(json.dumps(vocab)), weights_hash(self.model)], sort_keys=True))
         return self._fp
 
     def __repr__(self): return f'{type(self).__name__}({self.name}, {"tokens × " if self.tokens else ""}{self.dim})'
@@ -200,3 +204,224 @@ class ConcatEncoder(Encoder):
     def _encode(self, prompts):
         es = [e.encode(prompts) for e in self.encoders]
         return torch.cat([nn.functional.normalize(e, dim=-1) if self.normalize else e for e in es], -1)
+
+# %% ../nbs/06_encoder.ipynb #eb85c1d3
+def _put_shard(folder, keys, lens, vecs):
+    "A new shard, whole or not at all"
+    with atomic_dir(Path(folder)/f'shard-{uuid.uuid4().hex[:16]}') as d:
+        for n,a in dict(keys=keys, lens=lens, vecs=vecs).items(): np.save(d/f'{n}.npy', a)
+
+class Shard:
+    "Keys [n] of 32 bytes, tokens a prompt [n], vectors [sum of tokens, dim], memory-mapped"
+    def __init__(self, path, dim):
+        self.path = Path(path)
+        self.keys,self.lens,self.vecs = (np.load(self.path/f'{n}.npy', mmap_mode='r' if n=='vecs' else None) for n in ('keys','lens','vecs'))
+        if not (len(self.keys)==len(self.lens) and self.vecs.shape==(self.lens.sum(), dim)): raise ValueError(f'{len(self.keys)} keys, vectors {self.vecs.shape}')
+        self.starts = np.cumsum(self.lens) - self.lens
+    def __len__(self): return len(self.keys)
+
+class PromptCache:
+    "`encoder`, with every embedding kept on disk"
+    def __init__(self,
+        folder, # of all caches, as in zoo/../embeddings
+        encoder, # what encodes a prompt that is new
+        dtype='float32', # on disk; float16 halves token-level caches
+        chunk=512, # prompts encoded between two writes
+        max_shards=32, # more are merged into one
+    ):
+        self.encoder,self.dtype,self.chunk,self.max_shards = encoder,np.dtype(dtype),chunk,max_shards
+        self.name,self.dim,self.tokens = encoder.name,encoder.dim,encoder.tokens
+        slug = ''.join(c if c.isalnum() or c in '.+-' else '-' for c in encoder.name)[-60:]
+        self.folder = Path(folder)/f'{slug}-{encoder.fingerprint[:12]}-{self.dtype}'
+        self.hits = self.misses = 0
+        self.shards,self.index,self.seen = [],{},set()
+        self._open()
+
+# %% ../nbs/06_encoder.ipynb #2020a966
+@patch
+def _open(self:PromptCache):
+    "Check that the folder is this encoder's, and read its shards"
+    meta,about = self.folder/'encoder.json',dict(name=self.name, dim=self.dim, tokens=self.tokens, dtype=str(self.dtype), fingerprint=self.encoder.fingerprint)
+    if not meta.exists(): write_json(meta, about)
+    if (got:=read_json(meta))!=about: raise ValueError(f'{meta}: written for {got}, expected {about}; name another folder')
+    for o in self.folder.glob('.shard-*'): # scratch of writers that were killed
+        if time.time()-o.stat().st_mtime>3600: shutil.rmtree(o, ignore_errors=True)
+    self.refresh()
+
+@patch
+def refresh(self:PromptCache):
+    "Take in the shards that appeared since the last look, other processes' among them"
+    gone = False
+    for d in sorted(self.folder.glob('shard-*')):
+        if d.name in self.seen or d.suffix=='.bad': continue
+        try: s = Shard(d, self.dim)
+        except (ValueError, EOFError, OSError) as e:
+            if d.exists(): self._set_aside(d, e)
+            else: gone = True # merged into another while we looked
+            continue
+        self.seen.add(d.name); self.shards.append(s)
+        i,n = len(self.shards)-1,len(s)
+        self.index.update(zip(map(bytes, s.keys), zip([i]*n, range(n))))
+    if gone: self.refresh()
+
+@patch
+def _set_aside(self:PromptCache, d, why):
+    warnings.warn(f'{d}: damaged shard ({why}); set aside as {d.name}.bad, its prompts will be encoded again', stacklevel=3)
+    if d.exists(): d.rename(d.with_name(d.name+'.bad'))
+
+# %% ../nbs/06_encoder.ipynb #87747b95
+@patch
+def keys(self:PromptCache, prompts):
+    "SHA-256 of fingerprint and prompt, each"
+    h = hashlib.sha256(self.encoder.fingerprint.encode())
+    def one(p): k = h.copy(); k.update(p.encode()); return k.digest()
+    return [one(p) for p in prompts]
+
+@patch
+def encode(
+    self:PromptCache,
+    prompts, # list of str
+): # as the encoder's
+    "The embeddings of `prompts`, from disk where they are there"
+    if isinstance(prompts, str): raise TypeError('encode: expected a list of prompts, got one string')
+    ks = self.keys(prompts)
+    if any(k not in self.index for k in ks): self.refresh()
+    new = {k:p for k,p in zip(ks,prompts) if k not in self.index}
+    self.misses += len(new); self.hits += len(prompts)-len(new)
+    if new: self._add(new)
+    return self._gather(ks)
+
+@patch
+def _gather(self:PromptCache, ks):
+    at = np.array([self.index[k] for k in ks], dtype=np.int64).reshape(-1,2)
+    if self.tokens:
+        sl = [(s:=self.shards[i]).vecs[s.starts[j]:s.starts[j]+s.lens[j]] for i,j in at]
+        return [torch.from_numpy(np.array(v, dtype=np.float32)) for v in sl]
+    out = np.empty((len(ks),self.dim), np.float32)
+    for i in np.unique(at[:,0]):
+        m = at[:,0]==i
+        out[m] = self.shards[i].vecs[at[m,1]]
+    return torch.from_numpy(out)
+
+# %% ../nbs/06_encoder.ipynb #273785f5
+@patch
+def _add(self:PromptCache, new):
+    items = sorted(new.items(), key=lambda o: len(o[1]))
+    for s in range(0, len(items), self.chunk):
+        ks,ps = zip(*items[s:s+self.chunk])
+        es = [e.reshape(-1,self.dim).numpy() for e in self.encoder.encode(list(ps))]
+        if bad:=[p for p,e in zip(ps,es) if not np.isfinite(e).all()]: raise ValueError(f'{self.name}: the embedding of {bad[0]!r} is not finite; is the encoder in half precision?')
+        try: _put_shard(self.folder, np.frombuffer(b''.join(ks), np.uint8).reshape(-1,32), np.array([len(e) for e in es]), np.concatenate(es).astype(self.dtype))
+        except OSError as e: raise OSError(f'{self.folder}: could not write embeddings ({e.strerror}); what was there is intact. Make room, or name another folder') from None
+        self.refresh()
+    if len(self.shards)>self.max_shards: self.merge()
+
+def _drop(path):
+    "Remove a shard: out of sight first, so that no reader finds half of it"
+    away = path.with_name(f'.{path.name}.old')
+    if path.exists():
+        path.rename(away)
+        shutil.rmtree(away, ignore_errors=True)
+
+@patch
+def merge(self:PromptCache):
+    "All shards as one, unless another process is at it"
+    try:
+        with FileLock(self.folder/'merge.lock', timeout=0):
+            self.refresh()
+            old,ks = self.shards,list(self.index)
+            where = [self.index[k] for k in ks]
+            lens = np.array([old[i].lens[j] for i,j in where])
+            vecs = np.concatenate([old[i].vecs[old[i].starts[j]:old[i].starts[j]+old[i].lens[j]] for i,j in where])
+            _put_shard(self.folder, np.frombuffer(b''.join(ks), np.uint8).reshape(-1,32), lens, vecs)
+            for s in old: _drop(s.path)
+            self.shards,self.index,self.seen = [],{},set()
+            self.refresh()
+    except Timeout: pass
+
+@patch
+def __len__(self:PromptCache): return len(self.index)
+@patch
+def __repr__(self:PromptCache): return f'PromptCache({self.encoder}: {len(self):,} prompts in {len(self.shards)} shards; {self.hits:,} hits, {self.misses:,} misses)'
+
+# %% ../nbs/06_encoder.ipynb #9ff58557
+def pad_sets(
+    xs, # n tensors [K_i, d]
+): # [n, K, d], mask [n, K]
+    "Sets of different sizes in one tensor"
+    lens = torch.tensor([len(x) for x in xs])
+    if (lens==0).any(): raise ValueError(f'prompt batch {int(lens.argmin())} is empty; a condition needs at least one prompt')
+    return nn.utils.rnn.pad_sequence(list(xs), batch_first=True), torch.arange(int(lens.max()))[None]<lens[:,None]
+
+def pad_tokens(
+    xs, # n lists of K_i tensors [t, d]
+): # [n, K, T, d], mask [n, K, T]
+    "Token-level sets in one tensor"
+    k,t = max(len(o) for o in xs),max(len(o) for x in xs for o in x)
+    out,mask = torch.zeros(len(xs), k, t, xs[0][0].shape[-1]),torch.zeros(len(xs), k, t, dtype=torch.bool)
+    for i,x in enumerate(xs):
+        for j,o in enumerate(x): out[i,j,:len(o)],mask[i,j,:len(o)] = o,True
+    return out,mask
+
+def encode_batches(
+    cache, # `PromptCache` or `Encoder`
+    batches, # n lists of prompts; K may vary
+): # vectors [n, K, d] and mask [n, K]; at token level [n, K, T, d] and [n, K, T]
+    "Many prompt batches through one lookup"
+    if any(isinstance(b,str) for b in batches): raise TypeError('encode_batches: expected a list of lists of prompts')
+    if empty:=[i for i,b in enumerate(batches) if not len(b)]: raise ValueError(f'prompt batch {empty[0]} is empty; a condition needs at least one prompt')
+    flat = cache.encode([p for b in batches for p in b])
+    ends = np.cumsum([len(b) for b in batches])
+    parts = [flat[e-len(b):e] for e,b in zip(ends, batches)]
+    return pad_tokens(parts) if cache.tokens else pad_sets(parts)
+
+# %% ../nbs/06_encoder.ipynb #3b2078df
+def mean_pool(
+    x:Tensor, # [n, K, d]
+    mask=None, # [n, K], true where a prompt is; all if None
+)->Tensor: # [n, d]
+    "Mean over the prompts of a batch"
+    return x.mean(1) if mask is None else masked_mean(x, mask)
+
+class MeanPool(nn.Module):
+    "`mean_pool` as a module"
+    def forward(self, x, mask=None): return mean_pool(x, mask)
+
+class NoPool(nn.Module):
+    "The set itself, for generators that attend to it"
+    def forward(self, x, mask=None): return x
+
+class AttentionPool(nn.Module):
+    "Each head's learned query weighs the prompts; starts as the mean"
+    def __init__(self, dim, heads=4):
+        super().__init__()
+        if dim%heads: raise ValueError(f'AttentionPool: width {dim} is not a multiple of {heads} heads')
+        self.norm,self.score = nn.LayerNorm(dim),nn.Linear(dim, heads, bias=False)
+        nn.init.zeros_(self.score.weight)
+    def weights(self, x, mask=None): # [n, K, heads], summing to 1 over K
+        s = self.score(self.norm(x))
+        if mask is not None: s = s.masked_fill(~mask.bool().unsqueeze(-1), -torch.inf)
+        return s.softmax(1)
+    def forward(self, x, mask=None):
+        w = self.weights(x, mask)
+        return torch.einsum('nkh,nkhd->nhd', w, x.unflatten(-1, (w.shape[-1],-1))).flatten(1)
+
+def pooling(
+    kind, # mean, attention or none
+    dim, # width of an embedding
+)->nn.Module: # (x [n, K, d], mask [n, K]) → [n, d], or [n, K, d] under none
+    "The pooling over prompts named `kind`"
+    made = dict(mean=MeanPool, none=NoPool, attention=lambda: AttentionPool(dim))
+    if kind not in made: raise ValueError(f'pooling {kind!r}: expected one of {list(made)}')
+    return made[kind]()
+
+# %% ../nbs/06_encoder.ipynb #20ecb535
+def condition_texts(
+    examples, # rows of a task
+    mode='prompt', # prompt, prompt+answer, or mix
+    seed=0, # of the choice under mix
+)->list: # one text a row
+    "What the encoder reads of each row"
+    if mode not in ('prompt','prompt+answer','mix'): raise ValueError(f'mode {mode!r}: expected prompt, prompt+answer or mix')
+    def with_answer(e): return mode=='prompt+answer' or (mode=='mix' and int(sha256(f'{seed}:{e.prompt}')[:8],16)%2)
+    return [f'{e.prompt} {e.answer}' if with_answer(e) else e.prompt for e in examples]
