@@ -13,8 +13,8 @@ __all__ = ['BUILTIN', 'FRAMES', 'YN', 'DAYS', 'MONTHS', 'UNIT_PAIRS', 'PAIRS', '
            'contains_item', 'reverse_list', 'initials', 'csv_join', 'json_pair', 'larger', 'smaller', 'greater_true',
            'longer_word', 'alphabet_first', 'same_word', 'starts_with_vowel', 'animal_or_fruit', 'colour_or_thing',
            'living', 'name_or_object', 'verb_or_adjective', 'review', 'happy_or_sad', 'sport_or_food', 'who', 'Split',
-           'split_tasks', 'fold_split', 'near_fold', 'val_split', 'LabelReport', 'label_report', 'Template', 'Row',
-           'encode_rows', 'collate', 'token_batches']
+           'split_tasks', 'fold_split', 'near_fold', 'val_split', 'LabelReport', 'label_report', 'Overlap',
+           'overlap_report', 'remove_overlap', 'Template', 'Row', 'encode_rows', 'collate', 'token_batches']
 
 # %% ../nbs/02_task.ipynb #d66290f7
 import hashlib, json, random, re, warnings
@@ -529,7 +529,7 @@ class Split:
     train:L                                      # trained on
     held_out_near:L = field(default_factory=L)   # a relative is trained on
     held_out_far:L = field(default_factory=L)    # no relative is trained on
-    val:L = field(default_factory=L)             # for selection only; carved from the training side by family
+    val:L = field(default_factory=L)             # for selection only; carved from the training side
     left_out:L = field(default_factory=L)        # in no role
 
     def __post_init__(self):
@@ -538,8 +538,8 @@ class Split:
         if not self.train: raise TaskError('the split leaves no training task; hold out fewer')
         twice = [k for k,v in n.items() if v>1]
         if twice: raise TaskError(f'task {twice[0]} has two roles in the split; give it one')
-        near = [t for t in self.held_out_far + self.val if t.family in seen]
-        if near: raise TaskError(f'task {near[0].name} is held out as far, but its family {near[0].family!r} is trained on')
+        near = [t for t in self.held_out_far if t.family in seen | {v.family for v in self.val}]
+        if near: raise TaskError(f'task {near[0].name} is held out as far, but its family {near[0].family!r} is trained or selected on')
         far = [t for t in self.held_out_near if t.family not in seen]
         if far: raise TaskError(f'task {far[0].name} is held out as near, but no task of its family {far[0].family!r} is trained on')
 
@@ -634,20 +634,32 @@ def near_fold(
 # %% ../nbs/02_task.ipynb #f129ec6d
 def val_split(
     tasks,             # a Split, or [Task]: the training side
-    share:float=.15,   # of the training tasks, about
+    share:float=.15,   # of the training tasks, at most (but one family or task at least)
     families:list=None,# these families instead of drawn ones
+    near:bool=False,   # single tasks of families that keep two, instead of whole families
     seed:int=0,
 )->Split: # with .train and .val
-    "Carve whole families from the training side for selection"
+    "Carve validation tasks from the training side for selection"
     sp = tasks if isinstance(tasks, Split) else Split(tasks)
-    fams, protected = _by_family(sp.train), {t.family for t in sp.held_out_near}
-    if families is None:
-        free = sorted(set(fams)-protected); order = random.Random(stable_seed('val', seed)).sample(free, len(free)); families, n = [], 0
-        for f in order: # families which fit under the share, in random order
-            if n+len(fams[f]) <= max(1, round(share*len(sp.train))): families.append(f); n += len(fams[f])
+    fams, most, rng = _by_family(sp.train), max(1, round(share*len(sp.train))), random.Random(stable_seed('val', seed))
     _known(families, fams, 'training family')
-    if not families: raise TaskError(f'no family is small enough for {share:.0%} of {len(sp.train)} training tasks; raise share or name families')
-    return replace(sp, train=[t for t in sp.train if t.family not in families], val=[t for t in sp.train if t.family in families])
+    if near: out = _draw_families({f:ts for f,ts in fams.items() if families is None or f in families}, most if families is None else len(families), 3, 2, rng, 'near validation')
+    else: out = [t for f in (_val_families(fams, {t.family for t in sp.held_out_near}, most, rng) if families is None else families) for t in fams[f]]
+    names = {t.name for t in out}
+    return replace(sp, train=[t for t in sp.train if t.name not in names], val=out)
+
+def _val_families(
+    fams:dict,      # {family: [Task]} of the training side
+    protected:set,  # families that must stay in training: the near tasks' relatives
+    most:int,       # tasks
+    rng,
+)->list: # families, in random order, that fit under `most`
+    free, res, n = sorted(set(fams)-protected), [], 0
+    for f in rng.sample(free, len(free)):
+        if n+len(fams[f]) <= most: res.append(f); n += len(fams[f])
+    if not res and free: res = [min(free, key=lambda f: len(fams[f]))]
+    if not res: raise TaskError('every training family has a held-out near task, so none can be carved whole; use val_split(…, near=True)')
+    return res
 
 # %% ../nbs/02_task.ipynb #d88e35e7
 @dataclass
@@ -675,6 +687,136 @@ def label_report(
         rows.append(dict(task=t.name, n=len(t.test), label=label, share=k/len(t.test), lopsided=k > threshold*len(t.test)))
         if rows[-1]['lopsided'] and warn: warnings.warn(f'task {t.name}: {k} of {len(t.test)} test rows have the answer {label!r}; accuracy on them says nothing about the task')
     return LabelReport(rows, threshold)
+
+# %% ../nbs/02_task.ipynb #3c9d0bca
+def _words(s): return re.findall(r'\w+|[^\w\s]', s.lower())
+
+def _text(e:Example, least:int)->str:
+    "What is compared: the bare question where it is long enough to stand alone, else the prompt"
+    return e.question if e.question and len(_words(e.question)) >= least+2 else e.prompt
+
+def _grams(
+    words:list,  # of one row
+    vocab:dict,  # word -> number from 1, grows
+)->np.ndarray: # distinct 3-grams, each packed into 63 bits; the words themselves if there are fewer than three
+    w = np.array([vocab.setdefault(x, len(vocab)+1) for x in words], dtype=np.int64)
+    if len(vocab) >= 1<<21: raise TaskError(f'{len(vocab)} different words are too many to compare at once; compare fewer tasks')
+    return np.unique(w if len(w) < 3 else (w[:-2]<<42) + (w[1:-1]<<21) + w[2:])
+
+# %% ../nbs/02_task.ipynb #d584e61a
+@dataclass
+class _Grams:
+    "3-grams of all rows, numbered, with their weights"
+    rows:list      # [n] arrays of gram numbers
+    weight:np.ndarray # [n_grams] 1 / (most rows of one task that contain it)
+    rare:np.ndarray   # [n_grams] rows that contain it
+    total:np.ndarray  # [n] summed weight of a row
+
+def _index(
+    texts:list, # one a row
+    tasks:list, # the row's task number
+)->_Grams:
+    vocab = {}; per_row = [_grams(_words(t), vocab) for t in texts]; lens = [len(g) for g in per_row]
+    _,num = np.unique(np.concatenate(per_row), return_inverse=True)
+    row, n = np.repeat(np.arange(len(texts)), lens), num.max()+1
+    key,count = np.unique(num.astype(np.int64)*(max(tasks)+1) + np.array(tasks)[row], return_counts=True)
+    most = np.zeros(n, dtype=np.int64); np.maximum.at(most, key//(max(tasks)+1), count)
+    w = 1/most
+    return _Grams(np.split(num, np.cumsum(lens)[:-1]), w, np.bincount(num, minlength=n), np.bincount(row, w[num], minlength=len(texts)))
+
+# %% ../nbs/02_task.ipynb #8d751a71
+def _prefix(ix:_Grams, i:int, t:float)->list:
+    "The rarest 3-grams of row i, one of which any row that holds the part t of its weight must hold too"
+    g = ix.rows[i]; g = g[np.lexsort((g, ix.rare[g]))]; c = np.cumsum(ix.weight[g])
+    return g[:np.searchsorted(c, (1-t)*c[-1]+1e-9, side='right')+1].tolist()
+
+def _candidates(ix:_Grams, light:list, heavy:list, t:float)->set: # of (light row, heavy row)
+    post = defaultdict(list); asked = np.zeros(len(ix.weight), dtype=bool)
+    for i in light:
+        for g in _prefix(ix, i, t): post[g].append(i); asked[g] = True
+    return {(i,j) for j in heavy for g in ix.rows[j][asked[ix.rows[j]]].tolist() for i in post[g]}
+
+def _near_pairs(ix:_Grams, a:list, b:list, t:float)->list: # (score, row of a, row of b)
+    "All pairs that score at least t, exactly"
+    cand = _candidates(ix, a, b, t) | {(i,j) for j,i in _candidates(ix, b, a, t)}
+    def score(i, j): return ix.weight[np.intersect1d(ix.rows[i], ix.rows[j], assume_unique=True)].sum() / min(ix.total[i], ix.total[j])
+    return [(s,i,j) for i,j in sorted(cand) if (s := score(i,j)) >= t-1e-9]
+
+# %% ../nbs/02_task.ipynb #53ac0397
+@dataclass
+class Overlap:
+    "Held-out prompts that occur in training tasks"
+    pairs:list       # dicts: kind (exact, near), score, held_out, held_out_prompt, train, part (train, test), row, train_prompt
+    n_held_out:int   # rows compared
+    n_train:int
+    threshold:float
+    dropped:list = field(default_factory=list) # training tasks with too few rows left, after remove_overlap
+
+    def __len__(self): return len(self.pairs)
+    @property
+    def rows(self)->set: return {(p['train'], p['part'], p['row']) for p in self.pairs}     # training rows concerned
+    @property
+    def prompts(self)->set: return {(p['held_out'], p['held_out_prompt']) for p in self.pairs}
+    def by_tasks(self)->Counter: return Counter((p['held_out'], p['train'], p['kind']) for p in self.pairs)
+    def summary(self)->str:
+        if not self.pairs: return f'no overlap: {self.n_held_out} held-out rows against {self.n_train} rows of training tasks'
+        (h,t,_),_ = self.by_tasks().most_common(1)[0]
+        return f'{len(self.prompts)} of {self.n_held_out} held-out prompts occur in {len(self.rows)} rows of training tasks (most: {h} in {t})' + (f'; training tasks dropped whole: {", ".join(self.dropped)}' if self.dropped else '')
+    def __repr__(self): return f'Overlap({self.summary()})'
+    def _repr_markdown_(self):
+        rows = [f'| {h} | {t} | {k} | {n} |' for (h,t,k),n in self.by_tasks().most_common(8)]
+        ex = [f'\nFor example ({p["score"]:.2f}): *{_cell(p["held_out_prompt"],110)}* and *{_cell(p["train_prompt"],110)}*' for p in sorted(self.pairs, key=lambda p: p['score'])[:1]]
+        return '\n'.join([self.summary(), '', *(['| held out | training task | kind | pairs |', '|---|---|---|---|', *rows] if rows else []), *ex])
+
+# %% ../nbs/02_task.ipynb #d3962911
+def _flat(tasks): return [(t, part, i, e) for t in tasks for part in ('train','test') for i,e in enumerate(getattr(t, part))]
+
+def overlap_report(
+    train_tasks:list,      # [Task]: trained on, or used to select
+    held_out_tasks:list,   # [Task]
+    threshold:float=.8,    # score from which a pair is a near-duplicate
+    least:int=6,           # rows with fewer 3-grams count only when equal
+    strict:bool=False,     # an overlap is an error
+)->Overlap:
+    "Find held-out prompts that occur in training tasks, exactly or nearly"
+    tr, ho = _flat(train_tasks), _flat(held_out_tasks); rows = [*tr, *ho]
+    num = {id(t):k for k,t in enumerate([*train_tasks, *held_out_tasks])}
+    norm = [' '.join(_words(e.prompt)) for *_,e in rows]; at = defaultdict(list)
+    for i in range(len(tr)): at[norm[i]].append(i)
+    pairs = {(j,i):(1., 'exact') for j in range(len(tr), len(rows)) for i in at.get(norm[j], ())}
+    ix = _index([_text(e, least) for *_,e in rows], [num[id(t)] for t,*_ in rows])
+    a,b = ([i for i in r if len(ix.rows[i]) >= least] for r in (range(len(tr), len(rows)), range(len(tr))))
+    for s,j,i in _near_pairs(ix, a, b, threshold): pairs.setdefault((j,i), (float(s), 'near'))
+    res = Overlap([dict(kind=k, score=s, held_out=rows[j][0].name, held_out_prompt=rows[j][3].prompt, train=rows[i][0].name, part=rows[i][1], row=rows[i][2],
+                        train_prompt=rows[i][3].prompt) for (j,i),(s,k) in sorted(pairs.items())], len(ho), len(tr), threshold)
+    if strict and res.pairs: raise TaskError(f'{res.summary()}; clean the training tasks with remove_overlap, or hold out other tasks')
+    return res
+
+# %% ../nbs/02_task.ipynb #6a3da19a
+def remove_overlap(
+    train_tasks:list,      # [Task]
+    held_out_tasks:list,   # [Task], left as they are
+    threshold:float=.8,
+    least_rows:int=16,     # a training task with fewer train rows (or no test row) left is dropped whole
+    **kw,
+)->tuple: # (L of cleaned training tasks, Overlap: what was removed)
+    "Training tasks without the rows whose prompts are held out"
+    rep = overlap_report(train_tasks, held_out_tasks, threshold, **kw); bad, res = rep.rows, L()
+    for t in train_tasks:
+        tr,te = ([e for i,e in enumerate(getattr(t, part)) if (t.name, part, i) not in bad] for part in ('train','test'))
+        if len(tr)+len(te) == len(t.train)+len(t.test): res.append(t)
+        elif len(tr) < least_rows or not te: rep.dropped.append(t.name)
+        else: res.append(replace(t, train=tr, test=te))
+    return res, rep
+
+# %% ../nbs/02_task.ipynb #a06dc52d
+@patch
+def clean(self:Split, **kw)->tuple: # (Split, Overlap); the keywords of remove_overlap
+    "The split with held-out prompts removed from the training and validation tasks"
+    held = [*self.held_out_near, *self.held_out_far]; side = [*self.train, *self.val]
+    if not held: raise TaskError('nothing is held out in this split; nothing to clean against')
+    kept, rep = remove_overlap(side, held, **kw); val = {t.name for t in self.val}
+    return replace(self, train=[t for t in kept if t.name not in val], val=[t for t in kept if t.name in val]), rep
 
 # %% ../nbs/02_task.ipynb #a3eb111a
 @dataclass(frozen=True)
