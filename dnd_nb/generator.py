@@ -260,6 +260,18 @@ class MLPGenerator(Generator):
         return self.each(self.trunk(self.cond(cond))[:,None,None]*(1+g) + b)
     def example(self, n=1)->tuple: "A random condition, and its mask"; return torch.randn(n, self.config['d']), None
 
+# %% ../nbs/07_generator.ipynb #b810b6db
+@patch
+def set_basis(self:Generator, teachers:Adapters)->Generator:
+    "Start factorised heads at the principal directions of the rows in which teachers differ"
+    for ks,fa,fb in zip((ks for _,ks in self.layout.groups), self.heads.a, self.heads.b):
+        for f,rows in ((fa,lambda k: teachers.A[k]), (fb,lambda k: teachers.B[k].mT)):
+            if f.basis is None: raise ValueError('this generator has plain heads, no bases: build it with factor=')
+            x = torch.cat([((t := rows(k).float())-t.mean(0)).flatten(0,1) for k in ks])
+            V = torch.linalg.eigh(x.T@x)[1].flip(1)[:,:len(f.basis)].T
+            f.basis.data[:len(V)] = V*(f.width/len(f.basis))**.5
+    return self
+
 # %% ../nbs/07_generator.ipynb #2e9cbb39
 class _Attend(nn.Module):
     "x + attention of LayerNorm(x) over `mem` (itself if None); mask [n, k] is True where there is something to look at"
@@ -484,7 +496,7 @@ def write(self:HyperConvGenerator, cond, mask=None)->Tensor:
 def forward(self:HyperConvGenerator, cond, mask=None)->Adapters:
     t = self.write(cond, mask)
     ad = self.out.add(self.tokenizer.decode(t))
-    ad.tokens,ad.token_base = t,self.loc
+    ad.tokens,ad.token_base,ad.tokenizer = t,self.loc,self.tokenizer
     return ad
 
 @patch

@@ -9,12 +9,14 @@ from functools import cached_property
 import torch
 from torch import nn, Tensor
 from torch.nn import functional as F
-from fastcore.basics import patch
+from fastcore.basics import patch, store_attr
 from .adapter import LoraSpec, Adapters, apply_adapters, canonical, product_distance, product_sq
 from .delta import ProbeSet, check_probes, delta_embedding
+from .generator import LoraTokenizer
 
 # %% auto #0
-__all__ = ['TERMS', 'schedule', 'need', 'term', 'Terms', 'Context', 'weight_raw', 'weight_z']
+__all__ = ['TERMS', 'schedule', 'need', 'term', 'Terms', 'Context', 'weight_raw', 'weight_z', 'weight_product',
+           'weight_canonical', 'token_spread', 'weight_tokens', 'delta_term', 'sft', 'kl']
 
 # %% ../nbs/08_loss.ipynb #6f326063
 _point = re.compile(r'([-+.\deE]+)@(\d+)')
@@ -83,10 +85,10 @@ class Terms:
         teacher_probes:ProbeSet=None, # probes of the teachers' deltas
         tokenizer=None, # `LoraTokenizer`: for weight:tokens
         token_weights:Tensor=None, # [tokens], see `token_spread`: for weight:tokens; all ones if None
-        kl_temperature:float=1., # softens both sides of kl
+        temperature:float=1., # softens both sides of kl
     ):
+        store_attr(but='weights')
         self.weights = {k:schedule(w) for k,w in weights.items()}
-        self.spread,self.model,self.tok,self.probes,self.teacher_probes,self.tokenizer,self.token_weights,self.kl_temperature = spread,model,tok,probes,teacher_probes,tokenizer,token_weights,kl_temperature
         self.unmatched = {} # modules on one side only
         self._check()
 
@@ -167,3 +169,112 @@ def weight_z(c:Context):
     p,t = c.both()
     s = c.terms.spread
     return _mse([(a[k],b[k],s[k][j]) for k in p.spec.modules for j,(a,b) in enumerate(((p.A,t.A),(p.B,t.B)))]), {}
+
+# %% ../nbs/08_loss.ipynb #ec0c41fb
+@term('weight:product', ['teacher'])
+def weight_product(c:Context):
+    "‖ΔW − ΔW*‖² / ‖ΔW*‖², the mean over pairs"
+    p,t = c.both()
+    norm = product_sq(t)
+    if not (norm>0).all(): raise ValueError(f"term 'weight:product': ΔW of the teacher of {_pair_name(c.batch, int((norm<=0).nonzero()[0]))} is zero; did it train?")
+    return (product_distance(p,t)/norm).mean(), {}
+
+def _canonical(t:Adapters)->Adapters:
+    "`canonical`, with one QR and SVD for all modules of a shape"
+    A,B,s = {},{},t.spec
+    for (i,o),ks in s.groups.items():
+        one = LoraSpec({'m':(i,o)}, s.rank, s.alpha, s.rslora)
+        cat = lambda x: {'m': torch.cat([x[k] for k in ks])}
+        c = canonical(Adapters(one, cat(t.A), cat(t.B)))
+        A.update(zip(ks, c.A['m'].split(len(t)))); B.update(zip(ks, c.B['m'].split(len(t))))
+    return Adapters(s, A, B)
+
+@term('weight:canonical', ['teacher'])
+def weight_canonical(c:Context):
+    "Mean squared error to the teacher's A and B in canonical form, relative to their mean square"
+    p,t = c.both()
+    t = _canonical(t.detach())
+    pairs = lambda f: [(f(a)[k],b[k]) for k in p.spec.modules for a,b in ((p.A,t.A),(p.B,t.B))]
+    return _mse([(x,y,1.) for x,y in pairs(lambda a: a)])/_mse([(0.*y,y,1.) for _,y in pairs(lambda a: a)]), {}
+
+# %% ../nbs/08_loss.ipynb #539a5b22
+def token_spread(
+    tokenizer:LoraTokenizer,
+    teachers:Adapters, # the checkpoints
+    base:Adapters=None, # subtracted first, if the generator writes corrections to it
+)->Tensor: # [N tokens], mean 1 over all values
+    "Weight of each token: its standard deviation between checkpoints over the mean one"
+    t,m = tokenizer.encode(_minus(teachers, base)), tokenizer.mask(teachers.device)
+    sd = t.std(0, unbiased=False)*m
+    return sd.sum((1,2))/m.sum((1,2)) / (sd.sum()/m.sum())
+
+def _minus(a:Adapters, base): # a, or a − base
+    if base is None: return a
+    return Adapters(a.spec, {k:v-base.A[k] for k,v in a.A.items()}, {k:v-base.B[k] for k,v in a.B.items()})
+
+@term('weight:tokens', ['teacher'], ['tokenizer'])
+def weight_tokens(c:Context):
+    "Mean squared error of LoRA tokens, weighted by token; those a generator wrote, or else the prediction's code"
+    t,tk,base = c.get('teacher'),c.terms.tokenizer,None
+    ours = getattr(c.pred, 'tokens', None)
+    if ours is None: ours = tk.encode(c.pred)
+    else:
+        own,base = c.pred.tokenizer,c.pred.token_base
+        if (own.code,own.width)!=(tk.code,tk.width): raise ValueError(f"term 'weight:tokens': the generator writes {own.code} tokens of width {own.width}, the term compares {tk.code} tokens of width {tk.width}: give Terms the generator's tokenizer")
+    m,w = tk.mask(c.pred.device), c.terms.token_weights
+    e = ((ours-tk.encode(_minus(t,base))).square()*m).sum((2,3)) # [n, N]
+    return ((e if w is None else e*w.to(e)).sum()/(len(e)*m.sum())), {}
+
+# %% ../nbs/08_loss.ipynb #9b07e020
+@term('delta', ['delta'], ['model','tok','probes'])
+def delta_term(c:Context):
+    "1 − cosine + relative squared error between predicted and teacher delta activations"
+    theirs = c.get('delta').to(c.pred.device).float()
+    made = c.terms.teacher_probes or c.batch.get('probes')
+    if made is None: raise ValueError("term 'delta' does not know on which probes the teachers' deltas were computed: pass Terms(…, teacher_probes=zoo.probes)")
+    check_probes(made, c.terms.probes)
+    sq = theirs.square().sum(1)
+    if not (sq>0).all(): raise ValueError(f"term 'delta': the teacher's delta of {_pair_name(c.batch, int((sq<=0).nonzero()[0]))} is zero; did it train?")
+    ours = delta_embedding(c.terms.model, c.terms.tok, c.pred, c.terms.probes)
+    if ours.shape!=theirs.shape: raise ValueError(f"term 'delta': predicted deltas are {list(ours.shape)}, the teachers' {list(theirs.shape)}; were they computed on this base model?")
+    dot,mse = (ours*theirs).sum(1), ((ours-theirs).square().sum(1)/sq).mean()
+    soft = (dot/(sq*(ours.square().sum(1)+.01*sq)).sqrt()).mean()
+    return 1-soft+mse, dict(cosine=F.cosine_similarity(ours.detach(),theirs).mean(), mse=mse)
+
+# %% ../nbs/08_loss.ipynb #69b72d3f
+@patch
+def answers(self:Context, ad:Adapters)->tuple: # (logits [tokens, V], targets [tokens], row of each token)
+    "Logits at all positions that predict an answer's token"
+    rows = self.get('rows')
+    if self.batch.get('row_of') is None and len(rows['input_ids'])%len(ad): raise ValueError(f"term {self.name!r}: {len(rows['input_ids'])} rows do not split evenly over {len(ad)} pairs; give the batch 'row_of', the pair of each row")
+    xb = {k:rows[k] for k in ('input_ids','attention_mask','position_ids')}
+    with apply_adapters(self.terms.model, ad, self.batch.get('row_of')):
+        logits = self.terms.model(**xb, logits_to_keep=rows['logits_to_keep'], use_cache=False).logits[:,:-1]
+    labels = rows['labels'][:,-logits.shape[1]:]
+    at = labels!=-100
+    if at.sum()!=(rows['labels']!=-100).sum() or not at.any(1).all(): raise ValueError(f"term {self.name!r}: a row has no answer token, or one before the last {rows['logits_to_keep']} positions; make rows with encode_rows and collate")
+    return logits[at].float(), labels[at], at.nonzero()[:,0]
+
+def _by_row(x, row): # mean over rows of the mean over a row's tokens
+    n = torch.bincount(row)
+    return (x/n[row]).sum()/len(n)
+
+@patch(as_prop=True)
+def predicted(self:Context):
+    "`answers` under the predicted adapters, computed once a step"
+    if not hasattr(self, '_predicted'): self._predicted = self.answers(self.pred)
+    return self._predicted
+
+# %% ../nbs/08_loss.ipynb #343c2dfe
+@term('sft', ['rows'], ['model'])
+def sft(c:Context):
+    "Mean NLL of the answers, nats a token"
+    logits,y,row = c.predicted
+    return _by_row(F.cross_entropy(logits, y, reduction='none'), row), dict(token_accuracy=(logits.argmax(-1)==y).float().mean())
+
+@term('kl', ['rows','teacher'], ['model'])
+def kl(c:Context):
+    "KL from the teacher's answer distribution to the predicted one, nats a token"
+    T,(logits,_,row) = c.terms.temperature,c.predicted
+    with torch.no_grad(): want = (c.answers(c.get('teacher'))[0]/T).log_softmax(-1)
+    return _by_row((want.exp()*(want-(logits/T).log_softmax(-1))).sum(-1), row)*T**2, {}
