@@ -133,7 +133,7 @@ class HFEncoder(Encoder):
         h,m = self.model(**b).last_hidden_state,b['attention_mask']
         if self.pooling=='mean': return masked_mean(h, m)
         first = m.argmax(1) # where the text begins, on whichever side the padding is
-        return h[torch.arange(len(h)),first] if self.pooling=='cls' else [x[k.bool()] for x,k in zip(h,m)]
+        return h[torch.arange(len(h), device=h.device),first] if self.pooling=='cls' else [x[k.bool()] for x,k in zip(h,m)]
 
 # %% ../nbs/06_encoder.ipynb #786926e0
 class _Done(Exception): "Raised by a hook when the layer wanted is reached"
@@ -187,7 +187,7 @@ def _encode(self:HiddenStateEncoder, prompts):
     hs = self.hidden(input_ids=b['input_ids'], attention_mask=m, position_ids=(m.cumsum(1)-1).clamp(min=0))
     last = m.shape[1]-1-m.flip(1).argmax(1)
     if self.tokens: return [torch.cat([h[i][m[i].bool()] for h in hs], -1) for i in range(len(prompts))]
-    get = dict(mean=lambda h: masked_mean(h.float(), m), last=lambda h: h[torch.arange(len(h)),last].float())
+    get = dict(mean=lambda h: masked_mean(h.float(), m), last=lambda h: h[torch.arange(len(h), device=h.device),last].float())
     return torch.cat([get[p](h) for h in hs for p in self.pool], -1)
 
 # %% ../nbs/06_encoder.ipynb #0b153613
