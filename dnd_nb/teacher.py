@@ -11,7 +11,6 @@ import numpy as np, torch
 import torch.nn.functional as F
 from torch import Tensor
 from fastcore.basics import patch
-from fastprogress.fastprogress import progress_bar
 from safetensors.torch import save_file, load_file
 from .adapter import *
 from .adapter import load_tensors
@@ -19,8 +18,8 @@ from .delta import ProbeSet, delta_embedding
 from .task import Template, Task, Example, encode_rows, collate, token_batches
 
 # %% auto #0
-__all__ = ['answer_nll', 'TeacherConfig', 'RowSampler', 'AdapterTrainer', 'Zoo', 'read_prompts', 'new_manifest', 'train_teachers',
-           'import_adapters']
+__all__ = ['answer_nll', 'TeacherConfig', 'RowSampler', 'AdapterTrainer', 'Zoo', 'read_prompts', 'new_manifest', 'bar_over',
+           'train_teachers', 'import_adapters']
 
 # %% ../nbs/04_teacher.ipynb #56e24fe2
 def answer_nll(
@@ -220,6 +219,18 @@ def _entry(t, share, step, losses): # losses [steps] of this task
     return dict(task=t.name, family=t.family, checkpoint=f'step_{step:05d}', step=step, folder=f'{t.name}/step_{step:05d}',
         loss_first=float(losses[:k].mean()), loss=float(losses[max(0,step-k):step].mean()))
 
+# %% ../nbs/04_teacher.ipynb #f9e8924a
+class _Plain:
+    "An iterable to which a comment may be pinned"
+    def __init__(self, it): self.it,self.comment = it,''
+    def __iter__(self): return iter(self.it)
+
+def bar_over(it, progress=True):
+    "`it` with a progress bar that shows the time left and a `comment`, or without one"
+    if not progress: return _Plain(it)
+    from fastprogress.fastprogress import progress_bar
+    return progress_bar(it)
+
 # %% ../nbs/04_teacher.ipynb #84eee7e9
 def _same_run(folder, man):
     "Refuse to go on in a zoo that was begun with other settings"
@@ -251,7 +262,7 @@ def _write_group(folder, man, group, kept, losses, deltas):
     return bad
 
 # %% ../nbs/04_teacher.ipynb #4aa95734
-def _run_group(tr, state, cfg, folder, save_every, bar):
+def _run_group(tr, state, cfg, save_every, bar):
     "Train one group to its end, keeping checkpoints and, now and then, the state to resume from"
     cuts = {cfg.at(s) for s in cfg.keep}
     kept = {int(p.stem.split('_')[-1]): Adapters.from_flat(tr.spec, load_tensors(p)['x']) for p in sorted(state.glob('kept_*.safetensors'))}
@@ -265,7 +276,7 @@ def _run_group(tr, state, cfg, folder, save_every, bar):
                 from safetensors.torch import save
                 f.write(save(dict(x=kept[tr.step].flat())))
         if time.time()-saved>save_every: tr.save(state/'now.safetensors'); saved = time.time()
-        if bar: bar(tr)
+        bar(tr)
     return {k:kept[k] for k in sorted(kept) if k in cuts}
 
 # %% ../nbs/04_teacher.ipynb #a8d4508e
@@ -289,19 +300,19 @@ def train_teachers(
     have,bad = {e['task'] for e in man['entries']},[]
     todo = [t for t in tasks if t.name not in have]
     groups = [todo[i:i+cfg.at_once] for i in range(0, len(todo), cfg.at_once)]
-    pb = progress_bar(range(len(groups)*cfg.steps)) if progress else None
-    if pb: it = iter(pb)
+    pb = bar_over(range(len(groups)*cfg.steps), progress)
+    it = iter(pb)
     for g,group in enumerate(groups):
         state = folder/'state'/sha256('\n'.join(t.name for t in group))[:12]
         tr = AdapterTrainer(model, spec, [encode_rows(tok, t.train, template, cfg.max_len) for t in group], cfg, [t.name for t in group], tok.pad_token_id)
         def bar(tr):
             next(it, None)
             pb.comment = f'teachers {g+1}/{len(groups)}, loss {tr.losses[-1].mean():.3f}'
-        kept = _run_group(tr, state, cfg, folder, save_every, bar if pb else None)
+        kept = _run_group(tr, state, cfg, save_every, bar)
         deltas = {s: delta_embedding(model, tok, a.to(model.device), probes).cpu().numpy() for s,a in kept.items()} if probes else None
         bad += _write_group(folder, man, group, kept, torch.stack(tr.losses).cpu(), deltas)
         shutil.rmtree(state)
-    if pb: next(it, None)
+    next(it, None)
     if bad: raise ValueError(f'{len(bad)} teachers diverged and were left out (first: {bad[0]}); the other {len({e["task"] for e in man["entries"]})} are in {folder}. Lower the learning rate ({cfg.lr:g}) and call again to train what is missing')
     return Zoo(folder)
 
