@@ -425,7 +425,11 @@ class HyperConvBlock(nn.Module):
         return x+y if x.shape==y.shape else y
 
 # %% ../nbs/07_generator.ipynb #cc29a75e
-_way = ((.82,.77,0),(.63,.63,0),(.44,.4,1),(.44,.4,2),(.25,.4,3),(0,.4,3),(0,.4,4)) # per block: share of log L, of log C left to go; doublings of N out of 4
+_way = ((.82,.77,0),(.63,.63,0),(.44,.4,1),(.44,.4,2),(.25,.4,3),(0,.4,3),(0,.4,4)) # per block: share of log L and of log C still to go, doublings of N out of 4
+
+def _between(a, b, share, unit): # `share` of the way back from b to a on a log scale, a multiple of `unit` if that is fine enough
+    if min(a,b)<2*unit: unit = 1
+    return max(1, round(b*(a/b)**share/unit)*unit)
 
 def hyperconv_schedule(
     cond:tuple, # (K prompts, T tokens, d) of a condition
@@ -433,9 +437,8 @@ def hyperconv_schedule(
 )->list: # of (N, L, C), the condition's first and the tokens' last
     "Shapes between condition and tokens"
     (K,T,d),(N,R,W) = cond,tokens
-    near = lambda a,b,s,q: max(1, round(b*(a/b)**s/(q := q if min(a,b)>=q*2 else 1))*q)
     J = max(0, int(math.log2(max(1, N/(2*K)))))
-    return [tuple(cond), *((K*2**round(J*j/4), near(T,R,s,5), near(d,W,c,4)) for s,c,j in _way), tuple(tokens)]
+    return [tuple(cond), *((K*2**round(J*j/4), _between(T,R,s,5), _between(d,W,c,4)) for s,c,j in _way), tuple(tokens)]
 
 # %% ../nbs/07_generator.ipynb #9732a0ec
 class HyperConvGenerator(Generator):

@@ -153,49 +153,57 @@ def both(self:Context)->tuple: # ({name: (A, B)} predicted, the teachers' likewi
     if d := p.spec.differs(t.spec): raise ValueError(f'prediction and teacher cannot be compared: {d}')
     return p,t
 
-def _mse(pairs): # [(x, y, divisor)] → mean over all values
-    num = sum(((x-y)/s).square().sum() for x,y,s in pairs)
-    return num/sum(x.numel() for x,_,_ in pairs)
-
 @term('weight:raw', ['teacher'])
-def weight_raw(c:Context): 
+def weight_raw(c:Context):
     "Mean squared error of all values of A and B"
     p,t = c.both()
-    return _mse([(a[k],b[k],1.) for k in p.spec.modules for a,b in ((p.A,t.A),(p.B,t.B))]), {}
+    return (p.flat()-t.flat()).square().mean(), {}
+
+@patch
+def per_value(self:Terms, like:Adapters)->Tensor: # [P], kept from step to step
+    "1/spread for each value of a flat adapter"
+    s,key = like.spec,(tuple(like.spec.modules),like.device)
+    if getattr(self,'_per_value',(None,))[0]!=key:
+        if gone := [k for k in s.modules if k not in self.spread]: raise ValueError(f"term 'weight:z': spread has no {gone[0]}; make it with teacher_spread from these teachers")
+        one = torch.tensor([1/x for k in s.modules for x in self.spread[k]], device=like.device)
+        self._per_value = key, one.repeat_interleave(torch.tensor([s.rank*d for io in s.modules.values() for d in io], device=like.device))
+    return self._per_value[1]
 
 @term('weight:z', ['teacher'], ['spread'])
 def weight_z(c:Context):
     "The same in units of each module's spread between teachers; 1: as far as a teacher from the mean teacher"
     p,t = c.both()
-    s = c.terms.spread
-    return _mse([(a[k],b[k],s[k][j]) for k in p.spec.modules for j,(a,b) in enumerate(((p.A,t.A),(p.B,t.B)))]), {}
+    return ((p.flat()-t.flat())*c.terms.per_value(p)).square().mean(), {}
 
 # %% ../nbs/08_loss.ipynb #ec0c41fb
+def _by_shape(a:Adapters)->list: # (names, adapters [modules·n] of a spec with one module): n adapters as few large batches
+    s = a.spec
+    cat = lambda x,ks: {'m': torch.cat([x[k] for k in ks])}
+    return [(ks, Adapters(LoraSpec({'m':io}, s.rank, s.alpha, s.rslora), cat(a.A,ks), cat(a.B,ks))) for io,ks in s.groups.items()]
+
 @term('weight:product', ['teacher'])
 def weight_product(c:Context):
     "‖ΔW − ΔW*‖² / ‖ΔW*‖², the mean over pairs"
-    p,t = c.both()
-    norm = product_sq(t)
+    p,t = map(_by_shape, c.both())
+    n = len(c.pred)
+    norm = sum(product_sq(y).view(-1,n).sum(0) for _,y in t)
     if not (norm>0).all(): raise ValueError(f"term 'weight:product': ΔW of the teacher of {_pair_name(c.batch, int((norm<=0).nonzero()[0]))} is zero; did it train?")
-    return (product_distance(p,t)/norm).mean(), {}
+    return (sum(product_distance(x,y).view(-1,n).sum(0) for (_,x),(_,y) in zip(p,t))/norm).mean(), {}
 
-def _canonical(t:Adapters)->Adapters:
+def _canonical(a:Adapters)->Adapters:
     "`canonical`, with one QR and SVD for all modules of a shape"
-    A,B,s = {},{},t.spec
-    for (i,o),ks in s.groups.items():
-        one = LoraSpec({'m':(i,o)}, s.rank, s.alpha, s.rslora)
-        cat = lambda x: {'m': torch.cat([x[k] for k in ks])}
-        c = canonical(Adapters(one, cat(t.A), cat(t.B)))
-        A.update(zip(ks, c.A['m'].split(len(t)))); B.update(zip(ks, c.B['m'].split(len(t))))
-    return Adapters(s, A, B)
+    A,B = {},{}
+    for ks,x in _by_shape(a):
+        x = canonical(x)
+        A.update(zip(ks, x.A['m'].split(len(a)))); B.update(zip(ks, x.B['m'].split(len(a))))
+    return Adapters(a.spec, A, B)
 
 @term('weight:canonical', ['teacher'])
 def weight_canonical(c:Context):
-    "Mean squared error to the teacher's A and B in canonical form, relative to their mean square"
+    "Squared error to the teacher's A and B in canonical form, relative to their squares"
     p,t = c.both()
-    t = _canonical(t.detach())
-    pairs = lambda f: [(f(a)[k],b[k]) for k in p.spec.modules for a,b in ((p.A,t.A),(p.B,t.B))]
-    return _mse([(x,y,1.) for x,y in pairs(lambda a: a)])/_mse([(0.*y,y,1.) for _,y in pairs(lambda a: a)]), {}
+    t = _canonical(t.detach()).flat()
+    return (p.flat()-t).square().sum()/t.square().sum(), {}
 
 # %% ../nbs/08_loss.ipynb #539a5b22
 def token_spread(
