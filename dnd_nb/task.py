@@ -5,16 +5,17 @@
 # %% auto #0
 __all__ = ['BUILTIN', 'FRAMES', 'YN', 'DAYS', 'MONTHS', 'UNIT_PAIRS', 'PAIRS', 'ANIMALS', 'FRUITS', 'COLOURS', 'THINGS', 'WORDS',
            'NAMES', 'SURNAMES', 'VERBS', 'ADJECTIVES', 'COUNTRIES', 'GOOD', 'BAD', 'NOUNS', 'JOY', 'WOE', 'SPORT',
-           'FOOD', 'FLYERS', 'SWIMMERS', 'WALKERS', 'BIG', 'SMALL', 'RIDES', 'TaskError', 'Example', 'Task',
+           'FOOD', 'FLYERS', 'SWIMMERS', 'WALKERS', 'BIG', 'SMALL', 'RIDES', 'HUB', 'TaskError', 'Example', 'Task',
            'read_jsonl', 'read_tasks', 'write_tasks', 'Maker', 'task_maker', 'stable_seed', 'builtin_tasks', 'add',
            'subtract', 'double', 'halve', 'next_number', 'previous_number', 'plus_ten', 'odd_even', 'over_fifty',
            'multiple_of_five', 'digit_count', 'sign', 'next_weekday', 'previous_weekday', 'month_number', 'next_month',
            'previous_month', 'season', 'weekend', 'first_item', 'last_item', 'second_item', 'count_items',
            'contains_item', 'reverse_list', 'initials', 'csv_join', 'json_pair', 'larger', 'smaller', 'greater_true',
            'longer_word', 'alphabet_first', 'same_word', 'starts_with_vowel', 'animal_or_fruit', 'colour_or_thing',
-           'living', 'name_or_object', 'verb_or_adjective', 'review', 'happy_or_sad', 'sport_or_food', 'who', 'Split',
-           'split_tasks', 'fold_split', 'near_fold', 'val_split', 'LabelReport', 'label_report', 'Overlap',
-           'overlap_report', 'remove_overlap', 'Template', 'Row', 'encode_rows', 'collate', 'token_batches']
+           'living', 'name_or_object', 'verb_or_adjective', 'review', 'happy_or_sad', 'sport_or_food', 'who', 'swap',
+           'Split', 'split_tasks', 'fold_split', 'near_fold', 'val_split', 'LabelReport', 'label_report', 'Overlap',
+           'overlap_report', 'remove_overlap', 'read_bigbench_json', 'Source', 'read_hub', 'Template', 'Row',
+           'encode_rows', 'collate', 'token_batches']
 
 # %% ../nbs/02_task.ipynb #d66290f7
 import hashlib, json, random, re, warnings
@@ -463,16 +464,16 @@ COUNTRIES = {c:tuple(v) for c,*v in (l.split() for l in '''France Paris French E
 |Japan Tokyo Japanese Asia|China Beijing Chinese Asia|Thailand Bangkok Thai Asia|Vietnam Hanoi Vietnamese Asia|Korea Seoul Korean Asia|Iraq Baghdad Arabic Asia|Turkey Ankara Turkish Asia|Mongolia Ulaanbaatar Mongolian Asia
 |Egypt Cairo Arabic Africa|Kenya Nairobi Swahili Africa|Ethiopia Addis-Ababa Amharic Africa|Morocco Rabat Arabic Africa|Angola Luanda Portuguese Africa|Ghana Accra English Africa|Tunisia Tunis Arabic Africa
 |Brazil Brasilia Portuguese America|Argentina Buenos-Aires Spanish America|Peru Lima Spanish America|Chile Santiago Spanish America|Cuba Havana Spanish America|Canada Ottawa English America|Mexico Mexico-City Spanish America'''.replace('\n','').split('|'))}
-def _place(q, a): # blank and answer: 0 capital, 1 language, 2 continent, c country
+def _place(name, q, a, *wordings): # blank and answer: 0 capital, 1 language, 2 continent, c country
+    @task_maker('geography', *wordings, name=name)
     def _(r):
         c = r.choice(list(COUNTRIES)); v = dict(zip('012', (x.replace('-',' ') for x in COUNTRIES[c])), c=c)
         return dict(w=v[q]), v[a], *([['Europe','Asia','Africa','America']] if a=='2' else [])
-    return _
 
-task_maker('geography', 'What is the capital of {w}?', 'Capital city of {w}?', 'Name the capital of {w}.', 'Which city is the seat of government of {w}?', '{w} is governed from which city?', '{w} has which capital?', name='capital')(_place('c','0'))
-task_maker('geography', 'Which country has the capital {w}?', '{w} is the capital of which country?', 'Name the country whose capital is {w}.', 'In which country is the city of {w}?', 'The city {w} lies in which country?', 'I fly to {w}. Which country is that?', name='country_of_capital')(_place('0','c'))
-task_maker('geography', 'On which continent is {w}?', '{w} is part of which continent?', 'Name the continent of {w}.', 'Europe, Asia, Africa or America: {w}?', 'The country {w} lies on which continent?', 'In what part of the world is {w}?', name='continent')(_place('c','2'))
-task_maker('geography', 'Which language is spoken in {w}?', 'What do people speak in {w}?', 'Name the main language of {w}.', 'People in {w} talk in which language?', 'I travel to {w}. Which language should I learn?', 'The language of {w} is?', name='language_of')(_place('c','1'))
+_place('capital', 'c', '0', 'What is the capital of {w}?', 'Capital city of {w}?', 'Name the capital of {w}.', 'Which city is the seat of government of {w}?', '{w} is governed from which city?', '{w} has which capital?')
+_place('country_of_capital', '0', 'c', 'Which country has the capital {w}?', '{w} is the capital of which country?', 'Name the country whose capital is {w}.', 'In which country is the city of {w}?', 'The city {w} lies in which country?', 'I fly to {w}. Which country is that?')
+_place('continent', 'c', '2', 'On which continent is {w}?', '{w} is part of which continent?', 'Name the continent of {w}.', 'Europe, Asia, Africa or America: {w}?', 'The country {w} lies on which continent?', 'In what part of the world is {w}?')
+_place('language_of', 'c', '1', 'Which language is spoken in {w}?', 'What do people speak in {w}?', 'Name the main language of {w}.', 'People in {w} talk in which language?', 'I travel to {w}. Which language should I learn?', 'The language of {w} is?')
 
 # %% ../nbs/02_task.ipynb #f993e2e6
 GOOD = _cat('great wonderful lovely excellent delicious fantastic brilliant charming superb perfect')
@@ -520,7 +521,8 @@ task_maker('copying', 'Repeat exactly: {p}', 'Say this again: {p}', 'Copy these 
 task_maker('copying', 'Say the first word only: {p}', 'First word of "{p}"?', 'Keep just the first word: {p}', 'Which word opens "{p}"?', 'Drop all but the first word: {p}', 'Begin of the phrase {p}: which word?', name='first_word')(_phrase(lambda xs: xs[0]))
 task_maker('copying', 'Say the last word only: {p}', 'Last word of "{p}"?', 'Keep just the last word: {p}', 'Which word closes "{p}"?', 'Drop all but the last word: {p}', 'End of the phrase {p}: which word?', name='last_word')(_phrase(lambda xs: xs[-1]))
 task_maker('copying', 'Say the word twice: {w}', 'Repeat {w} two times.', 'Write {w} and then {w} again.', 'Double the word {w}.', 'Echo the word {w} twice.', 'Two copies of the word {w}?', name='say_twice')(_word(lambda w: f'{w} {w}'))
-task_maker('copying', 'Swap the two words: {a} {b}', 'Exchange {a} and {b}.', 'Write "{a} {b}" the other way round.', 'Turn around the pair {a} {b}.', 'Change places: {a} {b}', 'Put the second word first: {a} {b}', name='swap')(lambda r: (lambda d: (d, f'{d["b"]} {d["a"]}'))(_words2(r)))
+@task_maker('copying', 'Swap the two words: {a} {b}', 'Exchange {a} and {b}.', 'Write "{a} {b}" the other way round.', 'Turn around the pair {a} {b}.', 'Change places: {a} {b}', 'Put the second word first: {a} {b}')
+def swap(r): d = _words2(r); return d, f'{d["b"]} {d["a"]}'
 
 # %% ../nbs/02_task.ipynb #f45d941e
 @dataclass
@@ -736,11 +738,15 @@ def _candidates(ix:_Grams, light:list, heavy:list, t:float)->set: # of (light ro
         for g in _prefix(ix, i, t): post[g].append(i); asked[g] = True
     return {(i,j) for j in heavy for g in ix.rows[j][asked[ix.rows[j]]].tolist() for i in post[g]}
 
-def _near_pairs(ix:_Grams, a:list, b:list, t:float)->list: # (score, row of a, row of b)
+def _score(ix:_Grams, i:int, j:int)->tuple: # share of the lighter row's weight, effective number of shared 3-grams
+    w = ix.weight[np.intersect1d(ix.rows[i], ix.rows[j], assume_unique=True)]
+    return w.sum() / min(ix.total[i], ix.total[j]), w.sum()**2 / max((w**2).sum(), 1e-12)
+
+def _near_pairs(ix:_Grams, a:list, b:list, t:float, least:int)->list: # (score, row of a, row of b)
     "All pairs that score at least t, exactly"
-    cand = _candidates(ix, a, b, t) | {(i,j) for j,i in _candidates(ix, b, a, t)}
-    def score(i, j): return ix.weight[np.intersect1d(ix.rows[i], ix.rows[j], assume_unique=True)].sum() / min(ix.total[i], ix.total[j])
-    return [(s,i,j) for i,j in sorted(cand) if (s := score(i,j)) >= t-1e-9]
+    cand = sorted(_candidates(ix, a, b, t) | {(i,j) for j,i in _candidates(ix, b, a, t)})
+    scored = [(*_score(ix, i, j), i, j) for i,j in cand]
+    return [(s,i,j) for s,n,i,j in scored if s >= t-1e-9 and (n >= least or s > 1-1e-9)]
 
 # %% ../nbs/02_task.ipynb #53ac0397
 @dataclass
@@ -775,7 +781,7 @@ def overlap_report(
     train_tasks:list,      # [Task]: trained on, or used to select
     held_out_tasks:list,   # [Task]
     threshold:float=.8,    # score from which a pair is a near-duplicate
-    least:int=6,           # rows with fewer 3-grams count only when equal
+    least:int=6,           # 3-grams of a row, and effective number of shared ones, below which only equal prompts count
     strict:bool=False,     # an overlap is an error
 )->Overlap:
     "Find held-out prompts that occur in training tasks, exactly or nearly"
@@ -786,7 +792,7 @@ def overlap_report(
     pairs = {(j,i):(1., 'exact') for j in range(len(tr), len(rows)) for i in at.get(norm[j], ())}
     ix = _index([_text(e, least) for *_,e in rows], [num[id(t)] for t,*_ in rows])
     a,b = ([i for i in r if len(ix.rows[i]) >= least] for r in (range(len(tr), len(rows)), range(len(tr))))
-    for s,j,i in _near_pairs(ix, a, b, threshold): pairs.setdefault((j,i), (float(s), 'near'))
+    for s,j,i in _near_pairs(ix, a, b, threshold, least): pairs.setdefault((j,i), (float(s), 'near'))
     res = Overlap([dict(kind=k, score=s, held_out=rows[j][0].name, held_out_prompt=rows[j][3].prompt, train=rows[i][0].name, part=rows[i][1], row=rows[i][2],
                         train_prompt=rows[i][3].prompt) for (j,i),(s,k) in sorted(pairs.items())], len(ho), len(tr), threshold)
     if strict and res.pairs: raise TaskError(f'{res.summary()}; clean the training tasks with remove_overlap, or hold out other tasks')
@@ -817,6 +823,131 @@ def clean(self:Split, **kw)->tuple: # (Split, Overlap); the keywords of remove_o
     if not held: raise TaskError('nothing is held out in this split; nothing to clean against')
     kept, rep = remove_overlap(side, held, **kw); val = {t.name for t in self.val}
     return replace(self, train=[t for t in kept if t.name not in val], val=[t for t in kept if t.name in val]), rep
+
+# %% ../nbs/02_task.ipynb #c662e18a
+def _bb_example(
+    d:dict,      # one of a task.json's examples
+    prefix:str,  # the task's prefix
+    where:str,   # for the error
+): # Example, or None if no single answer is gold
+    if 'input' not in d or not ('target' in d or 'target_scores' in d): raise TaskError(f'{where}: has {sorted(d)}, expected "input" with "target" or "target_scores"')
+    scores, target = d.get('target_scores'), d.get('target')
+    if scores:
+        top = [c for c,s in scores.items() if s == max(scores.values())]
+        target, choices = (top[0] if len(top) == 1 else ''), list(scores)
+    else: target, choices = (target[0] if isinstance(target, list) and target else target or ''), None
+    if choices and len(choices) < 2: choices = None
+    return Example(prefix+d['input'], str(target), choices) if str(target).strip() and d['input'].strip() else None
+
+# %% ../nbs/02_task.ipynb #c30599be
+def _bb_files(path:Path)->dict: # {task name: task.json}
+    if path.is_file(): return {path.parent.name:path}
+    found = sorted(path.rglob('task.json'))
+    if not found: raise TaskError(f'{path}: no task.json in it; expected a BIG-bench task.json, its folder, or a folder of tasks')
+    base = next((p for p in [path, *path.parents] if not (p/'task.json').exists()), path) # names begin at the outermost task
+    return {'__'.join(f.parent.relative_to(base).parts):f for f in found}
+
+def read_bigbench_json(
+    path:Path,          # a task.json, or a folder of them (sub-tasks are named task__subtask)
+    n_train:int=240, n_test:int=60, # at most; one row in five is for test where there are fewer
+    seed:int=0,         # of the draw
+)->L: # of Task; a task and its sub-tasks are one family
+    "Read BIG-bench tasks in their original JSON form"
+    path, res, skipped = Path(path), L(), {}
+    for name,f in _bb_files(path).items():
+        try: d = json.loads(f.read_text(encoding='utf-8'))
+        except json.JSONDecodeError as e: raise TaskError(f'{f}:{e.lineno}: not JSON ({e.msg}); expected a BIG-bench task.json') from None
+        if 'examples' not in d:
+            if any(g != f and f.parent in g.parents for g in _bb_files(f.parent).values()): continue # only a header: its sub-tasks hold the rows
+            raise TaskError(f'{f}: no "examples"; expected a BIG-bench task.json (a programmatic task has none)')
+        rows = [_bb_example(x, d.get('task_prefix', ''), f'{f}: example {i}') for i,x in enumerate(d['examples'])]
+        good = list({e.prompt:e for e in rows if e}.values())
+        if None in rows: skipped[name] = rows.count(None)
+        res.append(_cut(name, name.split('__')[0], good, n_train, n_test, seed))
+    if skipped: warnings.warn(f'BIG-bench rows without one gold answer were left out: {skipped}')
+    return res
+
+def _cut(name, family, rows, n_train, n_test, seed):
+    "One row in five for test, both capped, drawn by seed"
+    if len(rows) < 5: raise TaskError(f'task {name}: {len(rows)} usable rows, expected at least 5; one in five is for test')
+    rows = random.Random(stable_seed(name, seed)).sample(rows, len(rows)); k = min(n_test, len(rows)//5)
+    return Task(name, family, rows[k:k+n_train], rows[:k])
+
+# %% ../nbs/02_task.ipynb #0fbf0eb2
+@dataclass(frozen=True)
+class Source:
+    "A Hub data set and its template"
+    repo:str        # on the Hub
+    config:str      # None if it has one only
+    train:str       # split to train on
+    test:str        # split *with labels* to test on
+    fields:tuple    # columns that `row` reads
+    row:callable    # dict -> (question, options, index of the right option or None)
+    ask:str         # around the question, with the blank {q}
+    label:str       # options are called label1, label2, …; None: the options name themselves
+
+    def example(self, d:dict): # Example, or None if the row has no label
+        "One row in the instruction format"
+        q,options,gold = self.row(d)
+        if gold is None: return None
+        names = [f'{self.label}{i+1}' for i in range(len(options))] if self.label else list(options)
+        listed, gap = [f'{n.capitalize()}: {o}' for n,o in zip(names, options)], '\n\n' if self.label == 'solution' else ' '
+        parts = [self.ask.format(q=q), *([gap.join(listed)] if self.label else []), 'Answer format: ' + '/'.join(names)]
+        return Example('\n\n'.join(parts), names[gold], names, q, list(options))
+
+# %% ../nbs/02_task.ipynb #2e26b658
+def _index_of(x, start=0):
+    "Index of a label written as a number; None where the data set hides it ('' or -1)"
+    return None if x in ('', None) or int(x)-start < 0 else int(x)-start
+def _arc(q):
+    def _(d): c = d['choices']; return d[q], c['text'], c['label'].index(d['answerKey']) if d['answerKey'] else None
+    return _
+def _ask(what='answer to'): return f'Please choose the correct {what} the question: {{q}}'
+
+_ABC = 'question', 'choices', 'answerKey'
+HUB = dict(
+    arc_easy=Source('allenai/ai2_arc', 'ARC-Easy', 'train', 'test', _ABC, _arc('question'), _ask(), 'answer'),
+    arc_challenge=Source('allenai/ai2_arc', 'ARC-Challenge', 'train', 'test', _ABC, _arc('question'), _ask(), 'answer'),
+    openbookqa=Source('allenai/openbookqa', 'main', 'train', 'test', ('question_stem','choices','answerKey'), _arc('question_stem'), _ask(), 'answer'),
+    piqa=Source('ybisk/piqa', None, 'train', 'validation', ('goal','sol1','sol2','label'), lambda d: (d['goal'], [d['sol1'], d['sol2']], _index_of(d['label'])), _ask('solution to'), 'solution'),
+    hellaswag=Source('Rowan/hellaswag', None, 'train', 'validation', ('activity_label','ctx','endings','label'),
+        lambda d: (f'{d["activity_label"]}: {d["ctx"]}', d['endings'], _index_of(d['label'])), 'Please choose the correct ending to complete the given sentence: {q}', 'ending'),
+    boolq=Source('google/boolq', None, 'train', 'validation', ('question','answer'), lambda d: (d['question'].rstrip('?')+'?', ['true','false'], None if d['answer'] is None else int(not d['answer'])),
+        'Please answer the following question with true or false, question: {q}', None),
+    winogrande=Source('allenai/winogrande', 'winogrande_xl', 'train', 'validation', ('sentence','option1','option2','answer'),
+        lambda d: (d['sentence'], [d['option1'], d['option2']], _index_of(d['answer'], 1)), 'Please choose the correct answer to fill in the blank to complete the given sentence: {q}', 'option'))
+
+# %% ../nbs/02_task.ipynb #73f6d7aa
+def _hub_rows(src:Source, path, split:str)->list: # [dict]
+    "All rows of one split"
+    import datasets
+    if path is None: return list(datasets.load_dataset(src.repo, src.config, split=split))
+    path = Path(path)
+    if (path/split/'state.json').exists(): return list(datasets.load_from_disk(str(path/split)))
+    if (path/f'{split}.jsonl').exists(): return [json.loads(l) for l in (path/f'{split}.jsonl').read_text(encoding='utf-8').split('\n') if l.strip()]
+    if (path/f'{split}.parquet').exists(): return list(datasets.Dataset.from_parquet(str(path/f'{split}.parquet'), cache_dir=str(path/'.cache')))
+    raise TaskError(f'{path}: no split {split!r}; expected {split}/ (of save_to_disk), {split}.jsonl or {split}.parquet')
+
+def _hub_split(name:str, path, split:str, n:int, seed:int)->list: # [Example]
+    src = HUB[name]; rows = _hub_rows(src, path, split); lack = set(src.fields) - set(rows[0] if rows else src.fields)
+    if lack: raise TaskError(f'{name} {split}: no column {sorted(lack)[0]!r} among {sorted(rows[0])}; is this a copy of {src.repo}?')
+    got = [e for e in map(src.example, rows) if e]
+    if not got: raise TaskError(f'{name} {split}: none of {len(rows)} rows has a label; use the split {src.test!r}, which has them')
+    return got if n is None or n >= len(got) else random.Random(stable_seed(name, split, seed)).sample(got, n)
+
+# %% ../nbs/02_task.ipynb #cd6a33cd
+def read_hub(
+    name:str,              # one of HUB
+    path:Path=None,        # a local copy; None: from the Hub
+    train_split:str=None,  # None: the data set's own
+    test_split:str=None,   # None: the split whose labels are public
+    n_train:int=None, n_test:int=None, # rows drawn; None: all
+    seed:int=0,
+)->Task:
+    "A commonsense set of the Hub as a task; all are of the family 'commonsense'"
+    _known([name], HUB, 'Hub data set here')
+    src = HUB[name]
+    return Task(name, 'commonsense', _hub_split(name, path, train_split or src.train, n_train, seed), _hub_split(name, path, test_split or src.test, n_test, seed))
 
 # %% ../nbs/02_task.ipynb #a3eb111a
 @dataclass(frozen=True)
