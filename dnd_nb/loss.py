@@ -58,7 +58,7 @@ def need(
     if isinstance(x, (list,tuple)) and field!='rows':
         gone = [i for i,o in enumerate(x) if o is None]
         if gone: raise ValueError(f'term {term!r} needs {field!r} of {_pair_name(batch, gone[0])}: it has none' + (f' (nor have {len(gone)-1} others)' if len(gone)>1 else '') + f'; {_mend.get(field, "")}')
-        return torch.stack(list(x)) if isinstance(x[0], Tensor) else x
+        return torch.stack(list(x)) if isinstance(x[0], Tensor) else Adapters.cat(list(x)) if isinstance(x[0], Adapters) else x
     if x is None: raise ValueError(f'term {term!r} needs {field!r}, which no pair of this batch has; {_mend.get(field, "")}')
     return x
 
