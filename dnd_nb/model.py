@@ -4,7 +4,7 @@
 
 # %% ../nbs/01_model.ipynb #79279dcd
 from __future__ import annotations
-import contextlib, http.client, logging, os, re, shutil, subprocess, sys, tempfile, threading, time, urllib.error, urllib.request, warnings, zipfile
+import contextlib, http.client, io, logging, os, re, shutil, subprocess, sys, tempfile, threading, time, urllib.error, urllib.request, warnings, zipfile
 from dataclasses import dataclass
 from pathlib import Path
 import huggingface_hub, torch, transformers
@@ -252,7 +252,8 @@ def _load(folder, dtype, device='cpu'):
     if 'gguf_file' not in kw and not _complete(folder):
         raise NoWeights(f'{folder}: not a model folder (config.json and model.safetensors expected{"; this is an adapter, name its base model" if (folder/"adapter_config.json").exists() else ""})')
     unpack = dict(quantization_config=transformers.GgufConfig(dequantize=True)) if 'gguf_file' in kw and hasattr(transformers,'GgufConfig') else {}
-    with quiet():
+    hush = contextlib.redirect_stderr(io.StringIO()) if unpack else contextlib.nullcontext() # unpacking draws a progress bar that no setting stops
+    with quiet(), hush:
         tok = AutoTokenizer.from_pretrained(folder, **kw)
         try: model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **unpack, **kw)
         except SafetensorError as e: raise NoWeights(f'{folder}: damaged safetensors ({e}); delete it and fetch it again') from None
