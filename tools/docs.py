@@ -20,6 +20,11 @@ def relink(text, site_url, up=''):
     text = text.replace(f'{site_url}/', up)
     return re.sub(rf'(\]\((?:\.\./|studies/)*){_number}([\w.-]+)\.(?:ipynb|html)\b', r'\1\2.ipynb', text)
 
+def unlink_code(text):
+    "nbdev links names inside signatures too, where a link shows as raw markdown: only the name stays"
+    parts = re.split(r'(^```.*?^```)', text, flags=re.M|re.S)
+    return ''.join(re.sub(r'\[(`[^`]+`)\]\([^)\s]+\)', r'\1', o) if o.startswith('```') else o for o in parts)
+
 def relink_nb(path, site_url, up):
     nb = json.loads(path.read_text(encoding='utf-8'))
     nb['metadata'].pop('widgets', None)  # static pages show no widgets, their state only weighs
@@ -27,7 +32,7 @@ def relink_nb(path, site_url, up):
         if c['cell_type'] != 'code': c['source'] = relink(''.join(c['source']), site_url, up)
         for o in c.get('outputs', []):
             md = o.get('data', {}).get('text/markdown')
-            if md is not None: o['data']['text/markdown'] = relink(''.join(md), site_url, up)
+            if md is not None: o['data']['text/markdown'] = unlink_code(relink(''.join(md), site_url, up))
     path.write_text(json.dumps(nb), encoding='utf-8')
 
 def plain_pages(site, site_url):
