@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace, asdict, fields
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 import torch.nn.functional as F
+from scipy import stats
 from torch import Tensor
 from fastcore.basics import patch
 from .adapter import Adapters, LoraSpec, atomic_write, load_tensors, pairwise_distance, read_json, sha256, write_json
@@ -20,9 +21,9 @@ from .teacher import Zoo
 from .train import Run, Stage, TrainConfig, Trainer
 
 # %% auto #0
-__all__ = ['KEYS', 'run_distances', 'differ_table', 'not_told_apart', 'plot_distances', 'tidy', 'interval_table', 'sign_flip',
-           'holm', 'compare', 'prompt_margin', 'plot_configs', 'Config', 'variant', 'one_at_a_time', 'product_grid',
-           'loss_mixes', 'World', 'only', 'step_seconds', 'stretch', 'run_grid', 'runs_differ']
+__all__ = ['KEYS', 'run_distances', 'differ_table', 'not_told_apart', 'plot_distances', 'tidy', 'mean_interval', 'interval_table',
+           'sign_flip', 'holm', 'compare', 'prompt_margin', 'plot_configs', 'Config', 'variant', 'one_at_a_time',
+           'product_grid', 'loss_mixes', 'World', 'only', 'step_seconds', 'stretch', 'run_grid', 'runs_differ']
 
 # %% ../nbs/11_ablations.ipynb #b57fca29
 def run_distances(
@@ -95,25 +96,34 @@ def _matrix(df, config, split, metric, source): # seeds × tasks
     if g.empty: raise ValueError(f'no {metric} of {source!r} on {split!r} in configuration {config!r}; there are {sorted(set(df.source))} on {sorted(set(df.split))} in {sorted(set(df.config))}')
     return g.pivot(index='seed', columns='task', values='value').sort_index().dropna(axis=1)
 
-def _boot(x, n, seed): # [seeds, tasks] → [n] means of resampled seeds and tasks
-    g = np.random.default_rng(seed)
-    w = lambda k: g.multinomial(k, np.full(k,1/k), n)/k
-    return np.einsum('ns,st,nt->n', w(x.shape[0]), x, w(x.shape[1]))
+def _configs(df, split, metric, source): return list(dict.fromkeys(df[(df.source==source)&(df.split==split)&(df.metric==metric)].config))
 
 # %% ../nbs/11_ablations.ipynb #ab0a55d1
+def mean_interval(
+    tasks, # [T] means of the tasks
+    *seeds, # [S] means of the seeds; two such, if two sets of seeds were drawn independently
+    level:float=.95,
+)->tuple: # (mean, lower, upper, two-sided p of a mean of zero)
+    "A mean over seeds × tasks with its interval"
+    parts = [(np.var(x, ddof=1)/len(x), len(x)-1) for x in (tasks,*seeds) if len(x)>1]
+    m,v = float(np.mean(tasks)),sum(x for x,_ in parts)
+    if not parts: return m,np.nan,np.nan,np.nan
+    if v==0: return m,m,m,float(m==0)
+    t = stats.t(v**2/sum(x**2/k for x,k in parts))
+    h = t.ppf(.5+level/2)*v**.5
+    return m, m-h, m+h, float(2*t.sf(abs(m)/v**.5))
+
 def interval_table(
     df:pd.DataFrame, # one line a config, seed, source, split, task and metric
     split:str,
     metric:str='nll',
     source:str='generated',
-    n:int=2000, # resamplings
-    seed:int=0,
 )->pd.DataFrame: # config, mean, lo, hi, seeds, tasks
     "Mean over seeds and tasks with a 95% interval, one line a configuration"
     res = []
-    for c in dict.fromkeys(df[(df.source==source)&(df.split==split)&(df.metric==metric)].config):
-        x = _matrix(df, c, split, metric, source).to_numpy()
-        res.append((c, x.mean(), *np.percentile(_boot(x, n, seed), [2.5,97.5]), *x.shape))
+    for c in _configs(df, split, metric, source):
+        x = _matrix(df, c, split, metric, source)
+        res.append((c, *mean_interval(x.mean(), x.mean(axis=1))[:3], *x.shape))
     return pd.DataFrame(res, columns=['config','mean','lo','hi','seeds','tasks'])
 
 # %% ../nbs/11_ablations.ipynb #fd7eef73
@@ -126,8 +136,7 @@ def sign_flip(
     d = np.asarray(d, dtype=float)
     if len(d)<=14: s = 1-2*((np.arange(2**len(d))[:,None]>>np.arange(len(d)))&1)
     else: s = np.concatenate([np.ones((1,len(d))), np.random.default_rng(seed).choice([-1,1], (n,len(d)))])
-    m = np.abs(s@d)
-    return float((m>=abs(d.sum())*(1-1e-12)).mean())
+    return float((np.abs(s@d)>=abs(d.sum())*(1-1e-12)).mean())
 
 def holm(
     p, # [n] p values
@@ -135,17 +144,20 @@ def holm(
     "Holm's step-down correction for n comparisons"
     p = np.asarray(p, dtype=float)
     o = p.argsort()
-    adj = np.maximum.accumulate(p[o]*(len(p)-np.arange(len(p)))).clip(max=1)
-    return adj[o.argsort()]
+    return np.maximum.accumulate(p[o]*(len(p)-np.arange(len(p)))).clip(max=1)[o.argsort()]
 
 # %% ../nbs/11_ablations.ipynb #7ac3be4d
-def _difference(x, y, n, seed): # two seeds × tasks tables → statistics of x − y
+def _difference(x, y): # two tables, seeds × tasks → statistics of x − y
     t = [c for c in x.columns if c in y.columns]
     if not t: raise ValueError('the two have no task in common')
     d = (x[t].mean()-y[t].mean()).to_numpy()
-    if list(x.index)==list(y.index): b = _boot((x[t]-y[t]).to_numpy(), n, seed)
-    else: b = _boot(x[t].to_numpy(), n, seed)-_boot(y[t].to_numpy(), n, seed+1)
-    return dict(diff=d.mean(), lo=np.percentile(b,2.5), hi=np.percentile(b,97.5), better=float((d<0).mean()), p=sign_flip(d), tasks=len(t))
+    sx,sy = x[t].mean(axis=1),y[t].mean(axis=1)
+    m,lo,hi,p = mean_interval(d, *([sx-sy] if list(sx.index)==list(sy.index) else [sx,sy]))
+    return dict(diff=m, lo=lo, hi=hi, lower=float((d<0).mean()), p=float(np.nanmax([p, sign_flip(d)])), tasks=len(t))
+
+def _holm_table(rows):
+    df = pd.DataFrame(rows, columns=['config','diff','lo','hi','lower','p','tasks'])
+    return df.assign(p_holm=holm(df.p))
 
 def compare(
     df:pd.DataFrame, # one line a config, seed, source, split, task and metric
@@ -153,26 +165,19 @@ def compare(
     split:str,
     metric:str='nll',
     source:str='generated',
-    n:int=2000,
-    seed:int=0,
 )->pd.DataFrame: # config, diff, lo, hi, lower, p, tasks, p_holm
     "Every configuration against one, paired over tasks; `lower` is the share of tasks with a lower value"
     y = _matrix(df, to, split, metric, source)
-    others = [c for c in dict.fromkeys(df[(df.source==source)&(df.split==split)&(df.metric==metric)].config) if c!=to]
-    res = pd.DataFrame([dict(config=c) | _difference(_matrix(df,c,split,metric,source), y, n, seed) for c in others]).rename(columns=dict(better='lower'))
-    return res.assign(p_holm=holm(res.p)) if len(res) else res
+    return _holm_table([dict(config=c) | _difference(_matrix(df,c,split,metric,source), y) for c in _configs(df,split,metric,source) if c!=to])
 
 def prompt_margin(
     df:pd.DataFrame, # one line a config, seed, source, split, task and metric
     split:str,
     metric:str='nll',
-    n:int=2000,
-    seed:int=0,
-)->pd.DataFrame: # config, diff, lo, hi, lower, p, tasks, p_holm
-    "What another task's prompts cost, in each configuration: shuffled − right"
-    cs = dict.fromkeys(df[(df.source=='generated_shuffled')&(df.split==split)&(df.metric==metric)].config)
-    res = pd.DataFrame([dict(config=c) | _difference(_matrix(df,c,split,metric,'generated_shuffled'), _matrix(df,c,split,metric,'generated'), n, seed) for c in cs]).rename(columns=dict(better='lower'))
-    return res.assign(p_holm=holm(res.p)) if len(res) else res
+)->pd.DataFrame: # as `compare`
+    "What another task's prompts change, in each configuration: shuffled − right"
+    x = lambda c,s: _matrix(df, c, split, metric, s)
+    return _holm_table([dict(config=c) | _difference(x(c,'generated_shuffled'), x(c,'generated')) for c in _configs(df,split,metric,'generated_shuffled')])
 
 # %% ../nbs/11_ablations.ipynb #bde4f9c1
 def plot_configs(
@@ -186,7 +191,7 @@ def plot_configs(
     import matplotlib.pyplot as plt
     names = list(dict.fromkeys(df[df.source.isin(sources)].config))
     splits = splits or list(dict.fromkeys(df[df.source.isin(sources)&(df.metric==metric)].split))
-    fig,axs = plt.subplots(1, len(splits), figsize=(1.6+2.4*len(splits), .9+.22*len(names)), sharey=True, dpi=80, squeeze=False)
+    fig,axs = plt.subplots(1, len(splits), figsize=(1.6+2.4*len(splits), 1.2+.22*len(names)), sharey=True, dpi=80, squeeze=False)
     for ax,sp in zip(axs[0], splits):
         for j,(s,c) in enumerate(zip(sources, ('C3','0.6'))):
             if df[(df.source==s)&(df.split==sp)&(df.metric==metric)].empty: continue
@@ -198,8 +203,8 @@ def plot_configs(
             if s==sources[0] and base in set(t.config): ax.axvline(t.set_index('config')['mean'][base], color='k', lw=.6, ls=':')
         ax.set_title(sp, fontsize=9); ax.set_xlabel(metric)
     axs[0,0].set_yticks(range(len(names)), names, fontsize=8); axs[0,0].invert_yaxis()
-    axs[0,-1].legend(fontsize=7)
-    plt.tight_layout()
+    fig.legend(*axs[0,0].get_legend_handles_labels(), fontsize=7, ncols=2, loc='lower center', frameon=False)
+    plt.tight_layout(rect=(0,.08,1,1))
     return fig
 
 # %% ../nbs/11_ablations.ipynb #671a6d9c
@@ -389,12 +394,14 @@ def panel(self:World, tasks:list, sources:dict, template=None)->pd.DataFrame:
 def delta_cosines(self:World, tasks:list, sources:dict)->pd.DataFrame:
     "Cosine between the delta of each source's adapters and that of the task's teacher"
     if self.zoo.probes is None: return pd.DataFrame()
-    last,res = {self.zoo.entries[i]['task']:i for i in self.zoo.last()},[]
-    for (s,f),t in itertools.product(sources.items(), tasks):
-        if t.name not in last or (ad := f(t)) is None: continue
-        want = self.zoo.deltas([last[t.name]]).to(self.model.device)
-        got = delta_embedding(self.model, self.tok, ad.detach().to(self.model.device), self.zoo.probes)
-        res.append(dict(source=s, split=self.splits[t.name], task=t.name, metric='delta_cosine', value=float(F.cosine_similarity(got, want.float()).mean())))
+    last = {self.zoo.entries[i]['task']:i for i in self.zoo.last()}
+    have = [(s,t,ad.detach().to(self.model.device)) for s,f in sources.items() for t in tasks if t.name in last and (ad := f(t)) is not None]
+    if not have: return pd.DataFrame()
+    got = delta_embedding(self.model, self.tok, Adapters.cat([ad for *_,ad in have]), self.zoo.probes).cpu()
+    want = self.zoo.deltas([last[t.name] for _,t,_ in have]).float()
+    res = []
+    for (s,t,_),g,w in zip(have, got.split([len(ad) for *_,ad in have]), want):
+        res.append(dict(source=s, split=self.splits[t.name], task=t.name, metric='delta_cosine', value=float(F.cosine_similarity(g, w[None]).mean())))
     return pd.DataFrame(res)
 
 # %% ../nbs/11_ablations.ipynb #644aa400
