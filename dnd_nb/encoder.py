@@ -4,7 +4,7 @@
 
 # %% ../nbs/06_encoder.ipynb #696b9fba
 from __future__ import annotations
-import hashlib, importlib.util, json, shutil, time, uuid, warnings
+import hashlib, importlib.util, json, re, shutil, time, uuid, warnings
 from pathlib import Path
 import numpy as np, torch
 from fastcore.basics import patch
@@ -15,8 +15,8 @@ from .model import base_id, find_weights, quiet
 
 # %% auto #0
 __all__ = ['weights_hash', 'Encoder', 'SentenceEncoder', 'base_name', 'static_encoder', 'masked_mean', 'HFEncoder',
-           'HiddenStateEncoder', 'ConcatEncoder', 'Shard', 'PromptCache', 'pad_sets', 'pad_tokens', 'encode_batches',
-           'mean_pool', 'MeanPool', 'NoPool', 'AttentionPool', 'pooling', 'condition_texts']
+           'HiddenStateEncoder', 'ConcatEncoder', 'make_encoder', 'Shard', 'PromptCache', 'pad_sets', 'pad_tokens',
+           'encode_batches', 'mean_pool', 'MeanPool', 'NoPool', 'AttentionPool', 'pooling', 'condition_texts']
 
 # %% ../nbs/06_encoder.ipynb #5cc03640
 def weights_hash(
@@ -204,6 +204,32 @@ class ConcatEncoder(Encoder):
     def _encode(self, prompts):
         es = [e.encode(prompts) for e in self.encoders]
         return torch.cat([nn.functional.normalize(e, dim=-1) if self.normalize else e for e in es], -1)
+
+# %% ../nbs/06_encoder.ipynb #683b42e5
+def make_encoder(
+    spec, # e.g. 'sentence-transformers/all-MiniLM-L6-v2', 'hf:bert-base-uncased:cls', 'base:18', or several joined by ' + '
+    model=None, # base LM, for 'base:'
+    tok=None, # its tokenizer
+    device='cpu',
+)->Encoder: # named `spec`
+    "The encoder that `spec` describes"
+    from dnd_nb.model import load_encoder
+    parts = [p.strip() for p in spec.split(' + ')]
+    if len(parts)>1:
+        res = ConcatEncoder([make_encoder(p, model, tok, device) for p in parts])
+        res.name = spec
+        return res
+    kind,_,rest = spec.partition(':')
+    if kind=='base' and rest:
+        if model is None: raise ValueError(f'encoder {spec!r} reads the base model: pass model= and tok=')
+        if not re.fullmatch(r'-?\d+(,-?\d+)*', rest): raise ValueError(f'encoder {spec!r}: expected layers after base:, as in base:18 or base:9,18')
+        return HiddenStateEncoder(model, tok, [int(l) for l in rest.split(',')], name=spec)
+    if kind=='hf' and rest:
+        name,_,pool = rest.rpartition(':') if rest.rpartition(':')[2] in ('cls','mean','tokens') else (rest,'','mean')
+        enc = HFEncoder(name, pooling=pool)
+        enc.model.to(device); enc.name = spec
+        return enc
+    return SentenceEncoder(load_encoder(spec, device=device), name=spec)
 
 # %% ../nbs/06_encoder.ipynb #eb85c1d3
 def _put_shard(folder, keys, lens, vecs):
