@@ -13,12 +13,13 @@ from fastcore.basics import patch
 from safetensors import safe_open
 from safetensors.torch import load as st_load, save as st_save
 from .adapter import LoraSpec, Adapters, atomic_write, write_json
+from .encoder import AttentionPool
 
 # %% auto #0
 __all__ = ['CODES', 'module_place', 'Layout', 'OutputStage', 'teacher_spread', 'Heads', 'Generator', 'Condition',
            'ModuleEmbedding', 'MLPGenerator', 'check_mask', 'SetGenerator', 'LoraTokenizer', 'HyperConvBlock',
-           'hyperconv_schedule', 'HyperConvGenerator', 'TokenEmbeddingGenerator', 'save_generator', 'make_generator',
-           'load_generator']
+           'hyperconv_schedule', 'HyperConvGenerator', 'AttentionGenerator', 'TokenEmbeddingGenerator',
+           'save_generator', 'make_generator', 'load_generator']
 
 # %% ../nbs/07_generator.ipynb #9215ad61
 def module_place(
@@ -507,6 +508,23 @@ def example(self:HyperConvGenerator, n=1)->tuple:
     "Random token states, and their mask"
     c = self.config
     return torch.randn(n,c['K'],c['T'],c['d']), torch.ones(n,c['K'],c['T'], dtype=torch.bool)
+
+# %% ../nbs/07_generator.ipynb #f27668f4
+class AttentionGenerator(MLPGenerator):
+    "A set of prompt vectors [n, K, d], mask [n, K], pooled with learned weights → Adapters"
+    takes = 'set'
+    def __init__(self,
+        spec:LoraSpec,
+        d:int, # size of a prompt vector
+        pool_heads:int=4, # each weighs its share of the features
+        **kw, # as `MLPGenerator`
+    ):
+        super().__init__(spec, d=d, pool_heads=pool_heads, **kw)
+        self.pool = AttentionPool(d, pool_heads)
+    def body(self, cond, mask=None):
+        if cond.ndim!=3: raise ValueError(f'this generator takes a set of vectors a sample, [n, K, d]; got {list(cond.shape)}')
+        return super().body(self.pool(cond, check_mask(cond, mask)))
+    def example(self, n=1)->tuple: "A random set, and its mask"; return torch.randn(n, 8, self.config['d']), torch.ones(n, 8, dtype=torch.bool)
 
 # %% ../nbs/07_generator.ipynb #dc6bef54
 class TokenEmbeddingGenerator(MLPGenerator):
