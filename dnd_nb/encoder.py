@@ -16,7 +16,8 @@ from .model import base_id, find_weights, quiet
 # %% auto #0
 __all__ = ['weights_hash', 'Encoder', 'SentenceEncoder', 'base_name', 'static_encoder', 'masked_mean', 'HFEncoder',
            'HiddenStateEncoder', 'ConcatEncoder', 'make_encoder', 'Shard', 'PromptCache', 'pad_sets', 'pad_tokens',
-           'encode_batches', 'mean_pool', 'MeanPool', 'NoPool', 'AttentionPool', 'pooling', 'condition_texts']
+           'encode_batches', 'mean_pool', 'MeanPool', 'NoPool', 'AttentionPool', 'pooling', 'token_ids',
+           'condition_texts']
 
 # %% ../nbs/06_encoder.ipynb #5cc03640
 def weights_hash(
@@ -440,6 +441,21 @@ def pooling(
     made = dict(mean=MeanPool, none=NoPool, attention=lambda: AttentionPool(dim))
     if kind not in made: raise ValueError(f'pooling {kind!r}: expected one of {list(made)}')
     return made[kind]()
+
+# %% ../nbs/06_encoder.ipynb #edd84369
+def token_ids(
+    cache, # `PromptCache` or `Encoder`; only its tokenizer is used
+    batches, # n lists of prompts
+    max_len=512, # ids a batch
+): # [n, T] long, mask [n, T]
+    "Each prompt batch as one row of token ids"
+    enc = getattr(cache, 'encoder', cache)
+    tok = getattr(enc, 'tok', None) or getattr(enc.model, 'tokenizer', None)
+    if tok is None: raise ValueError(f'{enc.name}: has no tokenizer of its own; take an encoder that has one')
+    def one(b):
+        if not len(b): raise ValueError('a prompt batch is empty; a condition needs at least one prompt')
+        return torch.tensor([i for p in tok(list(b), truncation=True, max_length=max(2, max_len//len(b))).input_ids for i in p][:max_len])
+    return nn.utils.rnn.pad_sequence(ids:=[one(b) for b in batches], batch_first=True), torch.arange(max(map(len, ids)))[None]<torch.tensor([[len(o)] for o in ids])
 
 # %% ../nbs/06_encoder.ipynb #20ecb535
 def condition_texts(
