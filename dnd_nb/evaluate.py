@@ -25,13 +25,17 @@ def _spread(cache, idx):
     cache.reorder_cache(idx)
     return cache
 
-def _score_batch(model, rows, cands, pad_id, adapters, owner):
+def _read_prompts(model, rows, pad_id, adapters, owner):
+    "One pass over the prompts' ids: the batch, and its output with keys and values"
+    b = collate([Row(r, len(r)) for r in rows], pad_id, model.device)
+    kw = {k:b[k] for k in ('input_ids','attention_mask','position_ids')}
+    with apply_adapters(model, adapters, owner) if adapters is not None else nullcontext(): return b,model(**kw, use_cache=True, logits_to_keep=1)
+
+def _score_batch(model, rows, cands, pad_id, adapters, owner, read=None):
     "Log-likelihoods of candidate answers; rows: prompts' ids, cands: per row a list of token lists"
     dev,n = model.device,[len(c) for c in cands]
-    b = collate([Row(r, len(r)) for r in rows], pad_id, dev)
-    kw = {k:b[k] for k in ('input_ids','attention_mask','position_ids')}
+    b,out = read or _read_prompts(model, rows, pad_id, adapters, owner)
     ctx = lambda o: apply_adapters(model, adapters, o) if adapters is not None else nullcontext()
-    with ctx(owner): out = model(**kw, use_cache=True, logits_to_keep=1)
     idx = torch.arange(len(rows)).repeat_interleave(torch.tensor(n)).to(dev)
     flat = [c for cs in cands for c in cs]
     y = torch.full((len(flat), max(map(len, flat))), -100)
