@@ -16,7 +16,7 @@ from .adapter import load_tensors
 from .task import Template, Task, encode_rows, collate
 from .teacher import Zoo, RowSampler, AdapterTrainer, TeacherConfig, bar_over
 from .dataset import PairDataset
-from .encoder import encode_batches, mean_pool
+from .encoder import token_ids, encode_batches, mean_pool
 from .generator import Generator, make_generator, save_generator, load_generator, teacher_spread
 from .loss import Terms
 from .evaluate import score
@@ -88,11 +88,11 @@ def warm_start(
 def conditions(
     cache, # PromptCache or Encoder
     batches:list, # n lists of prompts
-    takes:str, # 'vector', or 'set' or 'tokens' (with a mask)
+    takes:str, # 'vector', or 'set', 'tokens' or 'ids' (with a mask)
     device='cpu',
 )->tuple: # (condition, mask or None)
     "The conditions of n prompt batches, as a generator takes them"
-    x,mask = (o.to(device) for o in encode_batches(cache, batches))
+    x,mask = (o.to(device) for o in (token_ids if takes=='ids' else encode_batches)(cache, batches))
     return (mean_pool(x, mask), None) if takes=='vector' else (x, mask)
 
 # %% ../nbs/10_train.ipynb #5eca7a43
