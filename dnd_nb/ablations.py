@@ -23,7 +23,8 @@ from .train import Run, Stage, TrainConfig, Trainer
 # %% auto #0
 __all__ = ['KEYS', 'run_distances', 'differ_table', 'not_told_apart', 'plot_distances', 'tidy', 'mean_interval', 'interval_table',
            'sign_flip', 'holm', 'compare', 'prompt_margin', 'plot_configs', 'Config', 'variant', 'one_at_a_time',
-           'product_grid', 'loss_mixes', 'World', 'only', 'step_seconds', 'stretch', 'run_grid', 'runs_differ']
+           'product_grid', 'loss_mixes', 'standard_axes', 'World', 'only', 'step_seconds', 'stretch', 'run_grid',
+           'runs_differ']
 
 # %% ../nbs/11_ablations.ipynb #b57fca29
 def run_distances(
@@ -266,6 +267,22 @@ def loss_mixes(
     return {'weight': one('weight',{'weight:z':1.},lr), 'delta': one('delta',{'delta':1.},lm_lr), 'weight+delta': one('weight+delta',{'weight:z':1.,'delta':1.},lm_lr),
         'sft': one('sft',{'sft':1.},lm_lr), 'sft+kl': one('sft+kl',{'sft':1.,'kl':1.},lm_lr),
         'warm': dict(stages=(st('reconstruction', w, {'weight:z':1.}, lr), st('sft', steps-w, {'sft':1.}, lm_lr)))}
+
+# %% ../nbs/11_ablations.ipynb #e86aae70
+def standard_axes(
+    steps:int, # of every configuration
+    encoders=(), # names of further encoders
+    n_tasks=(), # smaller numbers of training tasks
+    vocab:int=None, # size of the encoder's vocabulary: adds a generator with token embeddings from scratch
+    **kw, # as `loss_mixes`
+)->dict: # axes, for `one_at_a_time`
+    "Loss mix, pairing, K, answers, pooling, start, encoder, number of tasks"
+    loss = {k:v | dict(select=False) for k,v in loss_mixes(steps, **kw).items() if k!='warm'} # nothing but the loss decides
+    pool = {'attention':dict(generator=dict(kind='AttentionGenerator')), 'set':dict(generator=dict(kind='SetGenerator'))}
+    axes = dict(loss=loss, pairing={'shuffled':dict(pairing='shuffled')}, k={str(k):dict(k=(k,k)) for k in (1,8,64)}, answers={a:dict(answers=a) for a in ('prompt+answer','mix')},
+        pooling=pool, start={'fresh':dict(base='fresh')}, encoder={e:dict(encoder=e) for e in encoders}, tasks={str(n):dict(n_tasks=n) for n in n_tasks})
+    if vocab: axes['encoder']['from scratch'] = dict(generator=dict(kind='TokenEmbeddingGenerator', vocab=vocab))
+    return {k:v for k,v in axes.items() if v}
 
 # %% ../nbs/11_ablations.ipynb #5bd8bfc4
 @dataclass
@@ -511,5 +528,5 @@ def runs_differ(
     cs,ss = [f.parts[-3] for f in fs],[int(f.parts[-2][4:]) for f in fs]
     D = run_distances(runs)
     df = differ_table(cs, ss, D, margin)
-    _write_frame(Path(folder)/'differ.csv', df)
+    _write_frame(Path(folder)/'ablations_differ.csv', df)
     return df, cs, D
