@@ -225,16 +225,17 @@ class Config:
     def __repr__(self): return f'Config({self.name!r}: {" → ".join(f"{s.steps} {s.name}" for s in self.train.stages)}, {self.train.generator["kind"]}, K={self.train.k}{", "+self.encoder if self.encoder else ""}{f", {self.n_tasks} tasks" if self.n_tasks else ""})'
 
 def variant(
-    base:Config,
+    config:Config,
     name:str, # of the new configuration
-    **changes, # fields of `Config` or `TrainConfig`; `generator` is merged with the base's unless it names another kind
+    /,
+    **changes, # fields of `Config` or `TrainConfig`; `generator` is merged with that of `config` unless it names another kind
 )->Config:
-    "`base` with something changed"
+    "`config` with something changed"
     own,tr = {f.name for f in fields(Config)}-{'name','train'},{f.name for f in fields(TrainConfig)}
     if odd := changes.keys()-own-tr: raise ValueError(f'variant {name!r}: nothing is called {sorted(odd)[0]!r}; a configuration has {", ".join(sorted(own|tr))}')
     g = changes.get('generator')
-    if g and g.get('kind', base.train.generator['kind'])==base.train.generator['kind']: changes['generator'] = base.train.generator | g
-    return Config(name, replace(base.train, **{k:v for k,v in changes.items() if k in tr}), **({k:getattr(base,k) for k in own} | {k:v for k,v in changes.items() if k in own}))
+    if g and g.get('kind', config.train.generator['kind'])==config.train.generator['kind']: changes['generator'] = config.train.generator | g
+    return Config(name, replace(config.train, **{k:v for k,v in changes.items() if k in tr}), **({k:getattr(config,k) for k in own} | {k:v for k,v in changes.items() if k in own}))
 
 # %% ../nbs/11_ablations.ipynb #198a896b
 def one_at_a_time(
