@@ -406,7 +406,8 @@ def _per_task(panel): # rows of `run_panel` → one line a source, split, task a
 @patch
 def panel(self:World, tasks:list, sources:dict, template=None)->pd.DataFrame:
     "One line a source, split, task and metric"
-    return _per_task(run_panel(self.model, self.tok, tasks, sources, self.splits, self.rows, template, max_tokens=self.max_tokens))
+    there = lambda f: lambda t: None if (a := f(t)) is None else a.to(self.model.device)
+    return _per_task(run_panel(self.model, self.tok, tasks, {s:there(f) for s,f in sources.items()}, self.splits, self.rows, template, max_tokens=self.max_tokens))
 
 @patch
 def delta_cosines(self:World, tasks:list, sources:dict)->pd.DataFrame:
