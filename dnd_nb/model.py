@@ -78,8 +78,12 @@ def quiet():
         for k,l in logs.items(): l.setLevel(was[k])
         if bars: transformers.logging.enable_progress_bar()
 
+def _packed(head, args): return args[0].contiguous(), *args[1:]
+
 def _ready(model, name):
     "`model`, frozen and in eval mode, that answers to `name`"
+    head = model.get_output_embeddings() if hasattr(model, 'get_output_embeddings') else None
+    if head is not None: head.register_forward_pre_hook(_packed)
     model.dnd_id = name
     return model.eval().requires_grad_(False)
 
