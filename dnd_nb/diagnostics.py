@@ -88,7 +88,8 @@ def key_report(
     if spec is None and model is None: raise ValueError('key_report needs spec= or model=, to know which modules there are')
     root,mods,res = Path(getattr(source,'folder',source)),model_shapes(model) if model is not None else {},[]
     for f in adapter_folders(source):
-        sh = tensor_shapes(f)
+        try: sh = tensor_shapes(f)
+        except ValueError as e: res.append(dict(adapter=str(f.relative_to(root)), matched=0, missing=0, unexpected=0, misshaped=0, absent=0, ok=False, hint=str(e))); continue
         want = spec or _own_spec(sh, mods)
         r = match_keys(sh, want)
         gone = [k for k,s in want.modules.items() if mods and mods.get(k)!=s]
@@ -183,7 +184,7 @@ def heatmap(
 ):
     "A table as a picture"
     import matplotlib.pyplot as plt
-    if ax is None: ax = plt.subplots(figsize=(.34*df.shape[1]+2.2, .26*df.shape[0]+.9), dpi=75)[1]
+    if ax is None: ax = plt.subplots(figsize=(.34*df.shape[1]+2.2, .26*df.shape[0]+.9), dpi=62)[1]
     im = ax.imshow(df.to_numpy(dtype=float), aspect='auto', **kw)
     ax.set_yticks(range(len(df)), df.index, fontsize=7); ax.set_xticks(range(df.shape[1]), df.columns, rotation=60, ha='right', fontsize=7); ax.set_title(title, fontsize=9)
     if fmt: [ax.text(j, i, format(v, fmt), ha='center', va='center', fontsize=6, color='w' if (im.norm(v)<.5) else 'k') for i,r in enumerate(df.to_numpy(dtype=float)) for j,v in enumerate(r)]
@@ -225,13 +226,16 @@ def margin_panel(
     return run_panel(model, tok, bare(tasks, n_rows), dict(right=right, wrong=wrong), n_rows=n_rows, **kw)
 
 # %% ../nbs/12_diagnostics.ipynb #9389590a
+def _nll(df, by): # mean over tasks of nats a token
+    c = df.groupby(by+['task'], sort=False)[['nll','tokens']].sum()
+    return (c.nll/c.tokens).groupby(by, sort=False).agg(['mean','sem']).reset_index()
+
 def margin(
     df:pd.DataFrame, # of `margin_panel`
     n:int=1000, # resamplings
 )->pd.Series: # right, wrong, margin, lo, hi
     "What right prompts are worth in nats a token, with an interval over tasks, rows and batches"
-    p = paired(df, [('wrong','right')], ['nll'], n).iloc[0]
-    s = summarise(df, 2).query("metric=='nll'").set_index('source')['mean']
+    p,s = paired(df, [('wrong','right')], ['nll'], n).iloc[0],_nll(df, ['source']).set_index('source')['mean']
     return pd.Series(dict(right=s['right'], wrong=s['wrong'], margin=p['mean'], lo=p.lo, hi=p.hi))
 
 # %% ../nbs/12_diagnostics.ipynb #0c9ed2b5
@@ -405,10 +409,6 @@ def condition_gradient(
     return 0. if g is None or not c.any() else float(g.norm()*x.detach().norm()/(len(x)*c.norm()))
 
 # %% ../nbs/12_diagnostics.ipynb #17a71582
-def _nll(df, by): # mean over tasks of nats a token
-    c = df.groupby(by+['task'], sort=False)[['nll','tokens']].sum()
-    return (c.nll/c.tokens).groupby(by, sort=False).agg(['mean','sem']).reset_index()
-
 def strength_curve(
     model, tok,
     base:Adapters, # n=1: what the correction is added to
