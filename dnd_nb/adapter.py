@@ -501,14 +501,14 @@ def load_peft(
     folder = Path(folder)
     own = LoraSpec.from_peft(folder, model) if spec is None else spec
     c,ts = _peft_config(folder), load_tensors(folder/'adapter_model.safetensors')
-    if c['r']!=own.rank: raise ValueError(f'{folder.name}: rank {c["r"]}, expected {own.rank}; adapters of one zoo share a rank')
+    if c['r']!=own.rank: raise ValueError(f'{folder}: rank {c["r"]}, expected {own.rank}; adapters of one zoo share a rank')
     scale = c['lora_alpha']/(c['r']**.5 if c.get('use_rslora') else c['r'])
-    if scale!=own.scale: raise ValueError(f'{folder.name}: scale {scale:g}, expected {own.scale:g}')
+    if scale!=own.scale: raise ValueError(f'{folder}: scale {scale:g}, expected {own.scale:g}')
     rep = match_keys(ts, own)
     if not rep.ok:
         first = rep.missing or rep.unexpected or rep.misshaped
-        raise ValueError(f'{folder.name}: {rep} (first: {first[0]}); was it trained on another base model or with other targets? its config says {c.get("base_model_name_or_path")!r}, expected {own.base_model!r}')
+        raise ValueError(f'{folder}: {rep} (first: {first[0]}); was it trained on another base model or with other targets? its config says {c.get("base_model_name_or_path")!r}, expected {own.base_model!r}')
     bad = [k for k,v in ts.items() if not v.isfinite().all()]
-    if bad: raise ValueError(f'{folder.name}: {len(bad)} tensors hold NaN or infinity (first: {bad[0]}); leave this adapter out or train it again')
+    if bad: raise ValueError(f'{folder}: {len(bad)} tensors hold NaN or infinity (first: {bad[0]}); leave this adapter out or train it again')
     get = {(m['mod'],m['ab']):ts[k] for k in ts if (m := _key.match(k))}
     return Adapters(own, *({k: get[k,w][None].float() for k in own.modules} for w in 'AB'))

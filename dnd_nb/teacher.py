@@ -4,7 +4,7 @@
 
 # %% ../nbs/04_teacher.ipynb #d8102532
 from __future__ import annotations
-import json, random, shutil, time
+import copy, json, random, shutil, time
 from dataclasses import dataclass, asdict, replace
 from pathlib import Path
 import numpy as np, torch
@@ -170,6 +170,11 @@ class Zoo:
     def probes(self): "The probe set of the deltas, or None"; p = self.manifest.get('probes'); return ProbeSet.from_dict(p) if p else None
     def of(self, task)->list: "Numbers of a task's entries"; return [i for i,e in enumerate(self.entries) if e['task']==task]
     def last(self)->list: "Number of each task's last checkpoint"; return [max(self.of(t), key=lambda i: self.entries[i]['step']) for t in self.tasks]
+    def only(self, tasks)->Zoo:
+        "This zoo as far as these tasks go: what lies outside cannot be seen through it"
+        res,tasks = copy.copy(self),set(tasks)
+        res.entries = [e for e in self.entries if e['task'] in tasks]
+        return res
     def __len__(self): return len(self.entries)
     def __repr__(self): return f'Zoo({self.folder.name}: {len(self)} checkpoints of {len(self.tasks)} tasks, {self.spec})'
 
