@@ -226,8 +226,10 @@ def _teachers(p):
     res = dict(figure=f'gain {gain:.2f} [{lo:.2f}, {d.hi[0]:.2f}] nats', threshold='> 0.05')
     mend = 'raise steps or learning rate of the teachers; look at loss_first and loss in the manifest'
     if not lo>.05: return dict(status='fail', **res, text='on test rows of their own tasks the teachers are no better than the base model', mend=mend)
-    if not d.lo[1]>0: return dict(status='fail', **res, text=f'no teacher is better on its own task than the mean of all ({d["mean"][1]:+.2f} nats): there is nothing task-specific to generate', mend='look at the answers in the rows; train teachers longer')
-    return dict(status='ok', **res, text=f'{d["mean"][1]:.2f} nats better than the mean teacher')
+    own,content = d['mean'][1],'look at the answers in the rows; train teachers longer'
+    text = f'{own/gain:.0%} of it is more than the mean teacher has'
+    if not d.lo[1]>0 or own<.1*gain: return dict(status='fail', **res, text=text+': there is nothing task-specific to generate', mend=content)
+    return dict(status='warn', **res, text=text+': little that is task-specific', mend=content) if own<.25*gain else dict(status='ok', **res, text=text)
 
 @check('delta', ['zoo','model'], ['keys'], ['zero','effect','base'])
 def _delta(p):
