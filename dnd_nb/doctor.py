@@ -379,7 +379,7 @@ def _prompt_batch(p):
     if inf.drop('order').sum()>1e-6 and top>.75: return dict(status='fail', figure=f'{top:.0%} of the influence', threshold=f'≤ 75%, even: {1/(len(inf)-1):.0%}', text=f'only prompt {inf.drop("order").idxmax()} of the batch counts', mend=mend)
     adv = first_prompt_advantage(p.generate, {t:p.zoo.prompts(t) for t in p.names}, p.teachers, p.k)
     a = adv.loc[adv.t.idxmin()]
-    if a.t<-3 and adv.ratio.min()<.8: return dict(status='fail', figure=f'{adv.ratio.min():.2f} of the distance', threshold='≥ 0.8', text=f'teachers are met from the first {int(a["size"])} stored prompts and missed from others (t = {a.t:.1f}): the same prompts were shown at every step', mend=mend)
+    if a.t<-3 and adv.ratio.min()<.8: return dict(status='fail', figure=f'{adv.ratio.min():.2f} of the distance', threshold='≥ 0.8', text=f'teachers are met from the first {int(a["size"])} of the stored prompts and missed from others (t = {a.t:.1f}): the same prompts were shown at every step', mend=mend)
     return dict(status='ok' if few[t]>=16 else 'warn', figure=f'largest share {top:.0%}', threshold='≤ 75%', text='prompts count alike, and the first are like the others' if few[t]>=16 else f'{t} has {few[t]} different prompts only', mend='' if few[t]>=16 else 'collect more prompts')
 
 # %% ../nbs/12a_doctor.ipynb #1bedc239
