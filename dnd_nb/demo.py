@@ -4,21 +4,20 @@
 
 # %% ../nbs/14_demo.ipynb #1ef6426f
 from __future__ import annotations
-import json, platform, resource, sys, time
-from dataclasses import dataclass, field, asdict
+import platform, resource, sys, time
+from dataclasses import dataclass, asdict
 from pathlib import Path
 import numpy as np, pandas as pd, torch
-from torch import Tensor
 from .adapter import *
-from .task import Template, Task, builtin_tasks
+from .task import builtin_tasks
 from .teacher import TeacherConfig, Zoo, train_teachers
 from .dataset import prompt_batches
 from .evaluate import run_panel, summarise, paired
-from .train import Stage, TrainConfig, Trainer, Run, train_multitask, warm_start
+from .train import TrainConfig, Trainer, Run, train_multitask, warm_start
 
 # %% auto #0
 __all__ = ['SEEN', 'VALIDATION', 'NEAR', 'FAR', 'DemoConfig', 'quick', 'Clock', 'peak_gb', 'other_tasks', 'nearest', 'sources',
-           'verdict', 'panel_rows', 'plot_panel', 'demo']
+           'verdict', 'panel_rows', 'plot_panel', 'diagnose', 'demo']
 
 # %% ../nbs/14_demo.ipynb #ec19950a
 SEEN = ('upper_case','quote','bold','json_pair','csv_join', 'plural','past','comparative','opposite', 'cm_in_metres','minutes_in_hours','days_in_weeks',
@@ -35,28 +34,27 @@ class DemoConfig:
     far:tuple=FAR # held out, of another family
     n_train:int=120 # rows a task
     rank:int=8
-    teacher_steps:int=40
-    teacher_rows:int=3 # rows a teacher sees a step
+    teacher_steps:int=36
+    teacher_rows:int=2 # rows a teacher sees a step
     teacher_lr:float=4e-3
     multitask_steps:int=40
     multitask_rows:int=16
     multitask_lr:float=2e-3
-    recon_steps:int=200
+    recon_steps:int=250
     recon_batch:int=16
     recon_lr:float=1e-3
-    sft_steps:int=60
+    sft_steps:int=50
     sft_batch:int=8 # pairs a step
     sft_rows:int=3
-    sft_lr:float=5e-4
-    hidden:int=128
-    noise:float=.3 # on the normalised condition while training
-    cond_drop:float=.1
+    sft_lr:float=7e-4
+    hidden:int=256
+    noise:float=.1 # on the normalised condition while training
     k:int=16 # prompts of an evaluated condition
-    conditions:int=4 # random prompt batches a held-out task
-    held_rows:int=32 # test rows a held-out task
-    seen_rows:int=12 # test rows a seen task
+    conditions:int=3 # random prompt batches a held-out task
+    held_rows:int=24 # test rows a held-out task
+    seen_rows:int=8 # test rows a seen task
     seen_conditions:int=1
-    max_tokens:int=1024 # of a micro-batch: bounds the memory
+    max_tokens:int=512 # of a micro-batch: bounds the memory
     seed:int=0
 
 # %% ../nbs/14_demo.ipynb #27473d2e
@@ -64,7 +62,7 @@ def quick()->DemoConfig:
     "Less of everything: for continuous integration"
     pick = lambda xs,*i: tuple(xs[j] for j in i)
     return DemoConfig(seen=pick(SEEN,0,1,2,5,6,7,9,10,12,13,15,18), validation=VALIDATION[:1], n_train=60, teacher_steps=16, multitask_steps=16, multitask_rows=12,
-        recon_steps=60, sft_steps=16, conditions=2, held_rows=10, seen_rows=4)
+        recon_steps=80, sft_steps=12, hidden=128, conditions=2, held_rows=10, seen_rows=4)
 
 # %% ../nbs/14_demo.ipynb #9040d6bc
 class Clock:
@@ -96,7 +94,7 @@ def _teachers(cfg, model, tok, tasks, folder, clock):
 
 def _train_config(cfg)->TrainConfig:
     stages = warm_start(cfg.recon_steps, cfg.sft_steps, cfg.recon_lr, cfg.sft_lr, cfg.sft_batch, cfg.sft_rows, cfg.recon_batch)
-    return TrainConfig(stages, dict(kind='MLPGenerator', hidden=cfg.hidden, noise=cfg.noise, cond_drop=cfg.cond_drop), base='given', k=(4,32), seed=cfg.seed, val_every=max(4, cfg.sft_steps//5), val_k=cfg.k)
+    return TrainConfig(stages, dict(kind='MLPGenerator', hidden=cfg.hidden, noise=cfg.noise), base='mean', k=(4,32), seed=cfg.seed, val_every=max(4, cfg.sft_steps//4), val_k=cfg.k, strengths=(0.,1.), val_strengths=(1.,))
 
 # %% ../nbs/14_demo.ipynb #f4d2191f
 def other_tasks(
@@ -135,7 +133,7 @@ def sources(
     n = lambda t: cfg.seen_conditions if t in cfg.seen else cfg.conditions
     others = other_tasks(names, cfg.conditions, cfg.seed)
     batch = lambda t,n,tag: prompt_batches([e.prompt for e in tasks[t].train], cfg.k, n, f'{cfg.seed}/{tag}/{t}')
-    last,mean = zoo.adapters(zoo.last()),zoo.adapters(zoo.last()).mean()
+    mean = zoo.adapters(zoo.last()).mean()
     def teacher(t):
         z = zoo if t.name in cfg.seen else oracle
         return z.adapters([z.of(t.name)[-1]])
@@ -173,7 +171,7 @@ def panel_rows(df:pd.DataFrame, seed=0)->list:
         res.append(dict(source=src, split=sp, nll=get('nll'), nll_ci=[round(m['nll'].lo,4), round(m['nll'].hi,4)], accuracy=get('accuracy'), exact_match=get('exact_match'), n_tasks=m['nll'].n_tasks))
     return res
 
-def plot_panel(rows:list, path=None):
+def plot_panel(rows:list):
     "NLL of every source with its interval, a panel a split"
     import matplotlib.pyplot as plt
     splits = list(dict.fromkeys(r['split'] for r in rows))
@@ -184,10 +182,27 @@ def plot_panel(rows:list, path=None):
         ax.barh(y, v, xerr=[v-ci[0], ci[1]-v], color=['C1' if r['source']=='generated' else 'C0' for r in g], height=.7, error_kw=dict(lw=1))
         ax.set_yticks(y, [r['source'] for r in g]); ax.set_title(sp); ax.set_xlabel('nats a token')
     plt.tight_layout()
-    if path: fig.savefig(path)
     return fig
 
 # %% ../nbs/14_demo.ipynb #67ad63e6
+def diagnose(
+    cfg:DemoConfig,
+    run:Run,
+    cache, # PromptCache
+    zoo:Zoo,
+    tasks:dict, # name → Task
+    n:int=3, # prompt batches a task
+)->tuple: # (numbers as a dict, table of distances tasks × tasks)
+    "Condition sensitivity, collapse and retrieval of the generated adapters"
+    from functools import partial
+    from dnd_nb.diagnostics import collapse_report, condition_distances, generate_many, retrieval, retrieval_accuracy, sensitivity
+    get = lambda ns: generate_many(partial(run.generate, cache), {t:tasks[t].prompts for t in ns}, cfg.k, n, cfg.seed)
+    g,seen = get([*cfg.seen,*cfg.near,*cfg.far]),get(cfg.seen)
+    teachers = zoo.adapters([zoo.of(t)[-1] for t in cfg.seen])
+    res = dict(sensitivity=sensitivity(g), collapse=collapse_report(seen, teachers, run.gen.loc))
+    return {k:{n:round(float(x),4) for n,x in v.items()} for k,v in res.items()} | dict(retrieval=round(retrieval_accuracy(retrieval(seen, teachers)),4)), condition_distances(g)
+
+# %% ../nbs/14_demo.ipynb #bc2afd5f
 def demo(
     folder='dnd_demo', # gets zoo, run, adapters, figures and report.json; gone on with if it was cut
     cfg:DemoConfig=None,
@@ -206,31 +221,37 @@ def demo(
     names = [*cfg.seen,*cfg.validation,*cfg.near,*cfg.far]
     tasks = {t.name:t for t in builtin_tasks(names, n_train=cfg.n_train, n_test=max(cfg.held_rows,cfg.seen_rows), seed=cfg.seed)}
     zoo,oracle,multi = _teachers(cfg, model, tok, tasks, folder, clock)
-    run = Trainer(_train_config(cfg), folder/'run', zoo, cache, [tasks[n] for n in (*cfg.seen,*cfg.validation)], list(cfg.validation), model, tok, multi).fit()
+    run = Trainer(_train_config(cfg), folder/'run', zoo, cache, [tasks[n] for n in (*cfg.seen,*cfg.validation)], list(cfg.validation), model, tok).fit()
     clock('the generator: reconstruction, then SFT')
     src,df = sources(cfg, run, cache, zoo, oracle, multi, tasks),[]
     for sp,ns,n in (('seen',cfg.seen,cfg.seen_rows), ('held_out_near',cfg.near,cfg.held_rows), ('held_out_far',cfg.far,cfg.held_rows)):
         df.append(run_panel(model, tok, [tasks[t] for t in ns], src, {t:sp for t in ns}, n))
     clock('the panel')
-    return _report(cfg, folder, pd.concat(df, ignore_index=True), run, src, tasks, clock, log)
+    diag = diagnose(cfg, run, cache, zoo, tasks)
+    clock('diagnostics')
+    return _report(cfg, folder, pd.concat(df, ignore_index=True), run, diag, src, tasks, clock, log)
 
-# %% ../nbs/14_demo.ipynb #bc2afd5f
-def _report(cfg, folder, df, run, src, tasks, clock, log):
+# %% ../nbs/14_demo.ipynb #3842ef75
+def _report(cfg, folder, df, run, diag, src, tasks, clock, log):
     "Adapters of the held-out tasks, figures, report.json; says the verdict"
-    import transformers
+    import matplotlib.pyplot as plt, transformers
     from dnd_nb import __version__
+    from dnd_nb.diagnostics import heatmap
     for t in (*cfg.near,*cfg.far):
         save_peft(src['generated'](tasks[t]), folder/'adapters'/t, prompts=prompt_batches([e.prompt for e in tasks[t].train], cfg.k, 1, f'{cfg.seed}/right/{t}')[0])
     (folder/'figures').mkdir(exist_ok=True)
     rows,words = panel_rows(df, cfg.seed),verdict(df, cfg.seed)
-    plot_panel(rows, folder/'figures'/'panel.png')
-    run.plot().savefig(folder/'figures'/'training.png')
-    rep = dict(wall_s=round(clock.total,1), peak_rss_gb=round(peak_gb(),2), panel=rows, verdict=words, steps_s=clock.steps, config=asdict(cfg), selected=run.selected,
+    for name,fig in dict(panel=plot_panel(rows), training=run.plot(), distances=heatmap(diag[1], 'distance of generated ΔW').figure).items():
+        fig.savefig(folder/'figures'/f'{name}.png')
+        plt.close(fig)
+    rep = dict(wall_s=round(clock.total,1), peak_rss_gb=round(peak_gb(),2), panel=rows, verdict=words, diagnostics=diag[0], steps_s=clock.steps, config=asdict(cfg), selected=run.selected,
         paired=[r._asdict() for r in paired(df, [('generated',b) for b in ('generated_shuffled','mean_teacher','nearest_teacher','multitask','base','teacher')], ['nll'], seed=cfg.seed, over='rows').itertuples(index=False)],
         versions=dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, python=platform.python_version()), device=str(run.config['device']), threads=torch.get_num_threads())
     df.to_csv(folder/'panel_rows.csv', index=False)
     write_json(folder/'report.json', rep)
     log(pd.DataFrame(rows).drop(columns='n_tasks').to_string(index=False))
     for sp,ss in words.items(): log(f'\n{sp}:\n' + '\n'.join('  '+s for s in ss))
+    d = diag[0]
+    log(f'\nGenerated adapters of two tasks lie {d["sensitivity"]["ratio"]:.1f} times as far apart as those of one; their spread is {d["collapse"]["spread"]:.2f} of the teachers\'; the nearest teacher is their own task\'s for {d["retrieval"]:.0%}.')
     log(f'\n{rep["wall_s"]:.0f} s, {rep["peak_rss_gb"]:.1f} GB at most; everything is in {folder}')
     return rep

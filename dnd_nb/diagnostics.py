@@ -18,7 +18,7 @@ from .adapter import product_sq
 from .dataset import mix_prompts, prompt_batches
 from .delta import delta_embedding
 from .encoder import encode_batches
-from .evaluate import paired, run_panel, summarise
+from .evaluate import paired, run_panel, score, summarise
 from .loss import TERMS, Context
 from .task import Example, Template, collate, encode_rows
 from .train import correct
@@ -184,7 +184,7 @@ def heatmap(
 ):
     "A table as a picture"
     import matplotlib.pyplot as plt
-    if ax is None: ax = plt.subplots(figsize=(.34*df.shape[1]+2.2, .26*df.shape[0]+.9), dpi=62)[1]
+    if ax is None: ax = plt.subplots(figsize=(.34*df.shape[1]+2.2, .26*df.shape[0]+.9), dpi=50)[1]
     im = ax.imshow(df.to_numpy(dtype=float), aspect='auto', **kw)
     ax.set_yticks(range(len(df)), df.index, fontsize=7); ax.set_xticks(range(df.shape[1]), df.columns, rotation=60, ha='right', fontsize=7); ax.set_title(title, fontsize=9)
     if fmt: [ax.text(j, i, format(v, fmt), ha='center', va='center', fontsize=6, color='w' if (im.norm(v)<.5) else 'k') for i,r in enumerate(df.to_numpy(dtype=float)) for j,v in enumerate(r)]

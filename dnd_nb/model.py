@@ -342,6 +342,7 @@ def load_base(
     dtype,device = _dtype(dtype),_device(device)
     folder = find_weights(name_or_path)
     model,tok = _load(folder, dtype, device)
+    if device.type=='cpu': model.set_attn_implementation('eager') # backward through SDPA is slow on CPUs: a fine-tuning step of 72 short rows took 6.3 s against 3.5 s on 2 cores
     if tok.eos_token is None: raise ValueError(f'{name_or_path}: its tokenizer has no end-of-text token, so answers could not end')
     if tok.pad_token is None: tok.pad_token = tok.eos_token
     tok.padding_side,model.generation_config.pad_token_id = 'left',tok.pad_token_id

@@ -195,13 +195,14 @@ def _leaf_grad(self:Trainer, pred, b, terms, stage, i):
     ad,n = Adapters.from_flat(self.zoo.spec, leaf),len(pred)
     lm = bool(set(stage.terms) & {'sft','kl'})
     rows = self.draw_rows(b['task'], stage.rows, self.step) if lm else None
-    order = sorted(range(n), key=lambda j: max(len(r) for r in rows[j])) if lm else list(range(n))
+    whole = not lm or n<=stage.at_once
+    order = list(range(n)) if whole else sorted(range(n), key=lambda j: max(len(r) for r in rows[j]))
     logs = {}
-    for c in range(0, n, stage.at_once if lm else n):
-        ix = order[c:c+stage.at_once] if lm else order
+    for c in range(0, n, n if whole else stage.at_once):
+        ix = order if whole else order[c:c+stage.at_once]
         part = {k: (v[ix] if isinstance(v,(Tensor,Adapters)) else [v[j] for j in ix]) if v is not None else None for k,v in b.items() if k!='prompts'}
         if lm: part['rows'] = collate([r for j in ix for r in rows[j]], self.tok.pad_token_id, self.dev)
-        loss,lg = terms(ad[ix], part, i)
+        loss,lg = terms(ad if whole else ad[ix], part, i)
         (loss*len(ix)/n).backward()
         for k,v in lg.items(): logs[k] = logs.get(k,0) + v*len(ix)/n
     return leaf.grad,logs
@@ -324,7 +325,7 @@ def resume(self:Trainer)->bool: # was there something to go on from?
 def fit(self:Trainer,
     save_every:float=60., # seconds between saves
     progress=True,
-)->Run:
+): # the finished `Run`
     "Train to the end, or go on; returns the finished run"
     self._open()
     self.resume()
@@ -341,7 +342,7 @@ def fit(self:Trainer,
     return self._finish()
 
 @patch
-def _finish(self:Trainer)->Run:
+def _finish(self:Trainer):
     "Choose the strength, write generator and log"
     self.gen.load_state_dict(self.best_state)
     self.gen.eval()

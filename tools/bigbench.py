@@ -47,6 +47,7 @@ def main(
     base:str='HuggingFaceTB/SmolLM2-135M-Instruct', # base model
     encoder:str='sentence-transformers/all-MiniLM-L6-v2',
     fold:int=4, # held out
+    start:str='mean', # what the generator corrects: mean (teacher), or given (the multi-task LoRA)
     steps:int=100, # of a teacher
     recon:int=600, # reconstruction steps
     sft:int=200, # steps through the base
@@ -73,9 +74,9 @@ def main(
         multi = took('multitask', lambda: train_multitask(model, tok, sp2.train, spec, 280, 32, 2e-3, seed, progress=False)[0])
         save_peft(multi, work/'multitask')
     multi = load_peft(work/'multitask', spec)
-    cfg = TrainConfig(warm_start(recon, sft, 1e-3, 3e-4, 16, 4), dict(kind='MLPGenerator', hidden=256, noise=.3, cond_drop=.1), base='given', k=(8,32), seed=seed, val_every=20)
+    cfg = TrainConfig(warm_start(recon, sft, 1e-3, 3e-4, 16, 4), dict(kind='MLPGenerator', hidden=256, noise=.3, cond_drop=.1), base=start, k=(8,32), seed=seed, val_every=20)
     gz = [t for t in tasks if t.name in train|val]
-    run = took('generator', lambda: Trainer(cfg, work/'run', zoo.only(train|val), cache, gz, sorted(val), model, tok, multi).fit(progress=False))
+    run = took(f'generator_{start}', lambda: Trainer(cfg, work/f'run_{start}', zoo.only(train|val), cache, gz, sorted(val), model, tok, multi if start=='given' else None).fit(progress=False))
     run.gen.to(device)
     seen = [t for t in tasks if t.name in train][:20]
     ho = [t for t in tasks if t.name in held]
