@@ -54,7 +54,7 @@ class Explorer:
         zoos, # a `Zoo` or several: teachers; the first that has a task gives its teacher
         caches, # a `PromptCache` or several: one for each encoder that the runs use
         tasks:list, # of Task: prompts and questions to pick from
-        model, # frozen base; on a CPU float32 is often the faster
+        model, # frozen base
         tok, # its tokenizer
         k_max:int=32, # most prompts of a batch
         max_new:int=6, # tokens of an answer
