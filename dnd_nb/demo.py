@@ -40,21 +40,22 @@ class DemoConfig:
     multitask_steps:int=40
     multitask_rows:int=16
     multitask_lr:float=2e-3
-    recon_steps:int=250
+    recon_steps:int=200
     recon_batch:int=16
     recon_lr:float=1e-3
-    sft_steps:int=50
+    sft_steps:int=60
     sft_batch:int=8 # pairs a step
     sft_rows:int=3
-    sft_lr:float=7e-4
-    hidden:int=256
-    noise:float=.1 # on the normalised condition while training
+    sft_lr:float=5e-4
+    hidden:int=128
+    noise:float=.3 # on the normalised condition while training
+    cond_drop:float=.1
     k:int=16 # prompts of an evaluated condition
     conditions:int=3 # random prompt batches a held-out task
     held_rows:int=24 # test rows a held-out task
     seen_rows:int=8 # test rows a seen task
     seen_conditions:int=1
-    max_tokens:int=512 # of a micro-batch: bounds the memory
+    max_tokens:int=384 # of a micro-batch: bounds the memory
     seed:int=0
 
 # %% ../nbs/14_demo.ipynb #27473d2e
@@ -62,7 +63,7 @@ def quick()->DemoConfig:
     "Less of everything: for continuous integration"
     pick = lambda xs,*i: tuple(xs[j] for j in i)
     return DemoConfig(seen=pick(SEEN,0,1,2,5,6,7,9,10,12,13,15,18), validation=VALIDATION[:1], n_train=60, teacher_steps=16, multitask_steps=16, multitask_rows=12,
-        recon_steps=80, sft_steps=12, hidden=128, conditions=2, held_rows=10, seen_rows=4)
+        recon_steps=80, sft_steps=12, conditions=2, held_rows=10, seen_rows=4)
 
 # %% ../nbs/14_demo.ipynb #9040d6bc
 class Clock:
@@ -94,7 +95,7 @@ def _teachers(cfg, model, tok, tasks, folder, clock):
 
 def _train_config(cfg)->TrainConfig:
     stages = warm_start(cfg.recon_steps, cfg.sft_steps, cfg.recon_lr, cfg.sft_lr, cfg.sft_batch, cfg.sft_rows, cfg.recon_batch)
-    return TrainConfig(stages, dict(kind='MLPGenerator', hidden=cfg.hidden, noise=cfg.noise), base='mean', k=(4,32), seed=cfg.seed, val_every=max(4, cfg.sft_steps//4), val_k=cfg.k, strengths=(0.,1.), val_strengths=(1.,))
+    return TrainConfig(stages, dict(kind='MLPGenerator', hidden=cfg.hidden, noise=cfg.noise, cond_drop=cfg.cond_drop), base='mean', k=(4,32), seed=cfg.seed, val_every=max(4, cfg.sft_steps//4), val_k=cfg.k, strengths=(0.,1.), val_strengths=(1.,))
 
 # %% ../nbs/14_demo.ipynb #f4d2191f
 def other_tasks(

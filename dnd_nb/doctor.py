@@ -435,7 +435,7 @@ def _collapse(p):
 @check('retrieval', ['generate','zoo'], ['keys'], UP+('collapse',))
 def _retrieval(p):
     R = p.memo('retrieval', lambda: retrieval(p.g, p.teachers.to(p.g.adapters.device)))
-    acc,n,ch = retrieval_accuracy(R),len(p.g.owner),1/max(1,len(p.names))
+    acc,ch = retrieval_accuracy(R),1/max(1,len(p.names))
     se = (ch*(1-ch)/len(p.names))**.5 # tasks, not batches, are independent
     res = dict(figure=f'{acc:.0%} nearest to their own teacher', threshold=f'> chance {ch:.0%}')
     if acc>ch+2*se: return dict(status='ok', **res)

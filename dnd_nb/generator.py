@@ -384,7 +384,7 @@ def mask(self:LoraTokenizer, device=None)->Tensor: # [N, r+2, width+2] bool
 def encode(self:LoraTokenizer, ad:Adapters)->Tensor: # [n, N, r+2, width+2]; padding is 0
     "Tokens of each adapter; differentiable"
     if d := self.spec.differs(ad.spec): raise ValueError(f'the adapters do not fit this tokenizer: {d}')
-    n,(N,R,W),w = len(ad),self.shape,self.width
+    (_,R,W),w = self.shape,self.width
     side = lambda k,what,d,c: F.pad(ad.A[k] if what=='A' else ad.B[k].mT, (0, c*w-d)).unflatten(-1, (c,w)).transpose(1,2)
     x = torch.cat([side(*s,c) for s,c in zip(self.sides,self.chunks)], 1)
     valid = self.columns(x.device)[:,None]
