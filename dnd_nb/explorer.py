@@ -106,8 +106,8 @@ def run(self:Explorer, name:str=None): # a Run
 @patch
 def ask(self:Explorer,
     task:str, # name of the task
-    n:int=4, # questions, at most
-    budget:int=160, # tokens of all questions together, unless one alone has more
+    n:int=3, # questions, at most
+    budget:int=120, # tokens of all questions together, unless one alone has more
 )->list: # of strings
     "Test prompts of a task"
     qs,left = [],budget

@@ -71,6 +71,22 @@ class Page:
         if bad: raise SystemExit(f'a cell of the notebook failed: {bad[0]}')
         self.js("const c = jupyterapp.shell.currentWidget.content; c.activeCellIndex = c.widgets.length-1")
 
+watch = """
+document.querySelectorAll('[role=status]').forEach(e => e.dataset.old = 1);
+window.changed = new Promise(done => {
+    let t0 = null;
+    const start = () => { t0 = performance.now(); }, acts = ['change', 'pointerup', 'keyup', 'click'];
+    acts.forEach(a => document.addEventListener(a, start, {capture: true}));
+    const end = x => { acts.forEach(a => document.removeEventListener(a, start, {capture: true})); o.disconnect(); done(x); };
+    const o = new MutationObserver(() => {
+        const s = [...document.querySelectorAll('[role=status]')].filter(e => !e.dataset.old);
+        if (s.length && s.every(e => e.textContent!='…')) requestAnimationFrame(() => end(performance.now()-t0));
+    });
+    o.observe(document.body, {childList: true, subtree: true, characterData: true});
+    setTimeout(() => end(null), 300000);
+});
+"""
+
 class Box:
     "The explorer's widgets on the page"
     def __init__(self, page):
@@ -84,12 +100,12 @@ class Box:
     def settled(self):
         self.page.wait(lambda: (s := self.status()) and not any('…'==x for x in s) and s, 'an answer on the page')
     def act(self, f):
-        "Do something, wait for what it brings: the seconds that took"
-        self.page.js("document.querySelectorAll('[role=status]').forEach(e => e.dataset.old = 1)")
-        t0 = time.time()
+        "Do something, wait for what it brings: the seconds from the last event of hand or key to the new page"
+        self.page.js(watch)
         f()
-        self.page.wait(lambda: self.page.js("const s = [...document.querySelectorAll('[role=status]')].filter(e => !e.dataset.old); return s.length>0 && s.every(e => e.textContent!='…')"), 'a change on the page')
-        return time.time()-t0
+        ms = self.page.d.execute_async_script("const done = arguments[0]; window.changed.then(done)")
+        if ms is None: raise SystemExit(f'nothing changed on the page, which says {self.status()}')
+        return ms/1000
     def choose(self, label, text):
         from selenium.webdriver.support.ui import Select
         return self.act(lambda: Select(self.control(label,'select')).select_by_visible_text(text))
@@ -178,7 +194,7 @@ def keep(box, folder, log):
 
 about = """
 import json, os, platform, torch, transformers
-print(json.dumps(dict(base_model=ex.run().spec.base_model, dtype=str(ex.model.dtype), threads=torch.get_num_threads(), cores=os.cpu_count(), python=platform.python_version(), torch=torch.__version__, transformers=transformers.__version__)))
+print(json.dumps(dict(base_model=ex.run().spec.base_model, dtype=str(ex.model.dtype), threads=torch.get_num_threads(), cores=os.cpu_count(), load=round(os.getloadavg()[0], 1), python=platform.python_version(), torch=torch.__version__, transformers=transformers.__version__)))
 """
 
 def shoot(box, path, first, colors=48):
