@@ -6,14 +6,13 @@
 from __future__ import annotations
 import hashlib, json, os, re, shutil, tempfile
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, asdict
+from dataclasses import dataclass, asdict
 from functools import partial
 from pathlib import Path
 from weakref import WeakKeyDictionary
 import torch
 from torch import nn, Tensor
 from fastcore.basics import patch
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 # %% auto #0

@@ -7,7 +7,7 @@ __all__ = ['one_line_errors', 'dnd_demo', 'dnd_collect', 'dnd_train', 'read_prom
            'dnd_doctor']
 
 # %% ../nbs/15_cli.ipynb #4f88de30
-import os, sys, warnings
+import os, warnings
 from contextlib import contextmanager
 from pathlib import Path
 from fastcore.script import call_parse, bool_arg, store_true
@@ -36,8 +36,8 @@ def _tasks(where, names='', n_train=240):
     names = _list(names) or None
     return list(builtin_tasks(names, n_train=n_train) if where=='builtin' else read_tasks(where, names=names))
 
-def _base(name, device, folder=None):
-    "Base model and tokenizer; a folder of weights if one is named"
+def _base(name, device):
+    "Base model and tokenizer"
     from dnd_nb.model import load_base
     return load_base(name, device=_device(device))
 
@@ -45,7 +45,7 @@ def _base(name, device, folder=None):
 @call_parse
 def dnd_demo(
     folder:str='dnd_demo', # where everything goes; called again, it goes on where it was cut
-    quick:store_true=False, # less evidence, under 2 minutes
+    quick:store_true=False, # less of everything, and so less evidence
     seed:int=0, # of everything random
     tiny:store_true=False, # a random two-layer model: to try the plumbing in seconds, not to learn anything
 ):
@@ -56,7 +56,7 @@ def dnd_demo(
         cfg = replace(quick_config() if quick or tiny else DemoConfig(), seed=seed)
         model = tok = cache = None
         if tiny:
-            from dnd_nb.model import quiet, tiny_base, tiny_encoder
+            from dnd_nb.model import tiny_base, tiny_encoder
             from dnd_nb.encoder import PromptCache, SentenceEncoder
             (model,tok),cache = tiny_base(),PromptCache(Path(folder)/'embeddings', SentenceEncoder(tiny_encoder()))
         demo(folder, cfg, model, tok, cache)
@@ -203,21 +203,14 @@ def dnd_generate(
         print(f'{out}: a LoRA for {r.spec.base_model} from {len(ps)} prompts; open it with peft.PeftModel.from_pretrained(base, {out!r})')
 
 # %% ../nbs/15_cli.ipynb #1dc49bcf
-def _sources(run, cache, zoo, tasks, k, n, seed):
-    "Sources of the panel that a run and its zoo can give"
-    from dnd_nb.dataset import prompt_batches
-    from dnd_nb.demo import nearest, other_tasks
-    names = [t.name for t in tasks]
-    train = {t.name:[e.prompt for e in t.train] for t in tasks}
-    batch = lambda t,n,tag: prompt_batches(train[t], k, n, f'{seed}/{tag}/{t}')
-    known = set(run.config['train_tasks'])
-    ix = [i for i in zoo.last() if zoo.entries[i]['task'] in known]
-    mean,others = zoo.adapters(ix).mean(),other_tasks(names, n, seed) if len(names)>1 else None
-    res = dict(base=lambda t: None, mean_teacher=lambda t: mean, nearest_teacher=lambda t: zoo.adapters(nearest(cache, batch(t.name,1,'near')[0], zoo, known)),
-        generated=lambda t: run.generate(cache, batch(t.name,n,'right')))
-    if others: res['generated_shuffled'] = lambda t: run.generate(cache, [batch(o,1,f'other/{t.name}')[0] for o in others[t.name]])
-    if all(t in zoo.tasks for t in names): res['teacher'] = lambda t: zoo.adapters([zoo.of(t.name)[-1]])
-    return res
+def _open(run, zoo, base, embeddings, device):
+    "A run, its zoo, its base model and tokenizer, and the cache of its encoder"
+    from dnd_nb.encoder import make_encoder, PromptCache
+    from dnd_nb.teacher import Zoo
+    from dnd_nb.train import Run
+    r,z = Run(run, _device(device)),Zoo(zoo)
+    model,tok = _base(base or r.spec.base_model, device)
+    return r,z,model,tok,PromptCache(embeddings, make_encoder(r.config['encoder'], model, tok, _device(device)))
 
 @call_parse
 def dnd_evaluate(
@@ -237,22 +230,18 @@ def dnd_evaluate(
     "Base, mean and nearest teacher, and adapters generated from right and from other tasks' prompts, on the same test rows"
     with one_line_errors():
         from dnd_nb.adapter import write_json
-        from dnd_nb.demo import panel_rows, paired
-        from dnd_nb.encoder import make_encoder, PromptCache
-        from dnd_nb.evaluate import run_panel, METRICS
-        from dnd_nb.teacher import Zoo
-        from dnd_nb.train import Run
+        from dnd_nb.demo import panel_rows
+        from dnd_nb.diagnostics import panel_sources
+        from dnd_nb.evaluate import paired, run_panel
         import pandas as pd
-        r,z = Run(run, _device(device)),Zoo(zoo)
         ts = _tasks(tasks, names)
-        model,tok = _base(base or r.spec.base_model, device)
-        cache = PromptCache(embeddings, make_encoder(r.config['encoder'], model, tok, _device(device)))
-        known = set(r.config['train_tasks'])
-        split = {t.name: 'seen' if t.name in known else 'validation' if t.name in r.config['val_tasks'] else 'held_out' for t in ts}
-        df = run_panel(model, tok, ts, _sources(r, cache, z, ts, k, conditions, seed), split, rows, r.template, log=lambda s,t: print(f'{s}: {t:.0f} s'))
-        panel = panel_rows(df, seed)
-        diff = paired(df, [('generated',s) for s in df.source.unique() if s!='generated'], ['nll'], seed=seed, over='tasks' if len(ts)>4 else 'rows')
-        write_json(out, dict(run=r.config['config'], panel=panel, paired=diff.to_dict('records'), tasks=split, k=k, conditions=conditions, rows=rows, seed=seed))
+        r,z,model,tok,cache = _open(run, zoo, base, embeddings, device)
+        over = 'tasks' if len(ts)>4 else 'rows' # intervals over a handful of tasks would say nothing
+        split = {t.name: 'seen' if t.name in r.config['train_tasks'] else 'validation' if t.name in r.config['val_tasks'] else 'held_out' for t in ts}
+        df = run_panel(model, tok, ts, panel_sources(r, cache, z, {t.name:t.prompts for t in ts}, k, conditions, seed), split, rows, r.template, log=lambda s,t: print(f'{s}: {t:.0f} s'))
+        panel = panel_rows(df, seed, over)
+        diff = paired(df, [('generated',s) for s in df.source.unique() if s!='generated'], ['nll'], seed=seed, over=over)
+        write_json(out, dict(run=r.config['config'], panel=panel, over=over, paired=diff.to_dict('records'), tasks=split, k=k, conditions=conditions, rows=rows, seed=seed))
         print(pd.DataFrame(panel).to_string(index=False))
         print(f'{out} written')
 
@@ -272,13 +261,8 @@ def dnd_doctor(
     "Examine a run: which of the known faults does it have, by which figure, and what to do"
     with one_line_errors():
         from dnd_nb.doctor import doctor
-        from dnd_nb.encoder import make_encoder, PromptCache
-        from dnd_nb.teacher import Zoo
-        from dnd_nb.train import Run
-        r,z = Run(run, _device(device)),Zoo(zoo)
-        model,tok = _base(base or r.spec.base_model, device)
+        r,z,model,tok,cache = _open(run, zoo, base, embeddings, device)
         ts = _tasks(tasks, ','.join([*z.tasks, *_list(held_out)]))
-        cache = PromptCache(embeddings, make_encoder(r.config['encoder'], model, tok, _device(device)))
         d = doctor(r, z, [t for t in ts if t.name in z.tasks], model, tok, cache, held_out=[t for t in ts if t.name in _list(held_out)], seed=seed)
         print(d)
         d.write(out or Path(run)/'doctor')

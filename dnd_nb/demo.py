@@ -4,8 +4,9 @@
 
 # %% ../nbs/14_demo.ipynb #1ef6426f
 from __future__ import annotations
-import platform, resource, sys, time
+import math, platform, resource, sys, time
 from dataclasses import dataclass, asdict
+from functools import partial
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 from .adapter import *
@@ -14,16 +15,17 @@ from .teacher import TeacherConfig, Zoo, train_teachers
 from .dataset import prompt_batches
 from .evaluate import run_panel, summarise, paired
 from .train import TrainConfig, Trainer, Run, train_multitask, warm_start
+from .diagnostics import collapse_report, condition_distances, generate_many, heatmap, panel_sources, retrieval, retrieval_accuracy, sensitivity
 
 # %% auto #0
-__all__ = ['SEEN', 'VALIDATION', 'NEAR', 'FAR', 'DemoConfig', 'quick', 'Clock', 'peak_gb', 'other_tasks', 'nearest', 'sources',
-           'verdict', 'panel_rows', 'plot_panel', 'diagnose', 'demo']
+__all__ = ['SEEN', 'VALIDATION', 'NEAR', 'FAR', 'DemoConfig', 'quick', 'Clock', 'peak_gb', 'verdict', 'panel_rows', 'plot_panel',
+           'diagnose', 'demo']
 
 # %% ../nbs/14_demo.ipynb #ec19950a
 SEEN = ('upper_case','quote','bold','json_pair','csv_join', 'plural','past','comparative','opposite', 'cm_in_metres','minutes_in_hours','days_in_weeks',
         'animal_or_fruit','living','verb_or_adjective', 'next_weekday','next_month','season', 'first_item','last_item','count_items', 'double','plus_ten','subtract')
 VALIDATION = ('lower_case','doer','name_or_object')
-NEAR,FAR = ('brackets','superlative'),('continent','first_letter')
+NEAR,FAR = ('initials','grams_in_kilos'),('can_fly','swap')
 
 @dataclass
 class DemoConfig:
@@ -67,14 +69,17 @@ def quick()->DemoConfig:
 
 # %% ../nbs/14_demo.ipynb #9040d6bc
 class Clock:
-    "Seconds of each step, said aloud"
-    def __init__(self, log=print): self.t0,self.last,self.steps,self.log = time.time(),time.time(),{},log
+    "Seconds of each step, said aloud, and kept in a file so that a run that was cut and gone on with counts them all"
+    def __init__(self, path, log=print):
+        self.path,self.log,self.last = Path(path),log,time.time()
+        self.steps = read_json(path) if self.path.exists() else {}
     def __call__(self, what):
-        self.steps[what] = round(time.time()-self.last, 1)
-        self.last = time.time()
-        self.log(f'[{self.last-self.t0:5.0f} s] {what} ({self.steps[what]:.0f} s)')
+        took,self.last = time.time()-self.last,time.time()
+        self.steps[what] = round(self.steps.get(what,0)+took, 1)
+        write_json(self.path, self.steps)
+        self.log(f'\n[{self.total:5.0f} s] {what} ({took:.0f} s)')
     @property
-    def total(self)->float: return time.time()-self.t0
+    def total(self)->float: "Seconds of all steps"; return sum(self.steps.values())
 
 def peak_gb()->float: "Peak resident memory of this process in GB"; return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*(1 if sys.platform=='darwin' else 1024)/1e9
 
@@ -97,51 +102,6 @@ def _train_config(cfg)->TrainConfig:
     stages = warm_start(cfg.recon_steps, cfg.sft_steps, cfg.recon_lr, cfg.sft_lr, cfg.sft_batch, cfg.sft_rows, cfg.recon_batch)
     return TrainConfig(stages, dict(kind='MLPGenerator', hidden=cfg.hidden, noise=cfg.noise, cond_drop=cfg.cond_drop), base='mean', k=(4,32), seed=cfg.seed, val_every=max(4, cfg.sft_steps//4), val_k=cfg.k, strengths=(0.,1.), val_strengths=(1.,))
 
-# %% ../nbs/14_demo.ipynb #f4d2191f
-def other_tasks(
-    names:list, # of tasks
-    n:int, # how many others for each
-    seed=0,
-)->dict: # name → n names, none of them its own
-    "For each task, other tasks whose prompts it will be given"
-    rng = np.random.default_rng(seed)
-    return {t: [str(x) for x in rng.permutation([o for o in names if o!=t])[:n]] if n<len(names) else [str(x) for x in rng.choice([o for o in names if o!=t], n)] for t in names}
-
-def nearest(
-    cache, # PromptCache
-    prompts:list, # of the new task
-    zoo:Zoo,
-    known=None, # names of the tasks to choose from; all of the zoo
-)->list: # entry number: the last checkpoint of the nearest task
-    "The teacher whose task's mean prompt embedding is nearest in cosine"
-    mean = lambda ps: torch.nn.functional.normalize(cache.encode(ps).float().mean(0), dim=0)
-    names = [t for t in zoo.tasks if known is None or t in known]
-    centre = torch.stack([mean(zoo.prompts(t)) for t in names])
-    return [zoo.of(names[int((centre@mean(prompts)).argmax())])[-1]]
-
-# %% ../nbs/14_demo.ipynb #98ed1cfa
-def sources(
-    cfg:DemoConfig,
-    run:Run,
-    cache, # PromptCache
-    zoo:Zoo,
-    oracle:Zoo,
-    multi:Adapters,
-    tasks:dict, # name → Task, all panel tasks
-)->dict: # source → function of a Task
-    "The panel's answers to: which adapter for this task?"
-    names = [*cfg.seen,*cfg.near,*cfg.far]
-    n = lambda t: cfg.seen_conditions if t in cfg.seen else cfg.conditions
-    others = other_tasks(names, cfg.conditions, cfg.seed)
-    batch = lambda t,n,tag: prompt_batches([e.prompt for e in tasks[t].train], cfg.k, n, f'{cfg.seed}/{tag}/{t}')
-    mean = zoo.adapters(zoo.last()).mean()
-    def teacher(t):
-        z = zoo if t.name in cfg.seen else oracle
-        return z.adapters([z.of(t.name)[-1]])
-    shuffled = lambda t: run.generate(cache, [batch(o,1,f'other/{t.name}')[0] for o in others[t.name][:n(t.name)]])
-    return dict(base=lambda t: None, mean_teacher=lambda t: mean, nearest_teacher=lambda t: zoo.adapters(nearest(cache, batch(t.name,1,'near')[0], zoo)),
-        multitask=lambda t: multi, generated=lambda t: run.generate(cache, batch(t.name,n(t.name),'right')), generated_shuffled=shuffled, teacher=teacher)
-
 # %% ../nbs/14_demo.ipynb #b1f1af8d
 def _say(d, a, b):
     "One comparison in words"
@@ -162,9 +122,13 @@ def verdict(
     return res
 
 # %% ../nbs/14_demo.ipynb #d3b152a4
-def panel_rows(df:pd.DataFrame, seed=0)->list:
+def panel_rows(
+    df:pd.DataFrame, # the panel's rows
+    seed=0,
+    over:str='rows', # what is resampled, see `summarise`
+)->list:
     "The report's panel: one row a source and split"
-    s = summarise(df, seed=seed, over='rows')
+    s = summarise(df, seed=seed, over=over)
     res = []
     for (src,sp),g in s.groupby(['source','split'], sort=False):
         m = {r.metric:r for r in g.itertuples()}
@@ -195,13 +159,11 @@ def diagnose(
     n:int=3, # prompt batches a task
 )->tuple: # (numbers as a dict, table of distances tasks × tasks)
     "Condition sensitivity, collapse and retrieval of the generated adapters"
-    from functools import partial
-    from dnd_nb.diagnostics import collapse_report, condition_distances, generate_many, retrieval, retrieval_accuracy, sensitivity
     get = lambda ns: generate_many(partial(run.generate, cache), {t:tasks[t].prompts for t in ns}, cfg.k, n, cfg.seed)
     g,seen = get([*cfg.seen,*cfg.near,*cfg.far]),get(cfg.seen)
     teachers = zoo.adapters([zoo.of(t)[-1] for t in cfg.seen])
     res = dict(sensitivity=sensitivity(g), collapse=collapse_report(seen, teachers, run.gen.loc))
-    return {k:{n:round(float(x),4) for n,x in v.items()} for k,v in res.items()} | dict(retrieval=round(retrieval_accuracy(retrieval(seen, teachers)),4)), condition_distances(g)
+    return {k:{n:round(float(x),4) if math.isfinite(x) else None for n,x in v.items()} for k,v in res.items()} | dict(retrieval=round(retrieval_accuracy(retrieval(seen, teachers)),4)), condition_distances(g)
 
 # %% ../nbs/14_demo.ipynb #bc2afd5f
 def demo(
@@ -218,13 +180,14 @@ def demo(
     cfg,folder = cfg or DemoConfig(),Path(folder)
     if model is None: model,tok = load_base('HuggingFaceTB/SmolLM2-135M-Instruct')
     if cache is None: cache = PromptCache(folder/'embeddings', SentenceEncoder(load_encoder('sentence-transformers/all-MiniLM-L6-v2')))
-    clock = Clock(log)
+    clock = Clock(folder/'times.json', log)
     names = [*cfg.seen,*cfg.validation,*cfg.near,*cfg.far]
     tasks = {t.name:t for t in builtin_tasks(names, n_train=cfg.n_train, n_test=max(cfg.held_rows,cfg.seen_rows), seed=cfg.seed)}
     zoo,oracle,multi = _teachers(cfg, model, tok, tasks, folder, clock)
     run = Trainer(_train_config(cfg), folder/'run', zoo, cache, [tasks[n] for n in (*cfg.seen,*cfg.validation)], list(cfg.validation), model, tok).fit()
     clock('the generator: reconstruction, then SFT')
-    src,df = sources(cfg, run, cache, zoo, oracle, multi, tasks),[]
+    prompts = {n:tasks[n].prompts for n in (*cfg.seen,*cfg.near,*cfg.far)}
+    src,df = panel_sources(run, cache, zoo, prompts, cfg.k, lambda t: cfg.seen_conditions if t in cfg.seen else cfg.conditions, cfg.seed, multi, oracle),[]
     for sp,ns,n in (('seen',cfg.seen,cfg.seen_rows), ('held_out_near',cfg.near,cfg.held_rows), ('held_out_far',cfg.far,cfg.held_rows)):
         df.append(run_panel(model, tok, [tasks[t] for t in ns], src, {t:sp for t in ns}, n))
     clock('the panel')
@@ -237,9 +200,8 @@ def _report(cfg, folder, df, run, diag, src, tasks, clock, log):
     "Adapters of the held-out tasks, figures, report.json; says the verdict"
     import matplotlib.pyplot as plt, transformers
     from dnd_nb import __version__
-    from dnd_nb.diagnostics import heatmap
     for t in (*cfg.near,*cfg.far):
-        save_peft(src['generated'](tasks[t]), folder/'adapters'/t, prompts=prompt_batches([e.prompt for e in tasks[t].train], cfg.k, 1, f'{cfg.seed}/right/{t}')[0])
+        save_peft(src['generated'](tasks[t]), folder/'adapters'/t, prompts=prompt_batches([e.prompt for e in tasks[t].train], cfg.k, 1, f'{cfg.seed}/{t}')[0])
     (folder/'figures').mkdir(exist_ok=True)
     rows,words = panel_rows(df, cfg.seed),verdict(df, cfg.seed)
     for name,fig in dict(panel=plot_panel(rows), training=run.plot(), distances=heatmap(diag[1], 'distance of generated ΔW').figure).items():
@@ -253,6 +215,7 @@ def _report(cfg, folder, df, run, diag, src, tasks, clock, log):
     log(pd.DataFrame(rows).drop(columns='n_tasks').to_string(index=False))
     for sp,ss in words.items(): log(f'\n{sp}:\n' + '\n'.join('  '+s for s in ss))
     d = diag[0]
-    log(f'\nGenerated adapters of two tasks lie {d["sensitivity"]["ratio"]:.1f} times as far apart as those of one; their spread is {d["collapse"]["spread"]:.2f} of the teachers\'; the nearest teacher is their own task\'s for {d["retrieval"]:.0%}.')
+    if not run.strength: log('\nNo correction was made: on the validation tasks the adapter that the generator starts from was better, so all its adapters are that one.')
+    else: log(f'\nGenerated adapters of two tasks lie {d["sensitivity"]["ratio"]:.1f} times as far apart as those of one; their spread is {d["collapse"]["spread"]:.2f} of the teachers\'; the nearest teacher is their own task\'s for {d["retrieval"]:.0%}.')
     log(f'\n{rep["wall_s"]:.0f} s, {rep["peak_rss_gb"]:.1f} GB at most; everything is in {folder}')
     return rep

@@ -29,7 +29,7 @@ __all__ = ['tensor_shapes', 'adapter_folders', 'model_shapes', 'key_hint', 'key_
            'margin_panel', 'margin', 'per_task', 'centred', 'cos_to_mean', 'correction_gram', 'collapse_report',
            'condition_share', 'singular_values', 'effective_rank', 'n_directions', 'retrieval', 'retrieval_accuracy',
            'cross_task', 'delta_check', 'gradient_share', 'condition_gradient', 'strength_curve', 'k_curve',
-           'contamination_curve', 'prompt_influence', 'pooled', 'Novelty']
+           'contamination_curve', 'prompt_influence', 'pooled', 'Novelty', 'nearest_task', 'panel_sources']
 
 # %% ../nbs/12_diagnostics.ipynb #753de0ba
 def tensor_shapes(
@@ -515,3 +515,39 @@ def __call__(self:Novelty,
     "The nearest training task, and whether the batch is unlike anything trained on"
     D = self.distances(batches)
     return pd.DataFrame(dict(nearest=D.idxmin(axis=1), distance=D.min(axis=1), threshold=self.threshold, stranger=D.min(axis=1)>self.threshold))
+
+# %% ../nbs/12_diagnostics.ipynb #2f0bbc78
+def nearest_task(
+    cache, # `PromptCache` or `Encoder`
+    batch:list, # prompts of the new task
+    known:dict, # task → its prompts
+)->str: # its name
+    "The task whose mean prompt embedding is nearest in cosine"
+    names = list(known)
+    c = F.normalize(pooled(cache, [batch, *(known[t] for t in names)]), dim=1)
+    return names[int((c[1:]@c[0]).argmax())]
+
+# %% ../nbs/12_diagnostics.ipynb #4be7880a
+def panel_sources(
+    run, # `Run`
+    cache, # `PromptCache` of its encoder
+    zoo, # `Zoo` of its teachers
+    prompts:dict, # task → prompts of its training rows, for every task of the panel
+    k:int=16, # prompts a condition
+    n=4, # conditions a task: a number, or task name → number
+    seed=0,
+    multitask:Adapters=None, # n=1, one LoRA for all tasks
+    oracle=None, # `Zoo` with teachers of held-out tasks, which only the source teacher sees
+)->dict: # source → function of a Task, for `run_panel`
+    "The sources that a run can be compared with"
+    last = lambda z,t: z.adapters([z.of(t)[-1]])
+    home = {t:z for z in (oracle,zoo) if z is not None for t in z.tasks}
+    train = zoo.only(run.config['train_tasks'])
+    known,mean,num = {t:train.prompts(t) for t in train.tasks},train.adapters(train.last()).mean(),n if callable(n) else lambda t: n
+    draw = lambda t,m: prompt_batches(prompts[t], k, m, f'{seed}/{t}')
+    res = dict(base=lambda t: None, mean_teacher=lambda t: mean, nearest_teacher=lambda t: last(train, nearest_task(cache, draw(t.name,1)[0], known)))
+    if multitask is not None: res['multitask'] = lambda t: multitask
+    res['generated'] = lambda t: run.generate(cache, draw(t.name, num(t.name)))
+    if len(prompts)>1: res['generated_shuffled'] = lambda t: run.generate(cache, wrong_batches(prompts, t.name, k, num(t.name), seed))
+    if all(t in home for t in prompts): res['teacher'] = lambda t: last(home[t.name], t.name)
+    return res

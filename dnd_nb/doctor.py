@@ -4,8 +4,8 @@
 
 # %% ../nbs/12a_doctor.ipynb #49e67b16
 from __future__ import annotations
-import io, json, math, random, shutil
-from dataclasses import asdict, dataclass, replace
+import io
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 import numpy as np, pandas as pd, torch
@@ -14,10 +14,10 @@ from fastcore.basics import patch
 from .adapter import *
 from .dataset import PairDataset, prompt_batches
 from .diagnostics import *
-from .diagnostics import bare, _means
-from .evaluate import paired, run_panel, score, summarise
+from .diagnostics import bare
+from .evaluate import paired, run_panel, score
 from .model import base_id
-from .task import Example, Task, Template, label_report, overlap_report
+from .task import Example, Template, label_report, overlap_report
 from .teacher import Zoo
 from .train import Run, conditions
 

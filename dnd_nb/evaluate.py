@@ -8,9 +8,8 @@ import copy
 from contextlib import nullcontext
 import numpy as np, pandas as pd, torch
 import torch.nn.functional as F
-from torch import Tensor
 from .adapter import *
-from .task import Template, Task, Example, Row, encode_rows, collate, token_batches
+from .task import Template, Example, Row, encode_rows, collate, token_batches
 
 # %% auto #0
 __all__ = ['METRICS', 'score', 'answers', 'run_panel', 'bootstrap_ci', 'summarise', 'paired', 'gap_closed']

@@ -5,7 +5,6 @@
 # %% ../nbs/08_loss.ipynb #f66e3f07
 from __future__ import annotations
 import math, re, warnings
-from functools import cached_property
 import torch
 from torch import nn, Tensor
 from torch.nn import functional as F

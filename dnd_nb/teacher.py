@@ -5,17 +5,17 @@
 # %% ../nbs/04_teacher.ipynb #d8102532
 from __future__ import annotations
 import copy, json, random, shutil, time
-from dataclasses import dataclass, asdict, replace
+from dataclasses import dataclass, asdict
 from pathlib import Path
 import numpy as np, torch
 import torch.nn.functional as F
 from torch import Tensor
 from fastcore.basics import patch
-from safetensors.torch import save_file, load_file
+from safetensors.torch import save as st_save
 from .adapter import *
 from .adapter import load_tensors
 from .delta import ProbeSet, delta_embedding
-from .task import Template, Task, Example, encode_rows, collate, token_batches
+from .task import Template, encode_rows, collate, token_batches
 
 # %% auto #0
 __all__ = ['answer_nll', 'TeacherConfig', 'RowSampler', 'AdapterTrainer', 'Zoo', 'read_prompts', 'new_manifest', 'bar_over',
@@ -138,8 +138,7 @@ def save(self:AdapterTrainer, path):
     st = self.opt.state.get(self.x, {})
     ts = dict(x=self.x.detach(), losses=torch.stack(self.losses) if self.losses else torch.zeros(0,len(self.rows)), step=torch.tensor(self.step)) | {f'opt.{k}':v for k,v in st.items()}
     with atomic_write(path, 'wb') as f:
-        from safetensors.torch import save
-        f.write(save({k:v.detach().cpu().contiguous() for k,v in ts.items()}))
+        f.write(st_save({k:v.detach().cpu().contiguous() for k,v in ts.items()}))
 
 @patch
 def load(self:AdapterTrainer, path):
@@ -161,7 +160,7 @@ class Zoo:
         if not (self.folder/'manifest.json').exists(): raise FileNotFoundError(f'{folder}: no manifest.json, so no zoo; make one with dnd_collect, or from PEFT folders with import_adapters')
         self.manifest = read_json(self.folder/'manifest.json')
         self.spec = LoraSpec.from_dict(self.manifest['spec'])
-        self.entries,self._prompts,self._flat = self.manifest['entries'],{},None
+        self.entries,self._prompts = self.manifest['entries'],{}
         if not self.entries: raise ValueError(f'{folder}: the manifest lists no checkpoint')
 
     @property
@@ -219,7 +218,7 @@ def new_manifest(spec:LoraSpec, cfg=None, template=None, probes:ProbeSet=None, *
         template=asdict(template) if template else None, config=asdict(cfg) if cfg else None, seed=cfg.seed if cfg else None,
         versions=dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, peft=peft.__version__), **kw, entries=[])
 
-def _entry(t, share, step, losses): # losses [steps] of this task
+def _entry(t, step, losses): # losses [steps] of this task
     k = max(1, len(losses)//10)
     return dict(task=t.name, family=t.family, checkpoint=f'step_{step:05d}', step=step, folder=f'{t.name}/step_{step:05d}',
         loss_first=float(losses[:k].mean()), loss=float(losses[max(0,step-k):step].mean()))
@@ -259,10 +258,10 @@ def _write_group(folder, man, group, kept, losses, deltas):
     for i,t in enumerate(group):
         if t.name in bad: continue
         write_json(folder/t.name/'prompts.json', [e.prompt for e in t.train])
-        for j,(step,ad) in enumerate(kept.items()):
+        for step,ad in kept.items():
             extra = {} if deltas is None else {'delta.npy': lambda p,d=deltas[step][i]: np.save(p, d)}
             save_peft(ad, folder/t.name/f'step_{step:05d}', i, extra=extra)
-            man['entries'].append(_entry(t, j, step, losses[:,i]))
+            man['entries'].append(_entry(t, step, losses[:,i]))
     write_json(folder/'manifest.json', man)
     return bad
 
@@ -278,8 +277,7 @@ def _run_group(tr, state, cfg, save_every, bar):
         if tr.step in cuts:
             kept[tr.step] = tr.adapters.to('cpu').clone()
             with atomic_write(state/f'kept_{tr.step:05d}.safetensors', 'wb') as f:
-                from safetensors.torch import save
-                f.write(save(dict(x=kept[tr.step].flat())))
+                f.write(st_save(dict(x=kept[tr.step].flat())))
         if time.time()-saved>save_every: tr.save(state/'now.safetensors'); saved = time.time()
         bar(tr)
     return {k:kept[k] for k in sorted(kept) if k in cuts}

@@ -13,11 +13,11 @@ from fastcore.basics import patch
 from safetensors.torch import save as st_save
 from .adapter import *
 from .adapter import load_tensors
-from .task import Template, Task, encode_rows, collate
+from .task import Template, encode_rows, collate
 from .teacher import Zoo, RowSampler, AdapterTrainer, TeacherConfig, bar_over
 from .dataset import PairDataset
 from .encoder import token_ids, encode_batches, mean_pool
-from .generator import Generator, make_generator, save_generator, load_generator, teacher_spread
+from .generator import LoraTokenizer, make_generator, save_generator, load_generator, teacher_spread
 from .loss import Terms
 from .evaluate import score
 
@@ -169,16 +169,11 @@ def _build(self:Trainer, base, probes):
     needs = {t for s in cfg.stages for t in s.terms}
     if needs & {'sft','kl','delta'} and self.model is None: raise ValueError(f'terms {sorted(needs & {"sft","kl","delta"})} need the base model: pass model= and tok=')
     kw = dict(spread=spread, model=self.model, tok=self.tok, probes=probes, teacher_probes=self.zoo.probes)
-    if 'weight:tokens' in needs: kw['tokenizer'] = self._tokenizer()
+    if 'weight:tokens' in needs: kw['tokenizer'] = getattr(self.gen, 'tokenizer', None) or LoraTokenizer(self.zoo.spec)
     self.terms = [Terms(s.terms, **kw) for s in cfg.stages]
     lm = [n for n in self.train_names if n not in self.tasks] if needs & {'sft','kl'} else []
     if lm: raise ValueError(f'terms sft and kl need rows of every training task; {len(lm)} tasks of the zoo have none (first: {lm[0]}): pass them in tasks=')
     self.rows,self.step,self.log,self.best = {},0,[],None
-
-@patch
-def _tokenizer(self:Trainer):
-    from dnd_nb.generator import LoraTokenizer
-    return LoraTokenizer(self.zoo.spec)
 
 # %% ../nbs/10_train.ipynb #d01d5ef1
 @patch
