@@ -490,9 +490,9 @@ def set_stats(self:HyperConvGenerator, teachers)->HyperConvGenerator:
 def write(self:HyperConvGenerator, cond, mask=None)->Tensor:
     "The LoRA tokens [n, N, r+2, width+2]"
     want = tuple(self.config[k] for k in 'KTd')
-    if cond.ndim!=4 or cond.shape[1]!=want[0] or cond.shape[2]>want[1]: raise ValueError(f'conditions are {list(cond.shape)}, expected [n, {want[0]}, up to {want[1]}, {want[2]}]: the number of prompts is built into this generator')
+    if cond.ndim!=4 or cond.shape[3]!=want[2] or any(c>w for c,w in zip(cond.shape[1:], want)): raise ValueError(f'conditions are {list(cond.shape)}, expected [n, up to {want[0]}, up to {want[1]}, {want[2]}]: the number of prompts and of tokens is built into this generator; build it with a larger K or T, or cut the prompts')
     x = self.cond(cond)*check_mask(cond, mask)[...,None]
-    x = F.pad(x, (0,0,0,want[1]-x.shape[2]))
+    x = F.pad(x, (0,0, 0,want[1]-x.shape[2], 0,want[0]-x.shape[1]))
     for b in self.blocks: x = b(x)
     return x
 

@@ -16,9 +16,9 @@ from .adapter import load_tensors
 from .task import Template, encode_rows, collate
 from .teacher import Zoo, RowSampler, AdapterTrainer, TeacherConfig, bar_over
 from .dataset import PairDataset
-from .encoder import token_ids, encode_batches, mean_pool
+from .encoder import token_ids, encode_batches, mean_pool, condition_texts
 from .generator import LoraTokenizer, make_generator, save_generator, load_generator, teacher_spread
-from .loss import Terms
+from .loss import Terms, token_spread
 from .evaluate import score
 
 # %% auto #0
@@ -169,7 +169,9 @@ def _build(self:Trainer, base, probes):
     needs = {t for s in cfg.stages for t in s.terms}
     if needs & {'sft','kl','delta'} and self.model is None: raise ValueError(f'terms {sorted(needs & {"sft","kl","delta"})} need the base model: pass model= and tok=')
     kw = dict(spread=spread, model=self.model, tok=self.tok, probes=probes, teacher_probes=self.zoo.probes)
-    if 'weight:tokens' in needs: kw['tokenizer'] = getattr(self.gen, 'tokenizer', None) or LoraTokenizer(self.zoo.spec)
+    if 'weight:tokens' in needs:
+        kw['tokenizer'] = tk = getattr(self.gen, 'tokenizer', None) or LoraTokenizer(self.zoo.spec)
+        kw['token_weights'] = token_spread(tk, teachers, self.gen.loc if hasattr(self.gen, 'tokenizer') else None)
     self.terms = [Terms(s.terms, **kw) for s in cfg.stages]
     lm = [n for n in self.train_names if n not in self.tasks] if needs & {'sft','kl'} else []
     if lm: raise ValueError(f'terms sft and kl need rows of every training task; {len(lm)} tasks of the zoo have none (first: {lm[0]}): pass them in tasks=')
@@ -185,9 +187,10 @@ def draw_rows(self:Trainer, tasks, n, step)->list:
 
 @patch
 def _leaf_grad(self:Trainer, pred, b, terms, stage, i):
-    "Gradient of the loss with respect to the generated values, `at_once` adapters a time, and the mean logs"
-    leaf = pred.flat().detach().requires_grad_()
-    ad,n = Adapters.from_flat(self.zoo.spec, leaf),len(pred)
+    "[(generated tensor, gradient of the loss)], `at_once` adapters a time, and the mean logs"
+    made = [pred.flat()] + [t for t in [getattr(pred, 'tokens', None)] if t is not None] # a tokenizer's generator is also judged on the tokens it wrote
+    leaves = [t.detach().requires_grad_() for t in made]
+    ad,n = Adapters.from_flat(self.zoo.spec, leaves[0]),len(pred)
     lm = bool(set(stage.terms) & {'sft','kl'})
     rows = self.draw_rows(b['task'], stage.rows, self.step) if lm else None
     whole = not lm or n<=stage.at_once
@@ -197,10 +200,12 @@ def _leaf_grad(self:Trainer, pred, b, terms, stage, i):
         ix = order if whole else order[c:c+stage.at_once]
         part = {k: (v[ix] if isinstance(v,(Tensor,Adapters)) else [v[j] for j in ix]) if v is not None else None for k,v in b.items() if k!='prompts'}
         if lm: part['rows'] = collate([r for j in ix for r in rows[j]], self.tok.pad_token_id, self.dev)
-        loss,lg = terms(ad if whole else ad[ix], part, i)
+        this = ad if whole else ad[ix]
+        if len(leaves)>1: this.tokens,this.token_base,this.tokenizer = leaves[1][ix],pred.token_base,pred.tokenizer
+        loss,lg = terms(this, part, i)
         (loss*len(ix)/n).backward()
         for k,v in lg.items(): logs[k] = logs.get(k,0) + v*len(ix)/n
-    return leaf.grad,logs
+    return [(t,l.grad) for t,l in zip(made, leaves) if l.grad is not None],logs
 
 # %% ../nbs/10_train.ipynb #e56ea2af
 @patch
@@ -214,9 +219,9 @@ def one_step(self:Trainer)->dict:
     if b.get('teacher') is not None: b['teacher'] = b['teacher'].to(self.dev)
     self.gen.train()
     pred = self.net(cond, mask)
-    g,logs = self._leaf_grad(pred, b, terms, stage, i)
+    grads,logs = self._leaf_grad(pred, b, terms, stage, i)
     self.opt.zero_grad()
-    self.acc.backward((pred.flat()*g).sum())
+    self.acc.backward(sum((t*g).sum() for t,g in grads))
     norms = [float(self.acc.clip_grad_norm_(ps, c)) for ps,c in ((self.gen.body_parameters(), stage.clip), (self.gen.head_parameters(), stage.head_clip))]
     if not np.isfinite(logs['loss']) or not np.isfinite(norms).all(): raise ValueError(f'step {self.step} ({stage.name}): loss {logs["loss"]}, gradient norms {norms}: training diverged. Lower the learning rate of the stage ({stage.lr:g})')
     for p in self.opt.param_groups: p['lr'] = stage.lr_at(i)
@@ -245,7 +250,7 @@ def validate(self:Trainer,
 @torch.no_grad()
 def generate_val(self:Trainer)->Adapters:
     "Adapters of the validation tasks from the averaged weights, on fixed prompts"
-    k = lambda t: [e.prompt for e in t.train[:self.cfg.val_k]]
+    k = lambda t: condition_texts(t.train[:self.cfg.val_k], self.cfg.answers, self.cfg.seed)
     cond,mask = conditions(self.cache, [k(t) for t in self.val], self.gen.takes, device=self.dev)
     now = {k:v.clone() for k,v in self.gen.state_dict().items()}
     self.gen.load_state_dict(self.ema); self.gen.eval()
