@@ -93,10 +93,10 @@ def _teachers(cfg, model, tok, tasks, folder, clock):
     clock(f'{len(cfg.seen)} teachers')
     oracle = train_teachers(model, tok, get(cfg.near, cfg.far), spec, folder/'oracle', tc)
     clock('teachers of the held-out tasks, as oracles')
-    multi,_ = train_multitask(model, tok, get(cfg.seen), spec, cfg.multitask_steps, cfg.multitask_rows, cfg.multitask_lr, cfg.seed)
-    save_peft(multi, folder/'multitask')
-    clock('one multi-task LoRA')
-    return zoo,oracle,multi
+    if not (folder/'multitask').exists():
+        save_peft(train_multitask(model, tok, get(cfg.seen), spec, cfg.multitask_steps, cfg.multitask_rows, cfg.multitask_lr, cfg.seed)[0], folder/'multitask')
+        clock('one multi-task LoRA')
+    return zoo,oracle,load_peft(folder/'multitask', spec)
 
 def _train_config(cfg)->TrainConfig:
     stages = warm_start(cfg.recon_steps, cfg.sft_steps, cfg.recon_lr, cfg.sft_lr, cfg.sft_batch, cfg.sft_rows, cfg.recon_batch)

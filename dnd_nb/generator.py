@@ -199,11 +199,20 @@ class Condition(nn.Module):
     ):
         super().__init__()
         self.noise,self.drop,self.norm,self.null = noise,drop,norm,nn.Parameter(torch.zeros(d))
-    def forward(self, x):
+        self.register_buffer('mean', torch.zeros(d)); self.register_buffer('std', torch.ones(d))
+    def plain(self, x): # checked and layer-normalised
         d = len(self.null)
         if x.shape[-1]!=d: raise ValueError(f'conditions have {x.shape[-1]} features, this generator was built for {d}; was another encoder used?')
         x = x.to(self.null.dtype)
-        if self.norm: x = F.layer_norm(x, (d,))
+        return F.layer_norm(x, (d,)) if self.norm else x
+    def set_stats(self, x): # [n ≥ 2, d], of the training tasks
+        "Centre and scale each feature as these conditions do"
+        if x.ndim!=2 or len(x)<2: raise ValueError(f'conditions are {list(x.shape)}, expected [2 or more, {len(self.null)}]: the spread between them is wanted')
+        x = self.plain(x)
+        self.mean.copy_(x.mean(0)); self.std.copy_(x.std(0).clamp(min=1e-5))
+        return self
+    def forward(self, x):
+        x = (self.plain(x)-self.mean)/self.std
         if self.training and self.noise: x = x + self.noise*torch.randn_like(x)
         if self.training and self.drop:
             gone = torch.rand(len(x), device=x.device)<self.drop

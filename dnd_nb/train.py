@@ -54,6 +54,7 @@ class TrainConfig:
     k:tuple=(8,32) # prompts a condition: drawn from this range at every step
     pairing:str='matched' # 'shuffled' breaks prompts ↔ checkpoint, as an ablation
     answers:str='prompt' # what is encoded: 'prompt', 'prompt+answer' or 'mix'
+    standardise:bool=True # centre and scale a condition's features by their spread between the training tasks?
     seed:int=0
     ema:float=.98 # decay of the averaged weights that are evaluated and kept
     weight_decay:float=.01
@@ -159,6 +160,7 @@ def _build(self:Trainer, base, probes):
     self.gen = make_generator(dict(d=self.cache.dim, spec=self.zoo.spec.to_dict()) | cfg.generator)
     spread = teacher_spread(teachers)
     self.gen.set_stats(teachers)
+    if cfg.standardise and self.gen.takes in ('vector','set') and len(self.train_names)>1: self.gen.cond.set_stats(self.task_conditions())
     if cfg.base=='given' and base is None: raise ValueError("base='given' needs base=: the adapter to correct, e.g. of train_multitask")
     if cfg.base not in ('mean','given','fresh'): raise ValueError(f'base {cfg.base!r}: expected mean, given or fresh')
     if cfg.base!='fresh': self.gen.set_base(base.to('cpu') if cfg.base=='given' else teachers.mean().to('cpu'))
@@ -176,6 +178,16 @@ def _build(self:Trainer, base, probes):
     lm = [n for n in self.train_names if n not in self.tasks] if needs & {'sft','kl'} else []
     if lm: raise ValueError(f'terms sft and kl need rows of every training task; {len(lm)} tasks of the zoo have none (first: {lm[0]}): pass them in tasks=')
     self.rows,self.step,self.log,self.best = {},0,[],None
+
+# %% ../nbs/10_train.ipynb #f6ff52fd
+@patch
+def task_conditions(self:Trainer,
+    k:int=64, # prompts of a task at most
+)->Tensor: # [training tasks, d]; for a set generator [prompts, d]
+    "What the generator sees of the training tasks, for the spread of each feature"
+    shown = [[a if self.cfg.answers=='prompt+answer' else p for p,a in self.ds.texts[t][:k]] for t in self.train_names]
+    x,mask = encode_batches(self.cache, shown)
+    return x[mask] if self.gen.takes=='set' and not hasattr(self.gen, 'pool') else mean_pool(x, mask)
 
 # %% ../nbs/10_train.ipynb #d01d5ef1
 @patch
