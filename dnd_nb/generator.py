@@ -17,9 +17,9 @@ from .encoder import AttentionPool
 
 # %% auto #0
 __all__ = ['CODES', 'module_place', 'Layout', 'OutputStage', 'teacher_spread', 'Heads', 'Generator', 'Condition',
-           'ModuleEmbedding', 'MLPGenerator', 'check_mask', 'SetGenerator', 'LoraTokenizer', 'HyperConvBlock',
-           'hyperconv_schedule', 'HyperConvGenerator', 'AttentionGenerator', 'TokenEmbeddingGenerator',
-           'save_generator', 'make_generator', 'load_generator']
+           'ModuleEmbedding', 'MLPGenerator', 'principal_directions', 'BasisGenerator', 'check_mask', 'SetGenerator',
+           'LoraTokenizer', 'HyperConvBlock', 'hyperconv_schedule', 'HyperConvGenerator', 'AttentionGenerator',
+           'TokenEmbeddingGenerator', 'save_generator', 'make_generator', 'load_generator']
 
 # %% ../nbs/07_generator.ipynb #9215ad61
 def module_place(
@@ -280,6 +280,73 @@ def set_basis(self:Generator, teachers:Adapters)->Generator:
             x = torch.cat([((t := rows(k).float())-t.mean(0)).flatten(0,1) for k in ks])
             V = torch.linalg.eigh(x.T@x)[1].flip(1)[:,:len(f.basis)].T
             f.basis.data[:len(V)] = V*(f.width/len(f.basis))**.5
+    return self
+
+# %% ../nbs/07_generator.ipynb #d51e57ce
+def principal_directions(
+    teachers:Adapters, # N
+    n:int, # directions
+)->Tensor: # [n, P]; a coefficient of 1 is one standard deviation of the teachers
+    "The largest differences between teachers, each part measured in units of its own spread"
+    x = teachers.flat().float()
+    unit = torch.cat([x.new_full((r*d,), s) for (k,dims),ab in zip(teachers.spec.modules.items(), teacher_spread(teachers).values()) for d,s in zip(dims,ab) for r in [teachers.spec.rank]])
+    z = (x-x.mean(0))/unit
+    lam,U = torch.linalg.eigh((z@z.T).double())
+    lam,U = lam.flip(0)[:n],U.flip(1)[:,:n]
+    own = lam>lam[0]*1e-6 # N teachers have N-1 directions at most
+    V = (U*own/len(x)**.5).T.to(z)@z*unit # U'z has norm sqrt(lam), which over sqrt(N) is the deviation along it
+    return F.pad(V, (0,0,0,n-len(V)))
+
+class _Combine(nn.Module):
+    "Features [n, hidden] → coefficients → combinations of `basis` [n, P]"
+    def __init__(self, hidden, size, widths, tune, start):
+        super().__init__()
+        self.widths,self.size = widths,size
+        self.lin = nn.Linear(hidden, size*len(widths))
+        nn.init.normal_(self.lin.weight, std=start/hidden**.5); nn.init.zeros_(self.lin.bias)
+        b = torch.zeros(size, sum(widths))
+        if tune: self.basis = nn.Parameter(b)
+        else: self.register_buffer('basis', b)
+    def coefficients(self, h): return self.lin(h).unflatten(-1, (len(self.widths), self.size)) # [n, parts, size]
+    def forward(self, h):
+        c = self.coefficients(h)
+        return torch.cat([c[:,i]@b for i,b in enumerate(self.basis.split(self.widths,1))], 1)
+
+class BasisGenerator(Generator):
+    "A pooled condition [n, d] → coefficients of the teachers' principal differences → Adapters"
+    def __init__(self,
+        spec:LoraSpec,
+        d:int, # size of a condition vector
+        size:int=32, # directions
+        hidden:int=128, # width
+        depth:int=1, # blocks that read the condition
+        per:str='adapter', # one set of coefficients an 'adapter', or one for each A and B of each 'module'
+        tune:bool=False, # train the directions too?
+        start:float=.02, # spread of the first coefficients
+        zero_start:bool=False, # start exactly at the base adapter?
+        noise:float=0., # std of noise on the normalised condition while training
+        cond_drop:float=0., # share of training conditions replaced by a learned null
+        dropout:float=0., # in the blocks
+        seed:int=0, # of the fresh A to start from
+    ):
+        super().__init__(spec, dict(d=d, size=size, hidden=hidden, depth=depth, per=per, tune=tune, start=start, zero_start=zero_start, noise=noise, cond_drop=cond_drop, dropout=dropout, seed=seed))
+        if per not in ('adapter','module'): raise ValueError(f'per {per!r}: expected adapter or module')
+        self.cond = Condition(d, noise, cond_drop)
+        self.trunk = nn.Sequential(nn.Linear(d,hidden), *(_Block(hidden,dropout) for _ in range(depth)), nn.LayerNorm(hidden))
+        parts = [spec.rank*x for io in spec.modules.values() for x in io]
+        self.heads = _Combine(hidden, size, parts if per=='module' else [sum(parts)], tune, 0. if zero_start else start)
+    def body(self, cond, mask=None): # [n, hidden]
+        if cond.ndim!=2: raise ValueError(f'this generator takes one vector a sample, [n, d]; got {list(cond.shape)}: pool the set first')
+        return self.trunk(self.cond(cond))
+    def forward(self, cond, mask=None)->Adapters: return Adapters.from_flat(self.spec, self.loc.flat() + self.heads(self.body(cond, mask)))
+    def example(self, n=1)->tuple: "A random condition, and its mask"; return torch.randn(n, self.config['d']), None
+
+@patch
+def set_stats(self:BasisGenerator, teachers)->BasisGenerator:
+    "Take the directions in which these teachers differ"
+    if isinstance(teachers, Tensor): teachers = Adapters.from_flat(self.spec, teachers)
+    if d := self.spec.differs(teachers.spec): raise ValueError(f'the teachers do not fit this generator: {d}')
+    with torch.no_grad(): self.heads.basis.copy_(principal_directions(teachers, self.config['size']))
     return self
 
 # %% ../nbs/07_generator.ipynb #2e9cbb39
