@@ -4,7 +4,8 @@
 
 # %% ../nbs/04_teacher.ipynb #d8102532
 from __future__ import annotations
-import copy, json, random, shutil, time
+import copy, json, os, random, shutil, sys, time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, asdict
 from pathlib import Path
 import numpy as np, torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from fastcore.basics import patch
 from safetensors.torch import save as st_save
 from .adapter import *
-from .adapter import load_tensors
+from .adapter import load_tensors, _key
 from .delta import ProbeSet, delta_embedding
 from .task import Template, encode_rows, collate, token_batches
 
@@ -164,11 +165,17 @@ class Zoo:
         if not self.entries: raise ValueError(f'{folder}: the manifest lists no checkpoint')
 
     @property
-    def tasks(self)->list: "Names of the tasks, in the manifest's order"; return list(dict.fromkeys(e['task'] for e in self.entries))
+    def entries(self)->list: "One row a checkpoint"; return self._entries
+    @entries.setter
+    def entries(self, es):
+        self._entries,self._of,self._reader,self._rows = es,{},_Reader(self.spec),_Rows()
+        for i,e in enumerate(es): self._of.setdefault(e['task'], []).append(i)
+    @property
+    def tasks(self)->list: "Names of the tasks, in the manifest's order"; return list(self._of)
     @property
     def probes(self): "The probe set of the deltas, or None"; p = self.manifest.get('probes'); return ProbeSet.from_dict(p) if p else None
-    def of(self, task)->list: "Numbers of a task's entries"; return [i for i,e in enumerate(self.entries) if e['task']==task]
-    def last(self)->list: "Number of each task's last checkpoint"; return [max(self.of(t), key=lambda i: self.entries[i]['step']) for t in self.tasks]
+    def of(self, task)->list: "Numbers of a task's entries"; return list(self._of.get(task, ()))
+    def last(self)->list: "Number of each task's last checkpoint"; return [max(o, key=lambda i: self.entries[i]['step']) for o in self._of.values()]
     def only(self, tasks)->Zoo:
         "This zoo as far as these tasks go: what lies outside cannot be seen through it"
         res,tasks = copy.copy(self),set(tasks)
@@ -194,20 +201,87 @@ def prompts(self:Zoo, task:str)->list:
     return self._prompts[task]
 
 @patch
-def adapters(self:Zoo,
-    idx=None, # entry numbers; None: all
-)->Adapters:
-    "Read these checkpoints"
-    idx = range(len(self)) if idx is None else idx
-    return Adapters.cat([load_peft(self.folder/self.entries[i]['folder'], self.spec) for i in idx])
-
-@patch
 def deltas(self:Zoo, idx=None)->Tensor: # [k, d]
     "Stored delta activations of these checkpoints"
     fs = [self.folder/self.entries[i]['folder']/'delta.npy' for i in (range(len(self)) if idx is None else idx)]
     for f in fs:
         if not f.exists(): raise FileNotFoundError(f'{f}: no delta; collect the zoo with a probe set (dnd_collect --probes)')
     return torch.from_numpy(np.stack([np.load(f, allow_pickle=False) for f in fs]))
+
+# %% ../nbs/04_teacher.ipynb #9f89efc2
+def _slots(head:bytes, spec:LoraSpec):
+    "(start, stop) in a flat adapter of each tensor of a safetensors header, in the file's order; None unless they are the spec's, in float32, one after another"
+    at,p = {},0
+    for k,(i,o) in spec.modules.items():
+        for w,s in (('A',[spec.rank,i]), ('B',[o,spec.rank])): at[k,w],p = (p,s),p+s[0]*s[1]
+    ts = sorted((t['data_offsets'],k,t) for k,t in json.loads(head).items() if k!='__metadata__')
+    res,end = [],0
+    for (a,b),k,t in ts:
+        m = _key.match(k)
+        start,shape = at.pop((m['mod'],m['ab']), (0,None)) if m else (0,None)
+        if t['shape']!=shape or t['dtype']!='F32' or a!=end: return None
+        res.append((start, start+(b-a)//4)); end = b
+    return None if at else res
+
+def _fill(f, row, slots)->bool:
+    "Read an open file into slices of `row` [P] of numpy, one after another; did it hold just that?"
+    views,at = [memoryview(row)[a:b] for a,b in slots],f.tell()
+    if not hasattr(os, 'preadv'): return all(f.readinto(v)==v.nbytes for v in views) and not f.read(1)
+    for i in range(0, len(views), 1000): # the system takes so many at once
+        n = sum(v.nbytes for v in views[i:i+1000])
+        if os.preadv(f.fileno(), views[i:i+1000], at)!=n: return False
+        at += n
+    return os.fstat(f.fileno()).st_size==at
+
+class _Reader:
+    "Reads adapters of one spec straight into rows of a tensor"
+    def __init__(self, spec): self.spec,self.heads,self.configs = spec,{},set()
+    def fast(self, folder, row)->bool: # row [P] of numpy
+        "Was this folder as others that `load_peft` found good?"
+        with open(f'{folder}/adapter_config.json','rb') as f:
+            if f.read() not in self.configs: return False
+        with open(f'{folder}/adapter_model.safetensors','rb',buffering=0) as f:
+            head = f.read(int.from_bytes(f.read(8),'little'))
+            if head not in self.heads: self.heads[head] = _slots(head, self.spec)
+            if self.heads[head] is None or not _fill(f, row, self.heads[head]): return False
+        with np.errstate(all='ignore'): return bool(np.isfinite(row@row))
+
+# %% ../nbs/04_teacher.ipynb #0a61f57d
+class _Rows:
+    "Memory for rows of float32, used again when no tensor looks at it any more"
+    def __init__(self, most=2, nbytes=2**29): self.most,self.nbytes,self.kept = most,nbytes,[]
+    def __call__(self, n, P)->Tensor: # [n, P], not initialised
+        free = [i for i in range(len(self.kept)) if sys.getrefcount(self.kept[i])==2 and self.kept[i].shape[1]==P and len(self.kept[i])>=n]
+        b = self.kept.pop(free[0]) if free else np.empty((n,P), np.float32)
+        if b.nbytes<=self.nbytes: self.kept = [*self.kept, b][-self.most:]
+        return torch.from_numpy(b[:n])
+
+# %% ../nbs/04_teacher.ipynb #67ffe3b4
+@patch
+def into(self:_Reader, folder, row:Tensor):
+    "Fill `row` [P] with the adapter of a folder"
+    try: ok = self.fast(folder, row.numpy())
+    except (OSError, ValueError): ok = False # load_peft says what it is
+    if ok: return
+    row.copy_(load_peft(folder, self.spec).flat()[0])
+    self.configs.add((Path(folder)/'adapter_config.json').read_bytes())
+
+@patch
+def adapters(self:Zoo,
+    idx=None, # entry numbers; None: all
+)->Adapters:
+    "Read these checkpoints, several at a time where torch may use several threads"
+    idx = range(len(self)) if idx is None else idx
+    if not len(idx): raise ValueError('no entries to read')
+    x = self._rows(len(idx), self.spec.n_params)
+    def one(i, row): self._reader.into(f'{self.folder}/{self.entries[i]["folder"]}', row)
+    one(idx[0], x[0])
+    n = min(torch.get_num_threads(), 8, len(idx)//4)
+    if n>1:
+        with ThreadPoolExecutor(n) as ex: list(ex.map(one, idx[1:], x[1:]))
+    else:
+        for i,row in zip(idx[1:], x[1:]): one(i, row)
+    return Adapters.from_flat(self.spec, x)
 
 # %% ../nbs/04_teacher.ipynb #68eeb5d3
 def new_manifest(spec:LoraSpec, cfg=None, template=None, probes:ProbeSet=None, **kw)->dict:
