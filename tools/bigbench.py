@@ -73,5 +73,5 @@ def main(
     name = torch.cuda.get_device_name() if device=='cuda' else platform.processor()
     import transformers
     write_json(out, dict(device=name, wall_s=clock.steps, tasks=len(tasks), checkpoints=len(zoo), train_tasks=len(train), val_tasks=sorted(val), held_out_fold=fold, teacher=vars(tc)|dict(keep=list(tc.keep)), selected=run.selected, panel=panel, rows=rows, k=k, conditions=conditions,
-        paired=pairs.round(4).to_dict('records'), seed=seed, peak_gpu_gb=round(torch.cuda.max_memory_allocated()/1e9,1) if device=='cuda' else None, versions=dict(torch=str(torch.__version__), transformers=transformers.__version__)))
+        paired=pairs.round(4).to_dict('records'), seed=seed, end_of_answer=tok.eos_token, peak_gpu_gb=round(torch.cuda.max_memory_allocated()/1e9,1) if device=='cuda' else None, versions=dict(torch=str(torch.__version__), transformers=transformers.__version__)))
     print(summarise(df, seed=seed).pivot(index='source', columns=['metric','split'], values='mean').round(3).to_string())
