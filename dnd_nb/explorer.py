@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 import ipywidgets as W, numpy as np, pandas as pd, torch
 from fastcore.basics import patch, store_attr
-from torch import Tensor
 from .adapter import *
 from .dataset import prompt_batches
 from .diagnostics import Novelty, heatmap

@@ -11,7 +11,7 @@ from torch import nn, Tensor
 from torch.nn import functional as F
 from fastcore.basics import patch
 from safetensors import safe_open
-from safetensors.torch import load as st_load, save as st_save
+from safetensors.torch import save as st_save
 from .adapter import LoraSpec, Adapters, atomic_write, write_json
 from .encoder import AttentionPool
 

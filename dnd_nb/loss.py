@@ -6,7 +6,7 @@
 from __future__ import annotations
 import math, re, warnings
 import torch
-from torch import nn, Tensor
+from torch import Tensor
 from torch.nn import functional as F
 from fastcore.basics import patch, store_attr
 from .adapter import LoraSpec, Adapters, apply_adapters, canonical, product_distance, product_sq

@@ -1,5 +1,5 @@
 "Run notebooks as `nbdev_test` would and keep their outputs: the docs site shows saved outputs."
-import os, re, sys
+import os, re
 from pathlib import Path
 from execnb.nbio import read_nb, write_nb
 from execnb.shell import CaptureShell
