@@ -20,14 +20,16 @@ from .task import Example, Split, Task, TaskError, Template, encode_rows, fold_s
 from .teacher import AdapterTrainer, TeacherConfig, Zoo, train_teachers
 from .dataset import PairDataset, prompt_batches
 from .encoder import PromptCache, make_encoder
-from .evaluate import METRICS, gap_closed, paired, run_panel, summarise
+from .evaluate import METRICS, run_panel
 from .train import Run, Stage, TrainConfig, Trainer
 from .diagnostics import bare, pooled, wrong_batches
 
 # %% auto #0
-__all__ = ['SPLITS', 'MINILM', 'RECIPES', 'Fold', 'family_folds', 'held_out_fold', 'leave_one_out', 'refuse_leaks', 'clean',
-           'prepare', 'plan_of', 'planned', 'Recipe', 'recipe', 'Standardised', 'standardise', 'centres', 'MixedPairs',
-           'Curve', 'calibrate']
+__all__ = ['SPLITS', 'MINILM', 'RECIPES', 'SOURCES', 'STARTS', 'RIVALS', 'PAIRS', 'Fold', 'family_folds', 'held_out_fold',
+           'leave_one_out', 'refuse_leaks', 'clean', 'prepare', 'plan_of', 'planned', 'Recipe', 'recipe',
+           'Standardised', 'standardise', 'centres', 'MixedPairs', 'Curve', 'calibrate', 'follow', 'ZeroShot',
+           'gibberish', 'shuffled_batches', 'with_shots', 'mixture', 'StudyConfig', 'configure', 'OutOfTime', 'Study',
+           'linked_zoo', 'device_name', 'Boot', 'task_table', 'nested_tasks', 'bars', 'commit']
 
 # %% ../nbs/16_study.ipynb #4b926ab4
 SPLITS = ('seen','held_out','held_out_near')
@@ -218,9 +220,9 @@ def recipe(
     if name not in RECIPES: raise ValueError(f'no recipe is called {name!r}; there are {", ".join(RECIPES)}')
     c = dict(_kinds.get(name, {})) | changes
     own = {f.name for f in fields(Recipe)}
-    r = replace(Recipe(**{k:v for k,v in changes.items() if k in own and k not in _kinds.get(name, {})}), name=name)
-    g = r.generator | {k:v for k,v in c.items() if k not in own}
-    res = replace(r, generator=g, **{k:v for k,v in c.items() if k in own})
+    r = replace(Recipe(**{k:v for k,v in changes.items() if k in own and k not in _kinds.get(name, {}) and k!='generator'}), name=name)
+    g = r.generator | changes.get('generator', {}) | {k:v for k,v in c.items() if k not in own}
+    res = replace(r, generator=g, **{k:v for k,v in c.items() if k in own and k!='generator'})
     want = r.passes + (multi if r.start=='multitask' else 0)
     return replace(res, sft=max(1, round(res.sft*(want-(multi if res.start=='multitask' else 0))/res.passes)))
 
@@ -313,3 +315,865 @@ def calibrate(
 def _borders(d, least): # between neighbouring distances
     x = np.sort(d)
     return (x[least-1:-least]+x[least:len(x)-least+1])/2 if len(x)>=2*least else []
+
+# %% ../nbs/16_study.ipynb #dd443d75
+def follow(
+    base:Adapters, # n=1: the fall-back
+    ad:Adapters, # n
+    s:Tensor, # [n] strengths
+)->Adapters: # n
+    "base + s·(ad − base), in A and B"
+    b,x = base.flat().to(ad.device),ad.flat()
+    return Adapters.from_flat(ad.spec, b + s.to(x)[:,None]*(x-b))
+
+class ZeroShot:
+    "A generator, what it falls back to, and when"
+    def __init__(self,
+        run:Run,
+        cache, # PromptCache of its encoder, standardised if the run's was
+        fallback:Adapters, # n=1
+        centres:Tensor, # [tasks, d] mean embeddings of the training tasks
+        curve:Curve=None,
+        parts:int=1, # prompt batches whose adapters are averaged
+    ): self.run,self.cache,self.fallback,self.centres,self.curve,self.parts = run,cache,fallback,centres,curve or Curve(),parts
+    def __repr__(self): c = self.curve; return f'ZeroShot({self.run.gen!r}, strength {c.near:g}' + (f' up to distance {c.border:.3g}, {c.far:g} beyond)' if c.near!=c.far else ')')
+
+@patch
+def distance(self:ZeroShot, batches:list)->Tensor: # [n]
+    "From each prompt batch to the nearest training task, over the mean distance between training tasks"
+    x = torch.cat([pooled(self.cache, [b]) for b in batches])
+    return torch.cdist(x, self.centres).amin(1)/torch.pdist(self.centres).mean()
+
+@patch
+@torch.no_grad()
+def generate(self:ZeroShot,
+    batches:list, # n lists of prompts
+    strength:float=None, # for all of them; None: by the curve
+    at_once:int=64,
+)->Adapters: # n
+    "One adapter a prompt batch"
+    m,out = self.parts,[]
+    cut = lambda b: [b[i::m] for i in range(m)] if len(b)>=m else [b]*m
+    for i in range(0, len(batches), at_once):
+        bs = batches[i:i+at_once]
+        x = self.run.generate(self.cache, [p for b in bs for p in cut(b)], 1.).flat()
+        out.append(Adapters.from_flat(self.run.spec, x.view(len(bs),m,-1).mean(1)))
+    s = self.curve(self.distance(batches)) if strength is None else torch.full((len(batches),), float(strength))
+    return follow(self.fallback, Adapters.cat(out), s)
+
+# %% ../nbs/16_study.ipynb #ac1660e2
+@patch
+def save(self:ZeroShot,
+    folder, # gets generator, calibration, standardisation and the fall-back
+    half:bool=True, # weights in 16 bits
+)->Path:
+    "Everything that is needed to write adapters for new prompts"
+    folder = Path(folder)
+    std,c = isinstance(self.cache, Standardised),self.run.config
+    with atomic_dir(folder) as d:
+        src = load_tensors(self.run.folder/'generator.safetensors')
+        meta = dict(format='pt', dnd_generator=json.dumps(self.run.gen.config))
+        (d/'generator.safetensors').write_bytes(st_save({k:v.half() if half and v.is_floating_point() else v for k,v in src.items()}, meta))
+        ts = dict(centres=self.centres) | (dict(mean=self.cache.mean, spread=self.cache.spread) if std else {})
+        (d/'conditions.safetensors').write_bytes(st_save({k:v.contiguous() for k,v in ts.items()}))
+        for f in ('generator.json','selected.json'): shutil.copy(self.run.folder/f, d/f)
+        write_json(d/'config.json', c)
+        write_json(d/'calibration.json', dict(curve=asdict(self.curve), parts=self.parts, standardised=std, encoder=(self.cache.cache if std else self.cache).name))
+        save_peft(self.fallback, d/'fallback')
+    return folder
+
+@patch(cls_method=True)
+def load(cls:ZeroShot,
+    folder, # as written by `save`
+    make, # encoder's name → PromptCache or Encoder
+    device='cpu',
+)->ZeroShot:
+    "Back from `save`"
+    c = read_json(Path(folder)/'calibration.json')
+    run,ts,cache = Run(folder, device),load_tensors(Path(folder)/'conditions.safetensors'),make(c['encoder'])
+    if c['standardised']: cache = Standardised(cache, ts['mean'], ts['spread'])
+    return cls(run, cache, load_peft(Path(folder)/'fallback', run.spec).to(device), ts['centres'], Curve(**c['curve']), c['parts'])
+
+# %% ../nbs/16_study.ipynb #c8f907b9
+def gibberish(
+    prompts:list,
+    seed=0,
+)->list:
+    "The prompts with every letter and digit replaced by a random letter"
+    rng = random.Random(f'{seed}/gibberish')
+    return [re.sub(r'\w', lambda m: rng.choice(string.ascii_lowercase), p) for p in prompts]
+
+def shuffled_batches(
+    prompts:dict, # task → its prompts
+    task:str, # whose own are left out
+    k:int,
+    n:int, # batches
+    seed=0,
+)->list: # n lists of k
+    "Prompt batches in which every prompt comes from some other task"
+    others = [t for t in prompts if t!=task]
+    if not others: raise ValueError(f'no other task than {task} to take prompts from')
+    def one(rng): return [rng.choice(prompts[t]) for t in ([*others]*(-(-k//len(others))) if k>len(others) else rng.sample(others, k))][:k]
+    return [one(random.Random(f'{seed}/{task}/shuffled/{i}')) for i in range(n)]
+
+# %% ../nbs/16_study.ipynb #d9de37d9
+def with_shots(
+    task:Task,
+    n:int=4, # training rows in the context
+    seed=0, # of their draw
+    tok=None, # tokenizer, to see what fits
+    template:Template=None,
+    max_len:int=1024, # tokens of context and prompt
+)->Task: # the same, with other test prompts
+    "The task with some of its training rows, answered, before each test prompt"
+    template,render = template or Template(),lambda e: ''.join((template or Template()).render(e))
+    shots = random.Random(f'{seed}/{task.name}/shots').sample(task.train, min(n, len(task.train)))
+    text = lambda: ''.join(render(e)+'\n\n' for e in shots)
+    if tok is not None:
+        room = max_len-max(len(tok(render(e)).input_ids) for e in task.test)-8
+        while shots and len(tok(text()).input_ids)>room: shots = shots[1:]
+    return replace(task, test=[replace(e, prompt=text()+e.prompt) for e in task.test])
+
+# %% ../nbs/16_study.ipynb #6bccc61b
+def mixture(
+    ad:Adapters, # m of them
+    w:Tensor, # [n, m] weights of n mixtures
+)->Adapters: # n, of rank m·r
+    "ΔW = Σ w ΔWᵢ, exactly"
+    s,m = ad.spec,len(ad)
+    spec = replace(s, rank=s.rank*m, alpha=s.alpha*(m**.5 if s.rslora else m))
+    A = {k:v.flatten(0,1)[None].expand(len(w),-1,-1) for k,v in ad.A.items()}
+    B = {k:torch.einsum('nm,mor->nomr', w.to(v), v).flatten(2) for k,v in ad.B.items()}
+    return Adapters(spec, A, B)
+
+# %% ../nbs/16_study.ipynb #8c2712f0
+@dataclass
+class StudyConfig:
+    "What decides a study's figures"
+    recipe:Recipe=field(default_factory=Recipe)
+    targets:tuple=('q_proj','v_proj')
+    rank:int=8
+    alpha:float=16.
+    max_len:int=256 # tokens of a row
+    teacher:TeacherConfig=field(default_factory=lambda: TeacherConfig(steps=100, rows=8, lr=2e-3, keep=(.8,.9,1.), at_once=77, max_tokens=49152))
+    multi_steps:int=280 # of the multi-task LoRA that generators correct
+    multi_rows:int=32 # rows a step
+    multi_lr:float=2e-3
+    full_rows:int=256 # rows a step of the panel's multi-task LoRA, which gets the generator's full compute
+    full_lr:float=2e-3
+    full_checks:int=10 # validations on the way; the best checkpoint counts
+    val_share:float=.15 # of the training tasks
+    val_rows:int=24 # rows a validation task
+    val_every:int=20 # steps between validations of a generator
+    k:int=16 # prompts a condition
+    conditions:int=8 # random conditions a held-out task and seed
+    controls:int=4 # conditions of the control prompts, and of the fixed sources
+    rows:int=60 # test rows a task
+    seen:int=20 # training tasks judged a fold
+    seen_conditions:int=3
+    shots:int=4 # rows in context
+    shot_draws:int=3
+    shot_len:int=1024 # tokens of a prompt with its context
+    nearest:int=3 # teachers in the weighted mixture
+    tune_steps:tuple=(5,10,20,50)
+    tune_rows:int=8 # rows a step
+    tune_lrs:tuple=(5e-4,2e-3) # the best for each start is chosen on validation tasks
+    tune_seeds:int=1 # of the seeds, so many first ones are fine-tuned from
+    boot:int=2000 # resamplings
+    teacher_seed:int=0 # of the shared initial A and the teachers' rows
+
+    def __post_init__(self):
+        if isinstance(self.recipe, dict): self.recipe = Recipe(**self.recipe)
+        if isinstance(self.teacher, dict): self.teacher = TeacherConfig(**self.teacher)
+        self.teacher = replace(self.teacher, seed=self.teacher_seed, max_len=self.max_len)
+    @property
+    def multi_passes(self)->float: return self.multi_steps*self.multi_rows
+    def passes(self, n:int)->dict:
+        "Rows through the base and back, of a generator with `n` training tasks and all it is made from"
+        r = self.recipe
+        d = dict(teachers=n*self.teacher.steps*self.teacher.rows, multitask=self.multi_passes if r.start=='multitask' else 0, generator=round(r.passes))
+        return d | dict(total=sum(d.values()))
+
+def configure(
+    settings:dict, # fields of `StudyConfig`; recipe: a name or fields; teacher: fields
+)->StudyConfig:
+    "A config from plain values"
+    d,known = dict(settings),{f.name for f in fields(StudyConfig)}
+    if odd := d.keys()-known: raise ValueError(f'no setting is called {sorted(odd)[0]!r}; there are {", ".join(sorted(known))}')
+    r,base = d.pop('recipe', {}),StudyConfig()
+    if isinstance(r, str): r = dict(name=r)
+    t = replace(base.teacher, **{k:tuple(v) if isinstance(v,list) else v for k,v in d.pop('teacher', {}).items()})
+    cfg = replace(base, teacher=t, **{k:tuple(v) if isinstance(v,list) else v for k,v in d.items()})
+    tup = {k:tuple(v) if isinstance(v,list) else v for k,v in r.items()}
+    return replace(cfg, recipe=recipe(tup.pop('name','default'), cfg.multi_passes, **tup))
+
+# %% ../nbs/16_study.ipynb #65ffd597
+class OutOfTime(Exception): "There is no time for the next piece of work"
+
+class Study:
+    "Folds, settings, and a work folder"
+    def __init__(self,
+        cfg:StudyConfig,
+        folds:list, # of Fold, as made by `family_folds` and the like
+        work, # folder; gone on with if it was begun with the same settings
+        world, # function → (model, tok), called when something must be computed
+        seeds=(0,1,2),
+        minutes:float=None, # begin nothing for which there is no time
+        encoder=None, # Encoder to use instead of the recipe's
+        overlap:str='remove', # see `prepare`
+        max_tokens:int=16384, # tokens a batch in evaluation
+        save_every:float=60., # seconds between saves of what is being trained
+        log=print,
+    ):
+        self.cfg,self.work,self.seeds,self.minutes,self.max_tokens,self.save_every,self.log = cfg,Path(work),list(seeds),minutes,max_tokens,save_every,log
+        self._world,self._encoder,self.began,self._kept = world,encoder,time.time(),{}
+        self._same(dict(config=json.loads(json.dumps(asdict(cfg))), encoder=encoder.name if encoder else cfg.recipe.encoder, overlap=overlap))
+        f = self.work/'times.json'
+        self.times = read_json(f) if f.exists() else {}
+        self.folds = []
+        for o in folds:
+            with self.clock('plan', o.name): self.folds.append(planned(o, self.work/'pieces'/f'{o.name}.plan.json', share=cfg.val_share, overlap=overlap))
+    @cached_property
+    def world(self):
+        with self.clock('loading'): return self._world()
+    @property
+    def model(self): return self.world[0]
+    @property
+    def tok(self): return self.world[1]
+    @property
+    def device(self): return self.model.device
+    @cached_property
+    def spec(self): return LoraSpec.from_model(self.model, list(self.cfg.targets), self.cfg.rank, self.cfg.alpha)
+    def __repr__(self): return f'Study({len(self.folds)} folds × {len(self.seeds)} seeds in {self.work.name}: {len(self.missing())} of {len(self.goals())} pieces missing)'
+
+# %% ../nbs/16_study.ipynb #6f990ea2
+@patch
+def _same(self:Study, now):
+    "Refuse to go on in a folder that was begun with other settings"
+    f = self.work/'study.json'
+    if not f.exists(): return write_json(f, now)
+    old = read_json(f)
+    flat = lambda d,p='': {k2:v2 for k,v in d.items() for k2,v2 in (flat(v,f'{p}{k}.').items() if isinstance(v,dict) else [(p+k,v)])}
+    a,b = flat(old),flat(now)
+    if bad := [k for k in {**a,**b} if a.get(k)!=b.get(k)]: raise ValueError(f'{self.work}: begun with another {bad[0]} ({a.get(bad[0])!r} then, {b.get(bad[0])!r} now); choose another work folder, or the same settings to go on')
+
+@patch
+@contextmanager
+def clock(self:Study, kind, what=''):
+    "Time some work; refuse to begin it if there is no time for it"
+    t = self.times.setdefault(kind, dict(seconds=0., longest=0., n=0))
+    left = np.inf if self.minutes is None else self.minutes*60-(time.time()-self.began)
+    if left<max(1., t['longest']) and kind not in ('plan','loading'): raise OutOfTime(f'{kind} {what}: {max(left,0):.0f} s left')
+    inner,t0 = sum(o['seconds'] for o in self.times.values()),time.time()
+    yield
+    took = time.time()-t0-(sum(o['seconds'] for o in self.times.values())-inner) # work inside this work is counted there
+    t.update(seconds=t['seconds']+took, longest=max(t['longest'],took), n=t['n']+1)
+    write_json(self.work/'times.json', self.times)
+    if took>1: self.log(f'[{time.time()-self.began:5.0f} s] {kind} {what} ({took:.0f} s)')
+
+@patch
+def keep(self:Study, key, make):
+    "What `make` gives, made once a process"
+    if key not in self._kept: self._kept[key] = make()
+    return self._kept[key]
+
+# %% ../nbs/16_study.ipynb #d61e4667
+def linked_zoo(
+    store:Zoo, # teachers of all tasks
+    folder, # to write
+    tasks:list, # of Task
+    variants:dict, # task → its name in the store, where that is another
+)->Zoo:
+    "A zoo that lists some tasks of another zoo"
+    folder,by = Path(folder),{}
+    for e in store.entries: by.setdefault(e['task'],[]).append(e)
+    path = lambda e: os.path.relpath(store.folder/e['folder'], folder)
+    entries = [e | dict(task=t.name, family=t.family, folder=path(e)) for t in tasks for e in by[variants.get(t.name,t.name)]]
+    for t in tasks: write_json(folder/t.name/'prompts.json', t.prompts)
+    write_json(folder/'manifest.json', store.manifest | dict(entries=entries))
+    return Zoo(folder)
+
+@patch
+def teachers(self:Study)->Zoo:
+    "Teachers of everything that any fold trains on or holds out"
+    def make():
+        need = {}
+        for f in self.folds: need |= {f.variants.get(t.name,t.name):t for t in f.train} | {t.name:t for t in f.held}
+        todo = [replace(t, name=n) for n,t in need.items()]
+        f = self.work/'teachers'/'manifest.json'
+        have = {e['task'] for e in read_json(f)['entries']} if f.exists() else set()
+        left = [t for t in todo if t.name not in have]
+        n = self.cfg.teacher.at_once
+        for i in range(0, len(left), n):
+            with self.clock('teachers', f'{i+1} to {min(i+n,len(left))} of {len(left)}'): train_teachers(self.model, self.tok, left[i:i+n], self.spec, self.work/'teachers', self.cfg.teacher, progress=False, save_every=self.save_every)
+        return Zoo(self.work/'teachers')
+    return self.keep('teachers', make)
+
+@patch
+def zoo(self:Study, fold)->Zoo:
+    "Teachers of the fold's training tasks"
+    return self.keep(('zoo',fold.name), lambda: linked_zoo(self.teachers(), self.work/'folds'/fold.name/'zoo', fold.train, fold.variants))
+
+@patch
+def last(self:Study, fold)->tuple: # (names, Adapters)
+    "The last checkpoint of each training task"
+    def make():
+        z,at = self.zoo(fold),{}
+        for i,e in enumerate(z.entries): at[e['task']] = i
+        return list(at), z.adapters(list(at.values())).to(self.device)
+    return self.keep(('last',fold.name), make)
+
+@patch
+def oracles(self:Study, fold)->dict: # held-out task → Adapters n=1
+    "Held-out tasks' own teachers"
+    def make():
+        z = linked_zoo(self.teachers(), self.work/'folds'/fold.name/'oracle', fold.held, {})
+        at = {e['task']:i for i,e in enumerate(z.entries)}
+        return {t:z.adapters([i]).to(self.device) for t,i in at.items()}
+    return self.keep(('oracles',fold.name), make)
+
+# %% ../nbs/16_study.ipynb #6f3c1bdc
+@patch
+def cache(self:Study, fold, rec=None):
+    "What reads prompts for a recipe in a fold"
+    rec = rec or self.cfg.recipe
+    def raw(): return PromptCache(self.work/'embeddings', self._encoder or make_encoder(rec.encoder, self.model, self.tok, str(self.device)))
+    def make():
+        c = self.keep(('cache',rec.encoder), raw)
+        with self.clock('embeddings', fold.name): c.encode(list(dict.fromkeys(p for t in (*fold.train,*fold.val,*fold.held) for p in t.prompts)))
+        return standardise(c, {t.name:t.prompts for t in fold.train}) if rec.standardise else c
+    return self.keep(('view',fold.name,rec.encoder,rec.standardise), make)
+
+@patch
+def trained(self:Study, fold, rec)->list:
+    "The fold's training tasks, or as many as the recipe wants"
+    if rec.n_tasks is None or rec.n_tasks>=len(fold.train): return fold.train
+    names = set(random.Random('order').sample(sorted(t.name for t in fold.train), len(fold.train))[:rec.n_tasks])
+    return [t for t in fold.train if t.name in names]
+
+# %% ../nbs/16_study.ipynb #6ad964b3
+@patch
+def val_nll(self:Study, fold, adapters, owner=None)->float: # mean over validation tasks
+    "Nats a token on the validation tasks' rows, under one adapter for all or one for each"
+    return float(np.mean(list(self.val_table(fold, lambda t: adapters if len(adapters)==1 else adapters[[v.name for v in fold.val].index(t.name)]).values())))
+
+@patch
+def val_table(self:Study, fold, source)->dict: # validation task → nats a token
+    "Loss on the last rows of each validation task's training part, which no condition is drawn from"
+    ts = [replace(t, test=t.train[-self.cfg.val_rows:]) for t in fold.val]
+    df = run_panel(self.model, self.tok, bare(ts), {'x':source}, n_rows=self.cfg.val_rows, max_len=self.cfg.max_len, max_tokens=self.max_tokens)
+    g = df.groupby('task', sort=False)[['nll','tokens']].sum()
+    return (g.nll/g.tokens).to_dict()
+
+@patch
+def val_prompts(self:Study, t)->list: "Prompts of a validation task for conditions"; return t.prompts[:-self.cfg.val_rows] or t.prompts
+
+@patch
+def fit_lora(self:Study, folder, tasks, steps, rows, lr, seed, checks=(), validate=None)->Adapters: # n=1
+    "One LoRA on the rows of many tasks; the best of its checkpoints if it is validated"
+    folder,cfg = Path(folder),self.cfg
+    if (folder/'adapter_config.json').exists(): return load_peft(folder, self.spec).to(self.device)
+    n,state = max(len(t.train) for t in tasks),folder.with_name(folder.name+'_state')
+    mixed = encode_rows(self.tok, [t.train[i%len(t.train)] for i in range(n) for t in tasks], Template(), cfg.max_len)
+    tc = TeacherConfig(steps=steps, rows=rows, lr=lr, seed=seed, max_len=cfg.max_len, max_tokens=cfg.teacher.max_tokens)
+    tr = AdapterTrainer(self.model, self.spec, [mixed], tc, ['multitask'], self.tok.pad_token_id, Adapters.init(self.spec, 1, cfg.teacher_seed))
+    best,saved = (np.inf,None),time.time()
+    if (state/'now.safetensors').exists():
+        tr.load(state/'now.safetensors')
+        if (state/'best.json').exists(): best = (read_json(state/'best.json')['nll'], Adapters.from_flat(self.spec, load_tensors(state/'best.safetensors')['x']))
+    while tr.step<steps:
+        tr.one_step()
+        if tr.step in checks and (v := validate(tr.adapters))<best[0]:
+            best = (v, tr.adapters.to('cpu').clone())
+            with atomic_write(state/'best.safetensors','wb') as f: f.write(st_save(dict(x=best[1].flat())))
+            write_json(state/'best.json', dict(nll=v, step=tr.step))
+        if time.time()-saved>self.save_every: tr.save(state/'now.safetensors'); saved = time.time()
+    kept = dict(nll=best[0], step=read_json(state/'best.json')['step']) if checks else dict(step=steps)
+    save_peft(best[1] if checks else tr.adapters, folder, extra={'fit.json': lambda p: write_json(p, kept | dict(steps=steps, rows=rows, lr=lr, passes=steps*rows))})
+    shutil.rmtree(state, ignore_errors=True)
+    return load_peft(folder, self.spec).to(self.device)
+
+# %% ../nbs/16_study.ipynb #1c211d59
+@patch
+def multi(self:Study, fold, seed, rec=None)->Adapters:
+    "The multi-task LoRA that generators correct"
+    rec,c = rec or self.cfg.recipe,self.cfg
+    tasks = self.trained(fold, rec)
+    name = f'multi_s{seed}' + (f'_{len(tasks)}' if tasks is not fold.train else '')
+    def make():
+        with self.clock('multitask', f'{fold.name}, seed {seed}'): return self.fit_lora(self.work/'folds'/fold.name/name, tasks, c.multi_steps, c.multi_rows, c.multi_lr, seed)
+    return self.keep((name,fold.name), make)
+
+@patch
+def full(self:Study, fold, seed)->tuple: # (Adapters n=1, how it came about)
+    "The panel's multi-task LoRA: the generator's full compute, chosen on validation tasks"
+    c,folder = self.cfg,self.work/'folds'/fold.name/f'full_s{seed}'
+    steps = max(1, round(c.passes(len(fold.train))['total']/c.full_rows))
+    checks = {max(1, round(steps*(i+1)/c.full_checks)) for i in range(c.full_checks)}
+    def make():
+        with self.clock('full multitask', f'{fold.name}, seed {seed}'): ad = self.fit_lora(folder, fold.train, steps, c.full_rows, c.full_lr, seed, checks, partial(self.val_nll, fold))
+        fit,small = read_json(folder/'fit.json'),self.multi(fold, seed)
+        v = self.val_nll(fold, small)
+        return (small if v<fit['nll'] else ad), fit | dict(correct_nll=v, chosen='corrected' if v<fit['nll'] else f'step {fit["step"]}')
+    return self.keep(('full',fold.name,seed), make)
+
+# %% ../nbs/16_study.ipynb #91359a66
+@patch
+def fit_generator(self:Study, fold, seed, rec=None)->Run:
+    "Train the recipe's generator on the fold's training tasks"
+    rec,c = rec or self.cfg.recipe,self.cfg
+    folder = self.work/'folds'/fold.name/f'{rec.name}_s{seed}'
+    if (folder/'selected.json').exists(): return Run(folder, self.device)
+    tasks,start = self.trained(fold, rec),{'multitask':'given'}.get(rec.start, rec.start)
+    gone = {t.name for t in fold.held}
+    assert not gone & {t.name for t in (*tasks,*fold.val)} and not gone & set(self.zoo(fold).tasks)
+    given = self.multi(fold, seed, rec) if start=='given' else None
+    cfg = TrainConfig(rec.stages, dict(rec.generator), start, rec.k, seed=seed, max_len=c.max_len, val_every=c.val_every, val_k=c.k, val_rows=c.val_rows, strengths=(1.,))
+    cache = self.cache(fold, rec)
+    with self.clock('generator', f'{rec.name}, {fold.name}, seed {seed}'):
+        tr = Trainer(cfg, folder, self.zoo(fold).only({t.name for t in tasks}), cache, [*tasks,*fold.val], [t.name for t in fold.val], self.model, self.tok, given)
+        if rec.mix: tr.ds.__class__,tr.ds.share,tr.tasks = MixedPairs,rec.mix,_WithMixed(tr.tasks)
+        tr.fit(save_every=self.save_every, progress=False)
+    shutil.rmtree(folder/'state', ignore_errors=True)
+    return Run(folder, self.device)
+
+@patch
+def zero_shot(self:Study, fold, seed, rec=None)->ZeroShot:
+    "The generator with its calibrated strength"
+    rec = rec or self.cfg.recipe
+    def make():
+        run,cache = self.fit_generator(fold, seed, rec),self.cache(fold, rec)
+        fb = run.gen.loc if rec.start=='multitask' else self.multi(fold, seed, rec)
+        z = ZeroShot(run, cache, fb.detach().to(self.device), centres(cache, {t.name:t.prompts for t in self.trained(fold, rec)}), parts=rec.parts)
+        f = run.folder/'calibration.json'
+        if not f.exists():
+            with self.clock('calibration', f'{fold.name}, seed {seed}'): write_json(f, self.calibration(fold, z, rec, seed))
+        z.curve = Curve(**read_json(f)['curve'])
+        return z
+    return self.keep(('zs',rec.name,fold.name,seed), make)
+
+@patch
+def calibration(self:Study, fold, z, rec, seed, n=3)->dict:
+    "Loss on validation tasks against strength, and the curve that follows from it"
+    made = {t.name:prompt_batches(self.val_prompts(t), self.cfg.k*rec.parts, n, f'{seed}/cal/{t.name}') for t in fold.val}
+    ads = {t:z.generate(b, 1.) for t,b in made.items()}
+    nll = {s:self.val_table(fold, lambda t: follow(z.fallback, ads[t.name], torch.full((n,), float(s)))) for s in rec.strengths}
+    d = {t:float(z.distance(b).mean()) for t,b in made.items()}
+    table = np.array([[nll[s][t] for s in rec.strengths] for t in d])
+    curve = calibrate(list(d.values()), table, rec.strengths, rec.harm, rec.fallback)
+    return dict(curve=asdict(curve), strengths=list(rec.strengths), tasks={t:dict(distance=d[t], nll=[nll[s][t] for s in rec.strengths]) for t in d}, nll=table.mean(0).tolist(), **{k:z.run.selected[k] for k in ('step','val_nll')})
+
+# %% ../nbs/16_study.ipynb #a2fb9588
+SOURCES = ('base','few_shot','mean_teacher','nearest_teacher','weighted_teachers','multitask','generated','generated_shuffled','generated_other_task','generated_gibberish','teacher')
+
+@patch
+def judged(self:Study, fold)->tuple: # (tasks, task → split)
+    "Held-out tasks, and some of the training tasks"
+    some = random.Random(f'seen/{fold.name}').sample(fold.train, min(self.cfg.seen, len(fold.train)))
+    ts = [*fold.held, *some]
+    return ts, {t.name:fold.split(t) for t in ts}
+
+@patch
+def batches(self:Study, fold, t, n, seed)->list:
+    "Prompt batches of a task: few for a training task"
+    n = n if t.name in {o.name for o in fold.held} else min(n, self.cfg.seen_conditions)
+    return prompt_batches(t.prompts, self.cfg.k*self.cfg.recipe.parts, n, f'{seed}/{t.name}')
+
+@patch
+def strangers(self:Study, fold, t)->dict: # task → prompts
+    "Tasks of other families, and the task itself"
+    ts = [o for o in (*fold.train,*fold.held) if o.family!=t.family] or [o for o in (*fold.train,*fold.held) if o.name!=t.name]
+    return {o.name:o.prompts for o in ts} | {t.name:t.prompts}
+
+@patch
+def panel(self:Study, fold, sources, tasks=None)->pd.DataFrame:
+    "Some sources on the fold's tasks"
+    ts,split = self.judged(fold)
+    return run_panel(self.model, self.tok, tasks or ts, sources, split, self.cfg.rows, max_len=self.cfg.max_len, max_tokens=self.max_tokens)
+
+@patch
+def fixed_sources(self:Study, fold)->dict:
+    "What no seed changes"
+    c,(names,last) = self.cfg,self.last(fold)
+    cache,mean,oracle = self.cache(fold),last.mean(),self.oracles(fold)
+    mid = F.normalize(centres(cache, {t.name:t.prompts for t in fold.train}), dim=1)
+    order = [names.index(t.name) for t in fold.train]
+    def near(t): # similarity of each prompt batch to each training task
+        return F.normalize(torch.cat([pooled(cache, [b]) for b in self.batches(fold, t, c.controls, 'fixed')]), dim=1)@mid.T
+    def weighted(t):
+        w,i = near(t).topk(min(c.nearest, len(order)), 1)
+        w = w.clamp(min=1e-6)/w.clamp(min=1e-6).sum(1, keepdim=True)
+        return Adapters.cat([mixture(last[[order[j] for j in row]], v[None].to(self.device)) for row,v in zip(i.tolist(), w)])
+    return dict(base=lambda t: None, mean_teacher=lambda t: mean, nearest_teacher=lambda t: last[[order[j] for j in near(t).argmax(1).tolist()]],
+        weighted_teachers=weighted, teacher=lambda t: oracle.get(t.name) or last[names.index(t.name)]) | {f'single:{n}': (lambda t,n=n: last[names.index(n)]) for n in fold.singles}
+
+@patch
+def few_shot(self:Study, fold)->pd.DataFrame:
+    "The base model with examples in context"
+    ts,split = self.judged(fold)
+    res = []
+    for i in range(self.cfg.shot_draws):
+        w = [with_shots(replace(t, test=t.test[:self.cfg.rows]), self.cfg.shots, i, self.tok, max_len=self.cfg.shot_len) for t in ts]
+        res.append(run_panel(self.model, self.tok, w, {'few_shot':lambda t: None}, split, self.cfg.rows, max_len=self.cfg.shot_len, max_tokens=self.max_tokens).assign(condition=i))
+    return pd.concat(res)
+
+@patch
+def seed_sources(self:Study, fold, seed)->dict:
+    "The multi-task LoRA and everything generated"
+    c,z,(multi,_) = self.cfg,self.zero_shot(fold, seed),self.full(fold, seed)
+    own = lambda t,n: self.batches(fold, t, n, seed)
+    kw = lambda t: (self.strangers(fold,t), t.name, c.k*c.recipe.parts, len(own(t,c.controls)), seed)
+    return dict(multitask=lambda t: multi, generated=lambda t: z.generate(own(t, c.conditions)),
+        generated_shuffled=lambda t: z.generate(shuffled_batches(*kw(t))), generated_other_task=lambda t: z.generate(wrong_batches(*kw(t))),
+        generated_gibberish=lambda t: z.generate([gibberish(b, f'{seed}/{i}') for i,b in enumerate(own(t, c.controls))]),
+        generated_full=lambda t: z.generate(own(t, c.controls), 1.), corrected=lambda t: z.fallback)
+
+# %% ../nbs/16_study.ipynb #b159ff70
+STARTS = ('zero','multitask','generated')
+
+@dataclass
+class _Steady(TeacherConfig):
+    "A constant learning rate after two steps"
+    def lr_at(self, step)->float: return self.lr*min(1., (step+1)/3)
+
+@patch
+def tuned(self:Study, tasks, starts, lrs, seed)->dict: # (start, steps) → Adapters, one a task
+    "Fine-tune every start on every task"
+    c,n = self.cfg,len(tasks)
+    res = {(s,0):starts[s] for s in starts}
+    rows = [encode_rows(self.tok, t.train, Template(), c.max_len) for t in tasks]
+    for s,ad in starts.items():
+        cfg = _Steady(steps=max(c.tune_steps), rows=c.tune_rows, lr=lrs[s], seed=seed, max_len=c.max_len, max_tokens=c.teacher.max_tokens)
+        for i in range(0, n, c.teacher.at_once):
+            j = list(range(i, min(i+c.teacher.at_once, n)))
+            tr = AdapterTrainer(self.model, self.spec, [rows[o] for o in j], cfg, [tasks[o].name for o in j], self.tok.pad_token_id, ad[j])
+            while tr.step<cfg.steps:
+                tr.one_step()
+                if tr.step in c.tune_steps: res.setdefault((s,tr.step), []).append(tr.adapters.clone())
+    return {k:Adapters.cat(v) if isinstance(v,list) else v for k,v in res.items()}
+
+@patch
+def starts(self:Study, fold, tasks, seed, prompts)->dict: # start → Adapters, one a task
+    "Where fine-tuning begins"
+    z,(multi,_) = self.zero_shot(fold, seed),self.full(fold, seed)
+    one = lambda a: a[[0]*len(tasks)]
+    k = self.cfg.k*self.cfg.recipe.parts
+    return dict(zero=one(Adapters.init(self.spec, 1, self.cfg.teacher_seed).to(self.device)), multitask=one(multi), generated=z.generate([prompt_batches(prompts(t), k, 1, f'{seed}/{t.name}')[0] for t in tasks]))
+
+@patch
+def tune_lrs(self:Study, fold, seed)->dict: # start → learning rate
+    "The rate that is best for each start on validation tasks, over all step counts"
+    c,ts = self.cfg,[replace(t, train=t.train[:-self.cfg.val_rows] or t.train, test=t.train[-self.cfg.val_rows:]) for t in fold.val]
+    if len(c.tune_lrs)==1: return {s:c.tune_lrs[0] for s in STARTS}
+    loss,st = {},self.starts(fold, ts, seed, lambda t: t.prompts)
+    for lr in c.tune_lrs:
+        got = self.tuned(ts, st, {s:lr for s in STARTS}, seed)
+        for s in STARTS: loss[s,lr] = np.mean([self.val_nll(fold, got[s,n]) for n in c.tune_steps])
+    return {s:min(c.tune_lrs, key=lambda lr: loss[s,lr]) for s in STARTS}
+
+@patch
+def tune_panel(self:Study, fold, seed)->tuple: # (rows as of `run_panel`, learning rates)
+    "Held-out tasks after fine-tuning from each start"
+    with self.clock('tuning', f'{fold.name}, seed {seed}'):
+        lrs = self.tune_lrs(fold, seed)
+        got = self.tuned(fold.held, self.starts(fold, fold.held, seed, lambda t: t.prompts), lrs, seed)
+        at = {t.name:i for i,t in enumerate(fold.held)}
+        return self.panel(fold, {f'{s}@{n}':(lambda t,a=a: a[at[t.name]]) for (s,n),a in got.items()}, fold.held), lrs
+
+# %% ../nbs/16_study.ipynb #842c16ff
+def _put(path, df):
+    "A table, whole or not at all"
+    import gzip
+    with atomic_write(path, 'wb') as f: f.write(gzip.compress(df.to_csv(index=False).encode(), mtime=0))
+
+def _get(path): return pd.read_csv(path, float_precision='round_trip', keep_default_na=False, na_values=['']) if Path(path).exists() else None
+
+@patch
+def goals(self:Study)->list: # of (kind, fold, seed, path)
+    "All pieces, in the order in which they are made: every fold with the first seed comes first"
+    p,res = self.work/'pieces',[]
+    for s in self.seeds:
+        for f in self.folds:
+            if s==self.seeds[0]: res.append(('fixed', f, None, p/f'{f.name}.csv.gz'))
+            res.append(('made', f, s, p/f'{f.name}_s{s}.csv.gz'))
+            if s in self.seeds[:self.cfg.tune_seeds]: res.append(('tune', f, s, p/f'{f.name}_s{s}_tuned.csv.gz'))
+            if s==self.seeds[-1] and len(self.seeds)>1: res.append(('ensemble', f, None, p/f'{f.name}_ensemble.csv.gz'))
+    return res
+
+@patch
+def missing(self:Study)->list: return [g for g in self.goals() if not g[3].exists()]
+
+@patch
+def piece(self:Study, kind, fold, seed, path):
+    "Make one piece"
+    if kind=='tune':
+        df,lrs = self.tune_panel(fold, seed)
+        write_json(path.with_name(path.name.replace('.csv.gz','.json')), lrs)
+    else:
+        src = self.fixed_sources(fold) if kind=='fixed' else self.seed_sources(fold, seed) if kind=='made' else self.ensemble(fold)
+        with self.clock(f'panel {kind}', f'{fold.name}' + ('' if seed is None else f', seed {seed}')):
+            single = {s:f for s,f in src.items() if s.startswith('single:')}
+            df = self.panel(fold, {s:f for s,f in src.items() if s not in single})
+            if kind=='fixed': df = pd.concat([df, self.few_shot(fold), *([self.panel(fold, single, fold.held)] if single else [])])
+        if kind=='made': write_json(path.with_name(path.name.replace('.csv.gz','.json')), self.made_of(fold, seed))
+    _put(path, df)
+
+@patch
+def ensemble(self:Study, fold)->dict:
+    "The mean of all seeds' adapters"
+    zs = [self.zero_shot(fold, s) for s in self.seeds]
+    def gen(t):
+        b = self.batches(fold, t, self.cfg.controls, 'ensemble')
+        x = torch.stack([z.generate(b).flat() for z in zs]).mean(0)
+        return Adapters.from_flat(self.spec, x)
+    return dict(generated_ensemble=gen)
+
+@patch
+def made_of(self:Study, fold, seed)->dict:
+    "How a seed's generator and multi-task LoRA came about, and how far it was followed on each task"
+    z,(_,fit) = self.zero_shot(fold, seed),self.full(fold, seed)
+    d = {t.name:z.distance(self.batches(fold, t, self.cfg.conditions, seed)) for t in fold.held}
+    use = {t.name:dict(split=fold.split(t), distance=float(d[t.name].mean()), strength=float(z.curve(d[t.name]).mean())) for t in fold.held}
+    return dict(fold=fold.name, seed=seed, recipe=self.cfg.recipe.name, calibration=read_json(z.run.folder/'calibration.json'), multitask=fit, passes=self.cfg.passes(len(fold.train)), tasks=use,
+        generator=sha256(z.run.folder/'generator.safetensors'), parameters=z.run.gen.n_params, device=device_name(self.device))
+
+def device_name(device)->str: return torch.cuda.get_device_name(device) if torch.device(device).type=='cuda' else f'{platform.machine()} CPU, {torch.get_num_threads()} threads'
+
+@patch
+def run(self:Study)->bool: # is everything there?
+    "Make what is missing, as far as time allows"
+    for g in self.missing():
+        try: self.piece(*g)
+        except OutOfTime as e:
+            self.log(f'stopped before {e}; {len(self.missing())} of {len(self.goals())} pieces are still to be made: call again to go on')
+            return False
+    return True
+
+# %% ../nbs/16_study.ipynb #e1f4caf0
+@patch
+def gathered(self:Study, kind='')->pd.DataFrame: # as of `run_panel`, with column setting
+    "All scored rows of folds that have at least one seed; conditions of all folds and seeds numbered through"
+    parts = []
+    for i,f in enumerate(self.folds):
+        mine = [g for g in self.goals() if g[1] is f and (g[0]=='tune')==(kind=='tune') and g[3].exists()]
+        if kind!='tune' and {g[0] for g in mine}<{'fixed','made'}: continue
+        for g in mine: parts.append(_get(g[3]).assign(setting=f.setting, at=lambda d: i*10**6 + (self.seeds.index(g[2]) if g[2] is not None else 0)*10**4 + d.condition))
+    if not parts: return pd.DataFrame()
+    df = pd.concat(parts, ignore_index=True)
+    df['condition'] = df.groupby(['setting','source','split','task'])['at'].transform(lambda s: s.rank(method='dense')).astype(int)-1
+    return df.drop(columns='at')
+
+class Boot:
+    "Means over tasks with bootstrap intervals: tasks, rows and conditions are drawn anew, the same draws for every source"
+    def __init__(self,
+        df:pd.DataFrame, # as of `run_panel`
+        n:int=2000, # resamplings
+        seed:int=0,
+    ):
+        self.n,self.seed,self.cubes,self._w,self._d = n,seed,{},{},{}
+        df = df.sort_values(['split','source','task','condition','row'], kind='stable')
+        key = df.groupby(['split','source','task'], sort=False).ngroup().to_numpy()
+        cuts,col = np.flatnonzero(np.diff(key))+1,{c:df[c].to_numpy() for c in ('split','source','task','row',*METRICS,'tokens')}
+        for i,j in zip([0,*cuts], [*cuts,len(df)]):
+            rows = len(np.unique(col['row'][i:j]))
+            for m in METRICS:
+                v = col[m][i:j].reshape(-1,rows)
+                if not np.isnan(v).any(): self.cubes.setdefault((col['split'][i],col['source'][i],m), {})[col['task'][i]] = (v, col['tokens'][i:j].reshape(v.shape).astype(float) if m=='nll' else np.ones_like(v))
+        self.splits,self.sources = list(dict.fromkeys(col['split'])),list(dict.fromkeys(col['source']))
+
+    def weights(self, key, k): # [n, k], rows sum to 1
+        if (key,k) not in self._w: self._w[key,k] = np.random.default_rng(int(sha256(f'{self.seed}/{key}')[:8],16)).multinomial(k, np.full(k,1/k), self.n)/k
+        return self._w[key,k]
+
+    def get(self, split, source, metric): # (point, draws [n], tasks), or None
+        c = self.cubes.get((split,source,metric))
+        if c is None: return None
+        if (split,source,metric) not in self._d:
+            draw = lambda t,x: ((self.weights(f'{t}/conditions',len(x))@x)*self.weights(f'{t}/rows',x.shape[1])).sum(1)
+            d = np.stack([draw(t,v)/draw(t,w) for t,(v,w) in c.items()], 1)
+            self._d[split,source,metric] = float(np.mean([v.sum()/w.sum() for v,w in c.values()])), (d*self.weights('tasks',len(c))).sum(1), list(c)
+        return self._d[split,source,metric]
+
+def _line(point, draws): return dict(mean=point, lo=np.percentile(draws,2.5), hi=np.percentile(draws,97.5))
+
+@patch
+def table(self:Boot)->list: # rows: source, split, metric, mean, lo, hi, n_tasks
+    "Every source's means, and the share of the gap between base and the task's own teacher that it closes (a ratio of means over tasks)"
+    res = []
+    for sp in self.splits:
+        for s in self.sources:
+            for m in METRICS:
+                if x := self.get(sp,s,m): res.append(dict(source=s, split=sp, metric=m) | _line(*x[:2]) | dict(n_tasks=len(x[2])))
+            x,b,t = (self.get(sp,o,'nll') for o in (s,'base','teacher'))
+            if x and b and t and x[2]==b[2]==t[2]: res.append(dict(source=s, split=sp, metric='gap_closed') | _line((b[0]-x[0])/(b[0]-t[0]), (b[1]-x[1])/(b[1]-t[1])) | dict(n_tasks=len(x[2])))
+    return res
+
+@patch
+def differences(self:Boot, pairs)->list: # rows: a, b, split, metric, mean, lo, hi
+    "a − b on the same draws"
+    res = []
+    for a,b in pairs:
+        for sp in self.splits:
+            for m in METRICS:
+                x,y = self.get(sp,a,m),self.get(sp,b,m)
+                if x and y and x[2]==y[2]: res.append(dict(a=a, b=b, split=sp, metric=m) | _line(x[0]-y[0], x[1]-y[1]))
+    return res
+
+# %% ../nbs/16_study.ipynb #0a289e90
+def task_table(
+    df:pd.DataFrame, # as of `run_panel`
+)->pd.DataFrame: # split, task, source, nll, accuracy, exact_match, sd, gap_closed
+    "One line a task and source; sd is between conditions, gap_closed the share of the gap between base and the task's teacher"
+    g = df.groupby(['split','task','source'], sort=False)
+    res = pd.DataFrame(dict(nll=g.nll.sum()/g.tokens.sum(), accuracy=g.accuracy.mean(), exact_match=g.exact_match.mean(), conditions=g.condition.nunique()))
+    c = df.groupby(['split','task','source','condition'], sort=False)[['nll','tokens']].sum()
+    res = res.assign(sd=(c.nll/c.tokens).groupby(level=[0,1,2], sort=False).std()).reset_index()
+    at = lambda s: res.merge(res[res.source==s][['split','task','nll']], on=['split','task'], how='left', suffixes=('','_'))['nll_']
+    b,t = at('base'),at('teacher')
+    return res.assign(gap_closed=(b-res.nll)/(b-t))
+
+def _round(o): # figures of a report: enough digits, and JSON has no NaN
+    if isinstance(o, dict): return {k:_round(v) for k,v in o.items()}
+    if isinstance(o, (list,tuple)): return [_round(v) for v in o]
+    if isinstance(o, (float,np.floating)): return round(float(o),4) if np.isfinite(o) else None
+    return int(o) if isinstance(o, np.integer) else bool(o) if isinstance(o, np.bool_) else o
+
+def nested_tasks(
+    t:pd.DataFrame, # as of `task_table`
+    more:dict=None, # (split, task) → further figures of the generated adapters
+)->dict: # task → source → figures; a task with several splits has the others' figures under the split's name
+    "Per-task figures for JSON"
+    res,order = {},['held_out','held_out_near','seen']
+    for r in _round(t.sort_values('split', key=lambda s: s.map(order.index), kind='stable').to_dict('records')):
+        split,task,source = (r.pop(k) for k in ('split','task','source'))
+        v = {k:x for k,x in r.items() if x is not None}
+        if source=='generated': v |= (more or {}).get((split,task), {})
+        at = res.setdefault(task, {}).setdefault(source, {})
+        if at: at[split] = v
+        else: at |= dict(split=split) | v
+    return res
+
+# %% ../nbs/16_study.ipynb #abb55934
+RIVALS = ('multitask','mean_teacher','nearest_teacher','weighted_teachers')
+
+def _bar(bar, split, value, target, met, lo=None, hi=None, note=''): return _round(dict(bar=bar, split=split, value=value, lo=lo, hi=hi, target=target, met=None if value is None else bool(met), note=note))
+
+def _difference_bars(rep, sp): # bars on paired differences
+    p = {(r['a'],r['b'],r['metric']):r for r in rep['paired'] if r['split']==sp}
+    get = lambda a,b,m='nll': p.get((a,b,m))
+    res = []
+    for a,b in (('generated','generated_other_task'),('generated_other_task','base'),*(('generated',r) for r in RIVALS)):
+        if r := get(a,b): res.append(_bar(f'NLL: {a} − {b}', sp, r['mean'], '< 0, interval clear', r['hi']<0, r['lo'], r['hi']))
+    m = {r['source']:r['mean'] for r in rep['panel'] if r['split']==sp and r['metric']=='accuracy' and r['source'] in RIVALS}
+    if m and (r := get('generated', best := max(m, key=m.get), 'accuracy')): res.append(_bar('accuracy: generated − best rival', sp, r['mean'], '≥ 0', r['mean']>=0, r['lo'], r['hi'], best))
+    return res
+
+def _level_bars(rep, sp): # bars on levels
+    res,near = [],sp=='held_out_near'
+    g = next((r for r in rep['panel'] if (r['source'],r['split'],r['metric'])==('generated',sp,'gap_closed')), None)
+    want = .9 if near else .75
+    if g: res.append(_bar('share of the base-to-oracle gap closed', sp, g['mean'], f'≥ {want}', g['mean']>=want, g['lo'], g['hi']))
+    at = {t:(v['generated'] if v['generated'].get('split')==sp else v['generated'].get(sp), v['multitask'] if v['multitask'].get('split')==sp else v['multitask'].get(sp)) for t,v in rep['tasks'].items() if 'generated' in v and 'multitask' in v}
+    worse = {t:a['nll']-b['nll'] for t,(a,b) in at.items() if a and b}
+    if worse:
+        w = max(worse, key=worse.get)
+        res.append(_bar('never confidently wrong: worst task, generated − multitask', sp, worse[w], '≤ 0.5', worse[w]<=.5, note=f'{w}; {sum(v>.5 for v in worse.values())} of {len(worse)} tasks above'))
+    r = next((r for r in rep.get('tuned_paired', []) if (r['a'],r['b'],r['split'],r['metric'])==('generated@10','zero@50',sp,'nll')), None)
+    if r: res.append(_bar('NLL: 10 steps from generated − 50 from zero', sp, r['mean'], '≤ 0', r['mean']<=0, r['lo'], r['hi']))
+    return res
+
+def _single_bars(rep): # leave-one-dataset-out: against each training LoRA
+    at = {t:v for t,v in rep['tasks'].items() if any(s.startswith('single:') for s in v) and 'generated' in v}
+    if not at: return []
+    single = {t:{s[7:]:x['nll'] for s,x in v.items() if s.startswith('single:')} for t,v in at.items()}
+    gen,n = {t:v['generated']['nll'] for t,v in at.items()},len(at)
+    best = [t for t in at if gen[t]<min(single[t].values())]
+    mean = [t for t in at if gen[t]<np.mean(list(single[t].values()))]
+    both = [t for t in mean if gen[t]<at[t]['mean_teacher']['nll']]
+    return [_bar('datasets on which generated beats the best single training LoRA in NLL', 'held_out', len(best), f'≥ {n-1} of {n}', len(best)>=n-1, note=', '.join(best)),
+        _bar('datasets on which it beats the mean over the training LoRAs', 'held_out', len(mean), f'{n} of {n}', len(mean)==n, note=', '.join(mean)),
+        _bar('… and the mean LoRA as well', 'held_out', len(both), f'{n} of {n}', len(both)==n, note=', '.join(both))]
+
+def bars(
+    rep:dict, # a report
+)->list: # dicts: bar, split, value, lo, hi, target, met, note
+    "What was promised, and what came out"
+    here = {r['split'] for r in rep['panel']}
+    res = [b for sp in ('held_out','held_out_near') if sp in here for b in (*_difference_bars(rep, sp), *_level_bars(rep, sp))]
+    r = next((r for r in rep['paired'] if (r['a'],r['b'],r['split'],r['metric'])==('generated','teacher','seen','nll')), None)
+    if r: res.append(_bar('NLL: generated − teacher', 'seen', r['mean'], '≤ 0', r['mean']<=0, r['lo'], r['hi']))
+    return res + _single_bars(rep)
+
+# %% ../nbs/16_study.ipynb #3fa2bafe
+PAIRS = tuple(('generated',s) for s in SOURCES if s!='generated') + (('generated_other_task','base'),('generated_shuffled','base'),('generated_gibberish','base'),('multitask','mean_teacher'),('multitask','few_shot'))
+
+@patch
+def figures(self:Study, df, tuned, made)->dict: # panel, tasks, paired, more, tuned, tuned_paired, bars
+    "Everything that follows from the scored rows of one setting"
+    boot,of = Boot(df, self.cfg.boot),lambda rows,main: [r for r in rows if (r['source'] in SOURCES)==main and (main or r['split']!='seen')]
+    table,have = boot.table(),set(df.source)
+    use = {}
+    for t,u in ((t,u) for m in made for t,u in m['tasks'].items()): use.setdefault((u['split'],t),[]).append((u['distance'],u['strength']))
+    use = {k:dict(zip(('distance','strength'), np.mean(v,0))) for k,v in use.items()}
+    res = dict(panel=_round(of(table,True)), tasks=nested_tasks(task_table(df), _round(use)), paired=_round(boot.differences([p for p in PAIRS if set(p)<=have])), more=_round(of(table,False)))
+    if len(tuned):
+        boot,last = Boot(tuned, self.cfg.boot),max(self.cfg.tune_steps)
+        split = lambda r: dict(zip(('start','steps'), (lambda a,b: (a,int(b)))(*r['source'].split('@')))) | {k:v for k,v in r.items() if k!='source'}
+        vs = [(f'generated@{k}',f'{s}@{m}') for s in ('zero','multitask') for k in (0,*self.cfg.tune_steps) for m in sorted({k,last})]
+        res |= dict(tuned=[split(r) for r in _round(boot.table())], tuned_paired=_round(boot.differences(vs)))
+    return res | dict(bars=bars(res))
+
+@patch
+def report(self:Study, **about)->dict:
+    "The study as JSON: what is there so far"
+    df,tuned,p = self.gathered(),self.gathered('tune'),self.work/'pieces'
+    if not len(df): return {}
+    made = [read_json(f) for s in self.seeds for o in self.folds if (f := p/f'{o.name}_s{s}.json').exists()]
+    of = lambda d,s: d[d.setting==s].drop(columns='setting') if len(d) else d
+    names = list(dict.fromkeys(f.setting for f in self.folds if f.setting in set(df.setting)))
+    figs = {s:self.figures(of(df,s), of(tuned,s), [m for m in made if m['fold'] in {f.name for f in self.folds if f.setting==s}]) for s in names}
+    wall = {k:round(v['seconds'],1) for k,v in self.times.items()}
+    folds = [dict(name=f.name, setting=f.setting, train=[t.name for t in f.train], val=[t.name for t in f.val], held={t.name:f.split(t) for t in f.held}, removed=f.removed) for f in self.folds]
+    rates = {f.name[:-len('_tuned.json')]:read_json(f) for f in sorted(p.glob('*_tuned.json'))}
+    import transformers
+    from dnd_nb import __version__
+    res = dict(config=dict(about, study=json.loads(json.dumps(asdict(self.cfg))), seeds=self.seeds, folds=folds, tune_lrs=rates), complete=not self.missing(), missing=[g[3].name for g in self.missing()],
+        **figs[names[0]], wall_s=wall | dict(total=round(sum(wall.values()),1)), device=', '.join(dict.fromkeys(m['device'] for m in made)), selected=[_round({k:v for k,v in m.items() if k!='device'}) for m in made],
+        commit=commit(), versions=dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, python=platform.python_version()))
+    return res | (dict(settings={s or 'alone':figs[s] for s in names}) if len(names)>1 else {})
+
+def commit()->str:
+    "The commit of this checkout, or ''"
+    import dnd_nb
+    if not shutil.which('git'): return ''
+    return subprocess.run(['git','rev-parse','--short','HEAD'], cwd=Path(dnd_nb.__file__).parent, capture_output=True, text=True).stdout.strip()
+
+# %% ../nbs/16_study.ipynb #305f6c2f
+@patch
+def on_validation(self:Study, fold, seed, rec)->pd.DataFrame: # config, seed, source, split, task, metric, value, steps, wall_s
+    "A recipe on the validation tasks"
+    path = self.work/'compare'/f'{fold.name}_{rec.name}_s{seed}.csv.gz'
+    if (df := _get(path)) is not None: return df
+    z,k = self.zero_shot(fold, seed, rec),self.cfg.k*rec.parts
+    own = lambda t: prompt_batches(self.val_prompts(t), k, self.cfg.controls, f'{seed}/{t.name}')
+    pool = lambda t: {o.name:o.prompts for o in (*fold.train,*fold.val) if o.family!=t.family} | {t.name:t.prompts}
+    src = dict(generated=lambda t: z.generate(own(t)), generated_shuffled=lambda t: z.generate(wrong_batches(pool(t), t.name, k, self.cfg.controls, seed)), generated_full=lambda t: z.generate(own(t), 1.), corrected=lambda t: z.fallback)
+    with self.clock('compare', f'{rec.name}, {fold.name}, seed {seed}'):
+        df = run_panel(self.model, self.tok, fold.val, src, {t.name:'validation' for t in fold.val}, self.cfg.rows, max_len=self.cfg.max_len, max_tokens=self.max_tokens)
+    t = task_table(df).melt(['source','split','task'], list(METRICS), 'metric', 'value').dropna(subset='value')
+    _put(path, t.assign(config=rec.name, seed=seed, steps=rec.sft, wall_s=round(float(z.run.log.seconds.sum()),1), task=t.task+('' if len(self.folds)==1 else f' ({fold.name})')))
+    return _get(path)
+
+@patch
+def compare(self:Study,
+    names, # of recipes
+    **changes, # to all of them, see `recipe`
+)->pd.DataFrame: # as `on_validation`
+    "Recipes side by side on validation tasks, as far as time allows"
+    parts = []
+    for s in self.seeds:
+        for f in self.folds:
+            for n in names:
+                try: parts.append(self.on_validation(f, s, replace(recipe(n, self.cfg.multi_passes, **changes))))
+                except OutOfTime as e: self.log(f'stopped before {e}: call again to go on'); return pd.concat(parts) if parts else pd.DataFrame()
+    return pd.concat(parts, ignore_index=True)
