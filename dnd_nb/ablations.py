@@ -4,7 +4,7 @@
 
 # %% ../nbs/11_ablations.ipynb #aac228f0
 from __future__ import annotations
-import copy, itertools, json, random, re, time
+import itertools, json, random, re, time
 from dataclasses import dataclass, field, replace, asdict, fields
 from pathlib import Path
 import numpy as np, pandas as pd, torch
@@ -23,8 +23,7 @@ from .train import Run, Stage, TrainConfig, Trainer
 # %% auto #0
 __all__ = ['KEYS', 'run_distances', 'differ_table', 'not_told_apart', 'plot_distances', 'tidy', 'mean_interval', 'interval_table',
            'sign_flip', 'holm', 'compare', 'prompt_margin', 'plot_configs', 'Config', 'variant', 'one_at_a_time',
-           'product_grid', 'loss_mixes', 'standard_axes', 'World', 'only', 'step_seconds', 'stretch', 'run_grid',
-           'runs_differ']
+           'product_grid', 'loss_mixes', 'standard_axes', 'World', 'step_seconds', 'stretch', 'run_grid', 'runs_differ']
 
 # %% ../nbs/11_ablations.ipynb #b57fca29
 def run_distances(
@@ -338,16 +337,6 @@ def cache(self:World, config:Config):
     return self.caches[name]
 
 # %% ../nbs/11_ablations.ipynb #ef014775
-def only(
-    zoo:Zoo,
-    tasks:list, # names
-)->Zoo: # the same folder, fewer entries
-    "The part of a zoo that belongs to these tasks"
-    res,keep = copy.copy(zoo),set(tasks)
-    res.entries = [e for e in zoo.entries if e['task'] in keep]
-    res.manifest = zoo.manifest | dict(entries=res.entries)
-    return res
-
 @patch
 def trainer(self:World, config:Config, seed:int, folder)->Trainer:
     "The trainer of one configuration and seed"
@@ -355,7 +344,7 @@ def trainer(self:World, config:Config, seed:int, folder)->Trainer:
     mine = self.trained(config)+val
     tasks = [t for t in self.tasks if t.name in set(mine)]
     cfg = replace(config.train, seed=seed)
-    return Trainer(cfg, folder, only(self.zoo, mine), self.cache(config), tasks, val, self.model, self.tok,
+    return Trainer(cfg, folder, self.zoo.only(mine), self.cache(config), tasks, val, self.model, self.tok,
         base=self.base if cfg.base=='given' else None, probes=self.zoo.probes)
 
 # %% ../nbs/11_ablations.ipynb #4a5ecd4d
