@@ -58,7 +58,7 @@ def main(
             if c.get('generator',{}).get('kind')=='SetGenerator': c['generator'] |= dict(hidden=64, noise=.3, cond_drop=.1)
     configs = one_at_a_time(first, axes)
     print(f'{len(configs)} configurations × {seeds} seeds, {time.time()-start:.0f} s to get ready', flush=True)
-    took = 30.
+    took = 20.
     for seed in range(seeds):
         for c in configs:
             if time.time()-start+1.5*took>budget: print('out of time: call again to go on'); return
