@@ -34,7 +34,8 @@ class DemoConfig:
     validation:tuple=VALIDATION # training side, for selection only
     near:tuple=NEAR # held out, of a family that is trained on
     far:tuple=FAR # held out, of another family
-    n_train:int=120 # rows a task
+    n_train:int=64 # rows a task
+    encoder:str='sentence-transformers/all-MiniLM-L6-v2 + base:18' # a sentence encoder beside the base model's own hidden states
     rank:int=8
     teacher_steps:int=36
     teacher_rows:int=2 # rows a teacher sees a step
@@ -45,7 +46,7 @@ class DemoConfig:
     recon_steps:int=200
     recon_batch:int=16
     recon_lr:float=1e-3
-    sft_steps:int=60
+    sft_steps:int=140
     sft_batch:int=8 # pairs a step
     sft_rows:int=3
     sft_lr:float=5e-4
@@ -54,7 +55,7 @@ class DemoConfig:
     cond_drop:float=.1
     k:int=16 # prompts of an evaluated condition
     conditions:int=3 # random prompt batches a held-out task
-    held_rows:int=24 # test rows a held-out task
+    held_rows:int=40 # test rows a held-out task
     seen_rows:int=8 # test rows a seen task
     seen_conditions:int=1
     max_tokens:int=384 # of a micro-batch: bounds the memory
@@ -100,7 +101,7 @@ def _teachers(cfg, model, tok, tasks, folder, clock):
 
 def _train_config(cfg)->TrainConfig:
     stages = warm_start(cfg.recon_steps, cfg.sft_steps, cfg.recon_lr, cfg.sft_lr, cfg.sft_batch, cfg.sft_rows, cfg.recon_batch)
-    return TrainConfig(stages, dict(kind='MLPGenerator', hidden=cfg.hidden, noise=cfg.noise, cond_drop=cfg.cond_drop), base='mean', k=(4,32), seed=cfg.seed, val_every=max(4, cfg.sft_steps//4), val_k=cfg.k, strengths=(0.,1.), val_strengths=(1.,))
+    return TrainConfig(stages, dict(kind='MLPGenerator', hidden=cfg.hidden, noise=cfg.noise, cond_drop=cfg.cond_drop), base='mean', k=(4,32), seed=cfg.seed, val_every=max(4, cfg.sft_steps//4), val_k=cfg.k, strengths=(0.,.25,.5,.75,1.), val_strengths=(.5,), familiar=True)
 
 # %% ../nbs/14_demo.ipynb #b1f1af8d
 def _say(d, a, b):
@@ -157,13 +158,14 @@ def diagnose(
     zoo:Zoo,
     tasks:dict, # name → Task
     n:int=3, # prompt batches a task
-)->tuple: # (numbers as a dict, table of distances tasks × tasks)
+)->tuple: # (numbers as a dict, table of distances tasks × tasks, strength of each held-out task)
     "Condition sensitivity, collapse and retrieval of the generated adapters"
     get = lambda ns: generate_many(partial(run.generate, cache), {t:tasks[t].prompts for t in ns}, cfg.k, n, cfg.seed)
     g,seen = get([*cfg.seen,*cfg.near,*cfg.far]),get(cfg.seen)
     teachers = zoo.adapters([zoo.of(t)[-1] for t in cfg.seen])
     res = dict(sensitivity=sensitivity(g), collapse=collapse_report(seen, teachers, run.gen.loc))
-    return {k:{n:round(float(x),4) if math.isfinite(x) else None for n,x in v.items()} for k,v in res.items()} | dict(retrieval=round(retrieval_accuracy(retrieval(seen, teachers)),4)), condition_distances(g)
+    return {k:{n:round(float(x),4) if math.isfinite(x) else None for n,x in v.items()} for k,v in res.items()} | dict(retrieval=round(retrieval_accuracy(retrieval(seen, teachers)),4)), condition_distances(g), \
+        {t:round(float(run.strengths(cache, prompt_batches(tasks[t].prompts, cfg.k, n, f'{cfg.seed}/{t}')).mean()),3) for t in (*cfg.near,*cfg.far)}
 
 # %% ../nbs/14_demo.ipynb #bc2afd5f
 def demo(
@@ -171,15 +173,15 @@ def demo(
     cfg:DemoConfig=None,
     model=None, # base model; None: SmolLM2-135M-Instruct
     tok=None, # its tokenizer
-    cache=None, # PromptCache; None: all-MiniLM-L6-v2
+    cache=None, # PromptCache; None: of the config's encoder
     log=print,
 )->dict: # the report
     "Teachers → pairs → generator → panel → verdict"
-    from dnd_nb.model import load_base, load_encoder
-    from dnd_nb.encoder import SentenceEncoder, PromptCache
+    from dnd_nb.model import load_base
+    from dnd_nb.encoder import PromptCache, make_encoder
     cfg,folder = cfg or DemoConfig(),Path(folder)
     if model is None: model,tok = load_base('HuggingFaceTB/SmolLM2-135M-Instruct')
-    if cache is None: cache = PromptCache(folder/'embeddings', SentenceEncoder(load_encoder('sentence-transformers/all-MiniLM-L6-v2')))
+    if cache is None: cache = PromptCache(folder/'embeddings', make_encoder(cfg.encoder, model, tok))
     clock = Clock(folder/'times.json', log)
     names = [*cfg.seen,*cfg.validation,*cfg.near,*cfg.far]
     tasks = {t.name:t for t in builtin_tasks(names, n_train=cfg.n_train, n_test=max(cfg.held_rows,cfg.seen_rows), seed=cfg.seed)}
@@ -207,7 +209,7 @@ def _report(cfg, folder, df, run, diag, src, tasks, clock, log):
     for name,fig in dict(panel=plot_panel(rows), training=run.plot(), distances=heatmap(diag[1], 'distance of generated ΔW').figure).items():
         fig.savefig(folder/'figures'/f'{name}.png')
         plt.close(fig)
-    rep = dict(wall_s=round(clock.total,1), peak_rss_gb=round(peak_gb(),2), panel=rows, verdict=words, diagnostics=diag[0], steps_s=clock.steps, config=asdict(cfg), selected=run.selected,
+    rep = dict(wall_s=round(clock.total,1), peak_rss_gb=round(peak_gb(),2), panel=rows, verdict=words, diagnostics=diag[0], strengths=diag[2], steps_s=clock.steps, config=asdict(cfg), selected=run.selected,
         paired=[r._asdict() for r in paired(df, [('generated',b) for b in ('generated_shuffled','mean_teacher','nearest_teacher','multitask','base','teacher')], ['nll'], seed=cfg.seed, over='rows').itertuples(index=False)],
         versions=dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, python=platform.python_version()), device=str(run.config['device']), threads=torch.get_num_threads())
     df.to_csv(folder/'panel_rows.csv', index=False)
@@ -215,7 +217,7 @@ def _report(cfg, folder, df, run, diag, src, tasks, clock, log):
     log(pd.DataFrame(rows).drop(columns='n_tasks').to_string(index=False))
     for sp,ss in words.items(): log(f'\n{sp}:\n' + '\n'.join('  '+s for s in ss))
     d = diag[0]
-    if not run.strength: log('\nNo correction was made: on the validation tasks the adapter that the generator starts from was better, so all its adapters are that one.')
-    else: log(f'\nGenerated adapters of two tasks lie {d["sensitivity"]["ratio"]:.1f} times as far apart as those of one; their spread is {d["collapse"]["spread"]:.2f} of the teachers\'; the nearest teacher is their own task\'s for {d["retrieval"]:.0%}.')
+    log('\nStrength of the correction to the mean teacher, by how familiar the prompts are (1: as a training task\'s own): ' + ', '.join(f'{t} {s:.2f}' for t,s in rep['strengths'].items()))
+    log(f'\nGenerated adapters of two tasks lie {d["sensitivity"]["ratio"]:.1f} times as far apart as those of one; their spread is {d["collapse"]["spread"]:.2f} of the teachers\'; the nearest teacher is their own task\'s for {d["retrieval"]:.0%}.')
     log(f'\n{rep["wall_s"]:.0f} s, {rep["peak_rss_gb"]:.1f} GB at most; everything is in {folder}')
     return rep

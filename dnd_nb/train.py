@@ -8,6 +8,7 @@ import json, time
 from dataclasses import dataclass, field, asdict
 from pathlib import Path
 import numpy as np, torch
+import torch.nn.functional as F
 from torch import Tensor
 from fastcore.basics import patch
 from safetensors.torch import save as st_save
@@ -15,14 +16,15 @@ from .adapter import *
 from .adapter import load_tensors
 from .task import Template, encode_rows, collate
 from .teacher import Zoo, RowSampler, AdapterTrainer, TeacherConfig, bar_over
-from .dataset import PairDataset
+from .dataset import PairDataset, prompt_batches
 from .encoder import token_ids, encode_batches, mean_pool, condition_texts
 from .generator import LoraTokenizer, make_generator, save_generator, load_generator, teacher_spread
 from .loss import Terms, token_spread
 from .evaluate import score
 
 # %% auto #0
-__all__ = ['Stage', 'TrainConfig', 'warm_start', 'conditions', 'train_multitask', 'Trainer', 'correct', 'Run']
+__all__ = ['Stage', 'TrainConfig', 'warm_start', 'conditions', 'train_multitask', 'Trainer', 'correct', 'Familiarity',
+           'standardised', 'Run']
 
 # %% ../nbs/10_train.ipynb #d50c0e79
 @dataclass
@@ -64,6 +66,7 @@ class TrainConfig:
     val_rows:int=12 # rows a validation task
     strengths:tuple=(0.,.25,.5,.75,1.) # strengths of the correction to choose from at the end, on validation tasks; 0 is the base adapter
     val_strengths:tuple=(.5,1.) # strengths tried at every validation: what counts is the better
+    familiar:bool=False # keep the last step, at full strength for prompts like those of a training task; the strength chosen on validation tasks is for prompts unlike all of them
 
     def __post_init__(self): self.stages = tuple(s if isinstance(s, Stage) else Stage(**s) for s in self.stages)
     @property
@@ -259,11 +262,13 @@ def validate(self:Trainer,
     return float((g.nll/g.tokens).mean())
 
 @patch
+def _val_prompts(self:Trainer): return [condition_texts(t.train[:self.cfg.val_k], self.cfg.answers, self.cfg.seed) for t in self.val]
+
+@patch
 @torch.no_grad()
 def generate_val(self:Trainer)->Adapters:
     "Adapters of the validation tasks from the averaged weights, on fixed prompts"
-    k = lambda t: condition_texts(t.train[:self.cfg.val_k], self.cfg.answers, self.cfg.seed)
-    cond,mask = conditions(self.cache, [k(t) for t in self.val], self.gen.takes, device=self.dev)
+    cond,mask = conditions(self.cache, self._val_prompts(), self.gen.takes, device=self.dev)
     now = {k:v.clone() for k,v in self.gen.state_dict().items()}
     self.gen.load_state_dict(self.ema); self.gen.eval()
     res = self.gen(cond, mask)
@@ -275,9 +280,9 @@ def _consider(self:Trainer, rec):
     "Validate; keep the averaged weights if they are the best so far"
     if self.val and self.model is not None:
         ad = self.generate_val()
-        rec['val_nll'] = min(self.validate(correct(self.gen.loc, ad, s)) for s in self.cfg.val_strengths)
+        rec['val_nll'] = min(self.validate(self.at_strength(ad, s)) for s in self.cfg.val_strengths)
     else: rec['val_nll'] = None
-    best = rec['val_nll'] is None or self.best is None or rec['val_nll']<self.best['val_nll']
+    best = self.cfg.familiar or rec['val_nll'] is None or self.best is None or rec['val_nll']<self.best['val_nll']
     if best:
         self.best = dict(step=self.step, val_nll=rec['val_nll'])
         self.best_state = {k:v.clone() for k,v in self.ema.items()}
@@ -361,13 +366,20 @@ def _finish(self:Trainer):
     s = self._choose_strength()
     with atomic_write(self.folder/'log.jsonl') as f: f.write('\n'.join(map(json.dumps, self.log))+'\n')
     save_generator(self.gen, self.folder)
+    if self.cfg.familiar: self.familiarity.save(self.folder)
     write_json(self.folder/'selected.json', dict(**self.best, **s))
     return Run(self.folder)
 
 # %% ../nbs/10_train.ipynb #8f3ea31a
-def correct(base:Adapters, ad:Adapters, s:float)->Adapters:
+def correct(
+    base:Adapters, # n=1
+    ad:Adapters, # n
+    s, # strength: a number, or [n]
+)->Adapters:
     "base + s·(ad − base), in A and B"
-    return ad if s==1 else Adapters.from_flat(ad.spec, base.flat().to(ad.device) + s*(ad.flat()-base.flat().to(ad.device)))
+    if isinstance(s, Tensor): s = s.to(ad.device)[:,None]
+    elif s==1: return ad
+    return Adapters.from_flat(ad.spec, base.flat().to(ad.device) + s*(ad.flat()-base.flat().to(ad.device)))
 
 @patch
 def _choose_strength(self:Trainer)->dict:
@@ -375,8 +387,63 @@ def _choose_strength(self:Trainer)->dict:
     if not self.val or self.model is None: return dict(strength=1., strengths={})
     self.ema = {k:v.clone() for k,v in self.best_state.items()}
     ad = self.generate_val()
-    nll = {s: self.validate(correct(self.gen.loc, ad, s)) for s in self.cfg.strengths}
+    nll = {s: self.validate(self.at_strength(ad, s)) for s in self.cfg.strengths}
     return dict(strength=min(nll, key=nll.get), strengths={str(k):v for k,v in nll.items()})
+
+# %% ../nbs/10_train.ipynb #c5f90c0e
+class Familiarity:
+    "How much a condition looks like a training task's own: 0 as much as another task's at most, 1 as its own"
+    def __init__(self,
+        centres:Tensor, # [tasks, d], standardised mean conditions
+        lo:float, # cosine to the nearest centre that means 0
+        hi:float, # … and 1
+    ): self.centres,self.lo,self.hi = F.normalize(centres.float().cpu(), dim=1),lo,hi
+    def cosine(self, z:Tensor)->Tensor: # [n] of standardised conditions [n, d]
+        "To the nearest centre"
+        return (F.normalize(z.float().cpu(), dim=1)@self.centres.T).amax(1)
+    def __call__(self, z:Tensor)->Tensor: "[n], 0 to 1"; return ((self.cosine(z)-self.lo)/(self.hi-self.lo)).clamp(0,1)
+    def save(self, folder):
+        with atomic_write(Path(folder)/'familiar.safetensors', 'wb') as f: f.write(st_save(dict(centres=self.centres), dict(lo=str(self.lo), hi=str(self.hi))))
+    @classmethod
+    def load(cls, folder):
+        from safetensors import safe_open
+        f = Path(folder)/'familiar.safetensors'
+        ts = load_tensors(f)
+        with safe_open(f, 'pt') as o: m = o.metadata()
+        return cls(ts['centres'], float(m['lo']), float(m['hi']))
+
+def standardised(
+    gen, # Generator
+    cache, # PromptCache
+    batches:list, # n lists of prompts
+)->Tensor: # [n, d]
+    "Mean conditions as the generator's normalisation leaves them, without noise"
+    x,_ = conditions(cache, batches, 'vector', device=gen.cond.mean.device)
+    return (gen.cond.plain(x)-gen.cond.mean)/gen.cond.std
+
+@patch(as_prop=True)
+@torch.no_grad()
+def familiarity(self:Trainer)->Familiarity:
+    "From batches of the training tasks: 0 where 95% stand to the nearest other task, 1 where all but 5% stand to their own; where these cross, the medians"
+    if getattr(self, '_fam', None) is None:
+        if self.cache.tokens or self.gen.takes=='ids' or len(self.train_names)<2: raise ValueError(f'familiar=True needs one vector a prompt and two training tasks or more; this generator takes {self.gen.takes}')
+        shown = {t:[a if self.cfg.answers=='prompt+answer' else p for p,a in self.ds.texts[t]] for t in self.train_names}
+        c = F.normalize(standardised(self.gen, self.cache, list(shown.values())), dim=1)
+        b = [(i,x) for i,t in enumerate(shown) for x in prompt_batches(shown[t], self.cfg.val_k, 8, f'{self.cfg.seed}/{t}')]
+        own = torch.tensor([i for i,_ in b], device=c.device)
+        cos = F.normalize(standardised(self.gen, self.cache, [x for _,x in b]), dim=1)@c.T
+        mine = cos.gather(1, own[:,None])[:,0]
+        other = cos.scatter(1, own[:,None], -1.).amax(1)
+        lo,hi = float(other.quantile(.95)),float(mine.quantile(.05))
+        if lo>=hi: lo,hi = float(other.median()),float(mine.median()) # prompts tell tasks apart poorly: between the middles
+        self._fam = Familiarity(c, min(lo, hi-1e-3), hi)
+    return self._fam
+
+@patch
+def at_strength(self:Trainer, ad:Adapters, s:float)->Adapters:
+    "Adapters of the validation tasks at strength s, or at what their prompts' familiarity makes of it"
+    if not self.cfg.familiar: return correct(self.gen.loc, ad, s)
+    return correct(self.gen.loc, ad, s+(1-s)*self.familiarity(standardised(self.gen, self.cache, self._val_prompts())))
 
 # %% ../nbs/10_train.ipynb #7e02e457
 class Run:
@@ -388,6 +455,7 @@ class Run:
         if not (self.folder/'generator.safetensors').exists(): raise FileNotFoundError(f'{folder}: training has not ended (no generator.safetensors); call dnd_train again to go on')
         self.gen,self.selected = load_generator(self.folder, device),read_json(self.folder/'selected.json')
         self.spec,self.strength,self.cfg = self.gen.spec,self.selected['strength'],TrainConfig(**self.config['config'])
+        self.familiarity = Familiarity.load(folder) if self.cfg.familiar else None
     @property
     def log(self): "One row a step"; import pandas as pd; return pd.read_json(self.folder/'log.jsonl', lines=True)
     @property
@@ -399,13 +467,23 @@ class Run:
 def generate(self:Run,
     cache, # PromptCache of the run's encoder
     prompts:list, # n lists of prompts
-    strength:float=None, # of the correction; None: the one chosen in training
+    strength:float=None, # of the correction; None: the one chosen in training, see `strengths`
 )->Adapters: # n
     "One adapter a prompt batch"
     if cache.name!=self.config['encoder']: raise ValueError(f'this run was trained on conditions of {self.config["encoder"]!r}, these are of {cache.name!r}')
     dev = next(self.gen.parameters()).device
     cond,mask = conditions(cache, prompts, self.gen.takes, device=dev)
-    return correct(self.gen.loc, self.gen(cond, mask), self.strength if strength is None else strength)
+    return correct(self.gen.loc, self.gen(cond, mask), self.strengths(cache, prompts) if strength is None else strength)
+
+@patch
+@torch.no_grad()
+def strengths(self:Run,
+    cache, # PromptCache of the run's encoder
+    prompts:list, # n lists of prompts
+): # the run's strength, or [n] by familiarity
+    "The strength of the correction for each prompt batch"
+    if self.familiarity is None: return self.strength
+    return self.strength+(1-self.strength)*self.familiarity(standardised(self.gen, cache, prompts))
 
 @patch
 def plot(self:Run):
