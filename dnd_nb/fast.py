@@ -5,6 +5,7 @@
 # %% ../nbs/03a_fast.ipynb #80e89ea4
 from __future__ import annotations
 from dataclasses import dataclass
+from functools import cache
 import numpy as np, torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -199,6 +200,9 @@ def why_not(
     odd = [k for k in spec.modules if k not in known]
     return f'adapters on {odd[0]}' if odd else ''
 
+@cache
+def _compiled(): return torch.compile(_before, dynamic=True), torch.compile(_after, dynamic=True)
+
 class Lean:
     "A frozen LLaMA or Qwen2 model on packed rows"
     def __init__(self,
@@ -213,8 +217,7 @@ class Lean:
         lin = lambda m: (m.weight,m.bias)
         self.layers = [(((l.input_layernorm.weight,), *(lin(getattr(l.self_attn,f'{s}_proj')) for s in 'qkv')),
                         ((l.post_attention_layernorm.weight,), lin(l.self_attn.o_proj), *(lin(getattr(l.mlp,f'{s}_proj')) for s in ('gate','up','down')))) for l in model.model.layers]
-        f = (lambda g: torch.compile(g, dynamic=True)) if compile else (lambda g: g)
-        self.before,self.after = f(_before),f(_after)
+        self.before,self.after = _compiled() if compile else (_before,_after)
 
 # %% ../nbs/03a_fast.ipynb #a93bef26
 @patch

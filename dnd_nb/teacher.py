@@ -12,15 +12,19 @@ import numpy as np, torch
 import torch.nn.functional as F
 from torch import Tensor
 from fastcore.basics import patch
+from safetensors import safe_open
 from safetensors.torch import save as st_save
 from .adapter import *
 from .adapter import load_tensors, _key
+from .crew import Crew
 from .delta import ProbeSet, delta_embedding
+from .fast import Lean, pack, why_not
 from .task import Template, encode_rows, collate, token_batches
 
 # %% auto #0
-__all__ = ['answer_nll', 'TeacherConfig', 'RowSampler', 'AdapterTrainer', 'Zoo', 'read_prompts', 'new_manifest', 'bar_over',
-           'train_teachers', 'import_adapters']
+__all__ = ['ENGINES', 'answer_nll', 'TeacherConfig', 'RowSampler', 'micro_batches', 'token_bytes', 'tokens_that_fit',
+           'AdapterTrainer', 'saved_names', 'Zoo', 'read_prompts', 'new_manifest', 'bar_over', 'train_teachers',
+           'import_adapters']
 
 # %% ../nbs/04_teacher.ipynb #56e24fe2
 def answer_nll(
@@ -49,7 +53,7 @@ class TeacherConfig:
     keep:tuple=(1.,) # checkpoints to keep, as shares of the steps
     seed:int=0 # of the shared initial A and of the rows
     max_len:int=256 # tokens of a row; longer prompts lose their beginning
-    max_tokens:int=16384 # tokens a micro-batch, padding included; halved when memory runs out
+    max_tokens:int=16384 # tokens a micro-batch, filling included; 0: as free memory allows; halved when it runs out
     at_once:int=64 # teachers that share a forward pass
 
     def at(self, share)->int: "The step of a checkpoint"; return max(1, round(self.steps*share))
@@ -70,8 +74,8 @@ class RowSampler:
     def __call__(self, step)->list: return [self._at(step*self.k+j) for j in range(self.k)]
 
 # %% ../nbs/04_teacher.ipynb #b78b3a67
-def _sum_backward(model, adapters, rows, owner, weight, pad_id, max_tokens):
-    "Backward of Σ weight·nll over rows in micro-batches; returns each row's (nats, tokens)"
+def _plain_backward(model, adapters, rows, owner, weight, pad_id, max_tokens):
+    "Backward of Σ weight·nll over rows in padded micro-batches; returns each row's (nats, tokens)"
     nats,toks = torch.zeros(len(rows)),torch.zeros(len(rows))
     for idx in token_batches(rows, max_tokens):
         b = collate([rows[i] for i in idx], pad_id, model.device)
@@ -80,17 +84,70 @@ def _sum_backward(model, adapters, rows, owner, weight, pad_id, max_tokens):
         nats[idx],toks[idx] = nll.detach().cpu(),n.cpu().float()
     return nats,toks
 
+def micro_batches(
+    lens, # [rows] tokens of each row, adapter after adapter
+    max_tokens:int,
+)->list: # of (first row, last row + 1)
+    "Runs of neighbouring rows, near equal in tokens, none above the limit (but for a longer row alone)"
+    ends,total = np.cumsum(lens),int(np.sum(lens))
+    k = -(-total//max_tokens)
+    while True:
+        cut = np.unique(np.r_[0, np.searchsorted(ends, total*np.arange(1,k)/k, side='right'), len(lens)])
+        res = list(zip(cut[:-1].tolist(), cut[1:].tolist()))
+        if all(b-a==1 or ends[b-1]-(ends[a-1] if a else 0)<=max_tokens for a,b in res): return res
+        k += 1
+
+def _lean_backward(lean, x, grad, rows, owner, weight, max_tokens):
+    "The same on packed rows of rising owner: adds to `grad` [n, P]; returns each row's nats a token, on the device"
+    res = []
+    for a,b in micro_batches([len(r) for r in rows], max_tokens):
+        lo,hi = int(owner[a]),int(owner[b-1])+1
+        leaf = x.detach()[lo:hi].requires_grad_()
+        pk = pack(rows[a:b], owner[a:b].numpy()-lo, device=x.device, weight=lean.spec.n_params/5e5)
+        nll = lean.nats(pk, leaf)/pk.lens
+        (nll*weight).sum().backward()
+        grad[lo:hi] += leaf.grad
+        res.append(nll.detach())
+    return torch.cat(res)
+
+# %% ../nbs/04_teacher.ipynb #364121ab
+def token_bytes(model)->int:
+    "Cautious estimate of the memory that a token needs for training through a frozen decoder"
+    c = model.config.get_text_config()
+    inner = getattr(c,'intermediate_size',None) or 4*c.hidden_size
+    return c.num_hidden_layers*(18*c.hidden_size+5*inner)*max(2, model.dtype.itemsize)
+
+def tokens_that_fit(
+    model, # frozen base
+    run, # run(tokens): a small step of about so many tokens
+    share:float=.7, # of the free memory to use
+    probe:int=4096, # tokens of the trial
+    most:int=2**17,
+)->int: # tokens a micro-batch
+    "Size of a micro-batch that free memory allows"
+    if model.device.type!='cuda':
+        import psutil
+        return int(min(most, max(512, share/2*psutil.virtual_memory().available/token_bytes(model))))
+    torch.cuda.reset_peak_memory_stats(model.device)
+    before = torch.cuda.memory_allocated(model.device)
+    run(probe)
+    each = max(1, torch.cuda.max_memory_allocated(model.device)-before)/probe
+    torch.cuda.empty_cache()
+    return int(min(most, max(512, share*torch.cuda.mem_get_info(model.device)[0]/each)))
+
 def _halving(f, max_tokens, log=print):
     "`f(max_tokens)`, with half as many while memory does not suffice; returns its result and what sufficed"
     while True:
         try: return f(max_tokens),max_tokens
         except torch.OutOfMemoryError:
             if max_tokens<=512: raise
-            torch.cuda.empty_cache()
+            if torch.cuda.is_available(): torch.cuda.empty_cache()
             max_tokens //= 2
             log(f'out of memory: micro-batches of {max_tokens} tokens from here on')
 
-# %% ../nbs/04_teacher.ipynb #3447aabd
+# %% ../nbs/04_teacher.ipynb #3c7fdee0
+ENGINES = ('plain','lean','compiled')
+
 class AdapterTrainer:
     "Trains n adapters, one on each list of rows, in shared forward passes"
     def __init__(self,
@@ -101,55 +158,82 @@ class AdapterTrainer:
         names:list=None, # n names: for messages, and the seeds of the row order
         pad_id:int=0,
         start:Adapters=None, # n adapters to start from; None: fresh ones that share A
+        engine:str=None, # plain, lean or compiled; None: lean where the model allows it
     ):
         self.model,self.spec,self.rows,self.cfg,self.pad_id = model,spec,rows,cfg or TeacherConfig(),pad_id
         self.names = names or [str(i) for i in range(len(rows))]
         start = start or Adapters.init(spec, len(rows), self.cfg.seed)
         self.x = start.flat().detach().float().to(model.device).requires_grad_()
-        self.opt = torch.optim.AdamW([self.x], lr=self.cfg.lr, betas=(.9,.99), weight_decay=self.cfg.weight_decay)
+        self.opt = torch.optim.AdamW([self.x], lr=self.cfg.lr, betas=(.9,.99), weight_decay=self.cfg.weight_decay, fused=model.device.type=='cuda')
         self.draw = [RowSampler(len(r), self.cfg.rows, f'{self.cfg.seed}/{n}') for r,n in zip(rows, self.names)]
+        self.engine = engine or ('plain' if why_not(model, spec) else 'lean')
+        if self.engine not in ENGINES: raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
+        self.lean = None if self.engine=='plain' else Lean(model, spec, self.engine=='compiled')
         self.step,self.losses,self.max_tokens = 0,[],self.cfg.max_tokens
 
     @property
     def adapters(self)->Adapters: "The n adapters as they are now"; return Adapters.from_flat(self.spec, self.x.detach())
 
-# %% ../nbs/04_teacher.ipynb #364121ab
+# %% ../nbs/04_teacher.ipynb #6648e41c
 @patch
-def one_step(self:AdapterTrainer)->Tensor: # [n], nats a token
+def _backward(self:AdapterTrainer, rows, owner, weight, max_tokens):
+    "Gradient of Σ weight·(nats a token) in `x.grad`; returns each row's nats a token"
+    self.x.grad = torch.zeros_like(self.x)
+    if self.lean: return _lean_backward(self.lean, self.x, self.x.grad, rows, owner, weight, max_tokens)
+    nats,toks = _plain_backward(self.model, Adapters.from_flat(self.spec, self.x), rows, owner, torch.full((len(rows),), weight), self.pad_id, max_tokens)
+    return nats/toks
+
+@patch
+def one_step(self:AdapterTrainer)->Tensor: # [n], nats a token, on the model's device
     "One optimiser step for every adapter"
     n = len(self.rows)
     rows = [r[j] for r,d in zip(self.rows, self.draw) for j in d(self.step)]
-    owner = torch.arange(n).repeat_interleave(len(rows)//n)
-    def go(max_tokens):
-        self.x.grad = None
-        return _sum_backward(self.model, Adapters.from_flat(self.spec, self.x), rows, owner, torch.full((len(rows),), n/len(rows)), self.pad_id, max_tokens)
-    (nats,toks),self.max_tokens = _halving(go, self.max_tokens)
+    owner,w = torch.arange(n).repeat_interleave(len(rows)//n),n/len(rows)
+    if not self.max_tokens:
+        few = lambda t: max(1, int(np.searchsorted(np.cumsum([len(r) for r in rows]), t, side='right')))
+        self.max_tokens = tokens_that_fit(self.model, lambda t: self._backward(rows[:few(t)], owner[:few(t)], w, t))
+    loss,self.max_tokens = _halving(lambda m: self._backward(rows, owner, w, m), self.max_tokens)
     g = self.x.grad
     g.mul_((self.cfg.clip/g.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1))
     for p in self.opt.param_groups: p['lr'] = self.cfg.lr_at(self.step)
     self.opt.step()
     self.step += 1
-    self.losses.append((nats/toks).view(n,-1).mean(1))
+    self.losses.append(loss.view(n,-1).mean(1))
     return self.losses[-1]
 
 # %% ../nbs/04_teacher.ipynb #3c0859e5
 @patch
-def save(self:AdapterTrainer, path):
-    "Everything needed to go on"
+def state(self:AdapterTrainer)->dict:
+    "Everything needed to go on, a row an adapter"
     st = self.opt.state.get(self.x, {})
-    ts = dict(x=self.x.detach(), losses=torch.stack(self.losses) if self.losses else torch.zeros(0,len(self.rows)), step=torch.tensor(self.step)) | {f'opt.{k}':v for k,v in st.items()}
+    losses = torch.stack(self.losses,1) if self.losses else torch.zeros(len(self.rows),0)
+    return dict(x=self.x.detach(), losses=losses) | {k:v for k,v in st.items() if k!='step'}
+
+@patch
+def save(self:AdapterTrainer, path):
+    "Keep the state in a file"
     with atomic_write(path, 'wb') as f:
-        f.write(st_save({k:v.detach().cpu().contiguous() for k,v in ts.items()}))
+        f.write(st_save({k:v.detach().cpu().contiguous() for k,v in self.state().items()}, dict(step=str(self.step), names=json.dumps(self.names))))
+
+@patch
+def restore(self:AdapterTrainer, ts:dict, step:int):
+    "Go on from the tensors of `state`, taken at `step`"
+    self.x.data.copy_(ts['x'])
+    self.step,self.losses = step,list(ts['losses'].to(self.x.device).unbind(1))
+    st = {k:v.to(self.x.device) for k,v in ts.items() if k not in ('x','losses')}
+    if st: self.opt.state[self.x] = st | dict(step=torch.tensor(float(step), device=self.x.device if self.opt.defaults['fused'] else 'cpu'))
+
+def saved_names(path)->tuple: # (names, step)
+    "Whose state a file holds"
+    with safe_open(path, 'pt') as f: meta = f.metadata()
+    return json.loads(meta['names']),int(meta['step'])
 
 @patch
 def load(self:AdapterTrainer, path):
     "Go on from what `save` left"
-    ts = load_tensors(path)
-    if ts['x'].shape!=self.x.shape: raise ValueError(f'{path}: holds {list(ts["x"].shape)} values, expected {list(self.x.shape)}: it belongs to other tasks or another spec; delete it to start over')
-    self.x.data.copy_(ts['x'])
-    self.step,self.losses = int(ts['step']),list(ts['losses'])
-    st = {k[4:]:(v if k=='opt.step' else v.to(self.x.device)) for k,v in ts.items() if k.startswith('opt.')}
-    if st: self.opt.state[self.x] = st
+    ts,(names,step) = load_tensors(path),saved_names(path)
+    if names!=self.names or ts['x'].shape!=self.x.shape: raise ValueError(f'{path}: holds {len(names)} adapters of {ts["x"].shape[1]} values (first: {names[0]}), expected {len(self.names)} of {self.x.shape[1]} (first: {self.names[0]}): it belongs to other tasks or another spec; delete it to start over')
+    self.restore(ts, step)
 
 # %% ../nbs/04_teacher.ipynb #eb5b324f
 class Zoo:
@@ -325,38 +409,76 @@ def _first_diff(a, b):
     k = next(k for k in {**a,**b} if json.dumps(a.get(k))!=json.dumps(b.get(k)))
     return f'{k}: {a.get(k)!r} then, {b.get(k)!r} now'[:300]
 
+def _merge(folder, man, order):
+    "Manifest and parts as one manifest, in the order of the tasks"
+    parts = sorted((folder/'parts').glob('*.json'))
+    es = {e['folder']:e for e in [*man['entries'], *(e for p in parts for e in read_json(p))]}
+    at = {t:i for i,t in enumerate(order)}
+    man['entries'] = sorted(es.values(), key=lambda e: (at.get(e['task'],-1), e['step']))
+    write_json(folder/'manifest.json', man)
+    shutil.rmtree(folder/'parts', ignore_errors=True)
+
 # %% ../nbs/04_teacher.ipynb #85ad1911
-def _write_group(folder, man, group, kept, losses, deltas):
-    "Save every kept checkpoint of a group, then the manifest that lists them"
-    bad = [t.name for i,t in enumerate(group) if not (losses[:,i].isfinite().all() and all(a.flat()[i].isfinite().all() for a in kept.values()))]
+def _write_group(folder, group, kept, losses, deltas):
+    "Save every kept checkpoint of a group, then the part of the manifest that lists them"
+    ok = losses.isfinite().all(0) & torch.stack([a.flat().abs().amax(1)<1e6 for a in kept.values()]).all(0) # NaN is not below anything
+    bad,es = [t.name for t,o in zip(group, ok) if not o],[]
     for i,t in enumerate(group):
         if t.name in bad: continue
         write_json(folder/t.name/'prompts.json', [e.prompt for e in t.train])
         for step,ad in kept.items():
             extra = {} if deltas is None else {'delta.npy': lambda p,d=deltas[step][i]: np.save(p, d)}
             save_peft(ad, folder/t.name/f'step_{step:05d}', i, extra=extra)
-            man['entries'].append(_entry(t, step, losses[:,i]))
-    write_json(folder/'manifest.json', man)
+            es.append(_entry(t, step, losses[:,i]))
+    write_json(folder/'parts'/f'{_group_key(group)}.json', es)
     return bad
 
+def _group_key(group): return sha256('\n'.join(t.name for t in group))[:12]
+
 # %% ../nbs/04_teacher.ipynb #4aa95734
-def _run_group(tr, state, cfg, save_every, bar):
-    "Train one group to its end, keeping checkpoints and, now and then, the state to resume from"
-    cuts = {cfg.at(s) for s in cfg.keep}
-    kept = {int(p.stem.split('_')[-1]): Adapters.from_flat(tr.spec, load_tensors(p)['x']) for p in sorted(state.glob('kept_*.safetensors'))}
-    if (state/'now.safetensors').exists(): tr.load(state/'now.safetensors')
-    saved = time.time()
-    while tr.step<cfg.steps:
-        tr.one_step()
-        if tr.step in cuts:
-            kept[tr.step] = tr.adapters.to('cpu').clone()
-            with atomic_write(state/f'kept_{tr.step:05d}.safetensors', 'wb') as f:
-                f.write(st_save(dict(x=kept[tr.step].flat())))
-        if time.time()-saved>save_every: tr.save(state/'now.safetensors'); saved = time.time()
-        bar(tr)
-    return {k:kept[k] for k in sorted(kept) if k in cuts}
+def _saved(folder)->dict: # task → (step, folder of the state, row in it)
+    "Where each unfinished teacher was left, by the latest save"
+    res = {}
+    for p in sorted((folder/'state').glob('*/now.safetensors')):
+        names,step = saved_names(p)
+        for i,n in enumerate(names): res[n] = max(res.get(n,(-1,)), (step,p.parent,i))
+    return res
+
+def _groups(todo, saved, size, at_once)->list: # of lists of tasks
+    "Tasks that stand at the same step, in groups for `size` processes"
+    k = max(1, min(at_once, -(-len(todo)//size)))
+    steps = {t.name: saved.get(t.name,(0,))[0] for t in todo}
+    same = [[t for t in todo if steps[t.name]==s] for s in sorted(set(steps.values()), reverse=True)]
+    return [g[i:i+k] for g in same for i in range(0, len(g), k)]
+
+def _rows_of(saved, group, file):
+    "The group's rows of a file that lies in one or several folders of states"
+    srcs = [saved[t.name] for t in group]
+    got = {d: load_tensors(d/file) for d in {s[1] for s in srcs}}
+    return {k: torch.stack([got[d][k][i] for _,d,i in srcs]) for k in next(iter(got.values()))}
 
 # %% ../nbs/04_teacher.ipynb #a8d4508e
+def _run_group(tr, group, saved, state, cfg, save_every, bar):
+    "Train one group to its end, keeping checkpoints and, now and then, the state to resume from"
+    cuts,kept = {cfg.at(s) for s in cfg.keep},{}
+    if group[0].name in saved:
+        step,d,_ = saved[group[0].name]
+        tr.restore(_rows_of(saved, group, 'now.safetensors'), step)
+        kept = {int(p.stem.split('_')[-1]): _rows_of(saved, group, p.name)['x'] for p in d.glob('kept_*.safetensors')}
+        kept = {k:x for k,x in kept.items() if k<=step}
+    def keep(k, x):
+        kept[k] = x
+        with atomic_write(state/f'kept_{k:05d}.safetensors', 'wb') as f: f.write(st_save(dict(x=x)))
+    for k,x in list(kept.items()): keep(k, x) # so that this group's folder is all it takes to go on
+    when = time.time()
+    while tr.step<cfg.steps:
+        tr.one_step()
+        if tr.step in cuts: keep(tr.step, tr.x.detach().cpu().clone())
+        if time.time()-when>save_every: tr.save(state/'now.safetensors'); when = time.time()
+        bar(tr)
+    return {k: Adapters.from_flat(tr.spec, kept[k]) for k in sorted(kept) if k in cuts}
+
+# %% ../nbs/04_teacher.ipynb #11d7a266
 def train_teachers(
     model, # frozen base
     tok, # its tokenizer
@@ -368,30 +490,42 @@ def train_teachers(
     probes:ProbeSet=None, # compute and store delta activations on these
     save_every:float=30., # seconds between saves of the running group
     progress=True, # show a progress bar with the time left?
+    engine:str=None, # as for `AdapterTrainer`
 )->Zoo:
     "Train and keep a teacher, with checkpoints, for every task"
-    cfg,template,folder = cfg or TeacherConfig(),template or Template(),Path(folder)
+    cfg,template,folder,crew = cfg or TeacherConfig(),template or Template(),Path(folder),Crew()
     if not tasks: raise ValueError('no tasks to train teachers for')
     if len({t.name for t in tasks})<len(tasks): raise ValueError('two tasks share a name; the zoo keeps one folder a task')
-    man = _same_run(folder, new_manifest(spec, cfg, template, probes))
-    have,bad = {e['task'] for e in man['entries']},[]
-    todo = [t for t in tasks if t.name not in have]
-    groups = [todo[i:i+cfg.at_once] for i in range(0, len(todo), cfg.at_once)]
-    pb = bar_over(range(len(groups)*cfg.steps), progress)
-    it = iter(pb)
+    man,order = _same_run(folder, new_manifest(spec, cfg, template, probes)),[t.name for t in tasks]
+    crew.once(lambda: _merge(folder, man, order)) # parts that were left, and a manifest that says what this zoo is
+    man = read_json(folder/'manifest.json')
+    have,saved,bad = {e['task'] for e in man['entries']},_saved(folder),[]
+    groups = crew.mine(_groups([t for t in tasks if t.name not in have], saved, crew.size, cfg.at_once))
+    crew.wait() # all have read what is there; from here on it changes
+    with crew.together():
+        for group,bar in _with_bar(groups, cfg.steps, progress and crew.main):
+            state = folder/'state'/_group_key(group)
+            tr = AdapterTrainer(model, spec, [encode_rows(tok, t.train, template, cfg.max_len) for t in group], cfg, [t.name for t in group], tok.pad_token_id, engine=engine)
+            kept = _run_group(tr, group, saved, state, cfg, save_every, bar)
+            deltas = {s: delta_embedding(model, tok, a.to(model.device), probes).cpu().numpy() for s,a in kept.items()} if probes else None
+            bad += _write_group(folder, group, kept, torch.stack(tr.losses).cpu(), deltas)
+            if crew.size==1: _merge(folder, man, order)
+            shutil.rmtree(state, ignore_errors=True)
+    crew.once(lambda: (_merge(folder, man, order), shutil.rmtree(folder/'state', ignore_errors=True)))
+    if bad := sum(crew.share(bad), []): raise ValueError(f'{len(bad)} teachers diverged and were left out (first: {bad[0]}); the other {len({e["task"] for e in read_json(folder/"manifest.json")["entries"]})} are in {folder}. Lower the learning rate ({cfg.lr:g}) and call again to train what is missing')
+    return Zoo(folder)
+
+# %% ../nbs/04_teacher.ipynb #55d71fbe
+def _with_bar(groups, steps, progress):
+    "(group, function to call after each of its steps), under one progress bar"
+    pb = bar_over(range(len(groups)*steps), progress)
+    it,said = iter(pb),[0.]
     for g,group in enumerate(groups):
-        state = folder/'state'/sha256('\n'.join(t.name for t in group))[:12]
-        tr = AdapterTrainer(model, spec, [encode_rows(tok, t.train, template, cfg.max_len) for t in group], cfg, [t.name for t in group], tok.pad_token_id)
         def bar(tr):
             next(it, None)
-            pb.comment = f'teachers {g+1}/{len(groups)}, loss {tr.losses[-1].mean():.3f}'
-        kept = _run_group(tr, state, cfg, save_every, bar)
-        deltas = {s: delta_embedding(model, tok, a.to(model.device), probes).cpu().numpy() for s,a in kept.items()} if probes else None
-        bad += _write_group(folder, man, group, kept, torch.stack(tr.losses).cpu(), deltas)
-        shutil.rmtree(state)
+            if progress and time.time()-said[0]>.5: pb.comment,said[0] = f'teachers {g+1}/{len(groups)}, loss {tr.losses[-1].mean():.3f}',time.time()
+        yield group,bar
     next(it, None)
-    if bad: raise ValueError(f'{len(bad)} teachers diverged and were left out (first: {bad[0]}); the other {len({e["task"] for e in man["entries"]})} are in {folder}. Lower the learning rate ({cfg.lr:g}) and call again to train what is missing')
-    return Zoo(folder)
 
 # %% ../nbs/04_teacher.ipynb #3db6429b
 def import_adapters(
