@@ -25,11 +25,13 @@ from .train import Run, Stage, TrainConfig, Trainer
 from .diagnostics import bare, pooled, wrong_batches
 
 # %% auto #0
-__all__ = ['SPLITS', 'MINILM', 'RECIPES', 'SOURCES', 'STARTS', 'RIVALS', 'PAIRS', 'Fold', 'family_folds', 'held_out_fold',
+__all__ = ['SPLITS', 'MINILM', 'AXES', 'RECIPES', 'SOURCES', 'STARTS', 'RIVALS', 'PAIRS', 'Fold', 'family_folds', 'held_out_fold',
            'leave_one_out', 'refuse_leaks', 'clean', 'prepare', 'plan_of', 'planned', 'Recipe', 'recipe',
            'Standardised', 'standardise', 'centres', 'MixedPairs', 'Curve', 'calibrate', 'follow', 'ZeroShot',
            'gibberish', 'shuffled_batches', 'with_shots', 'mixture', 'StudyConfig', 'configure', 'OutOfTime', 'Study',
-           'linked_zoo', 'device_name', 'Boot', 'task_table', 'nested_tasks', 'bars', 'commit']
+           'linked_zoo', 'device_name', 'Boot', 'task_table', 'nested_tasks', 'bars', 'commit', 'headline',
+           'plot_sources', 'task_frame', 'plot_gap', 'plot_strength', 'plot_tuning', 'plot_axes', 'model_card',
+           'study_folds', 'leave_one_out_folds', 'dnd_study', 'main']
 
 # %% ../nbs/16_study.ipynb #4b926ab4
 SPLITS = ('seen','held_out','held_out_near')
@@ -202,14 +204,15 @@ class Recipe:
     def passes(self)->float: "Rows that training sends through the base and back; the teacher's reading for kl counts a third"; return self.sft*self.batch*self.rows*(4/3 if 'kl' in self.terms else 1)
 
 # %% ../nbs/16_study.ipynb #598c9d06
-_kinds = dict(
-    minilm=dict(encoder=MINILM), hidden=dict(encoder='base:18'), raw=dict(standardise=False), # what reads the prompts
-    mean=dict(start='mean', recon=600), fresh=dict(start='fresh', recon=600), recon=dict(recon=600), # what is corrected, and from where
-    joint=dict(terms={'sft':1.,'weight:z':.1}), kl=dict(terms={'sft':1.,'kl':1.}), all=dict(recon=600, terms={'sft':1.,'kl':1.,'weight:z':.1}), # loss mix
-    attention=dict(kind='AttentionGenerator'), set=dict(kind='SetGenerator'), # generator
-    mixed=dict(mix=.3), nodrop=dict(cond_drop=0.), nonoise=dict(noise=0.), # what keeps it from learning tasks by heart
-    k1=dict(k=(1,1)), k8=dict(k=(8,8)), k64=dict(k=(64,64)), # prompts a condition
-    tasks20=dict(n_tasks=20), tasks40=dict(n_tasks=40), tasks80=dict(n_tasks=80)) # training tasks
+AXES = dict( # axis → recipe → what is changed
+    reading=dict(minilm=dict(encoder=MINILM), hidden=dict(encoder='base:18'), raw=dict(standardise=False)), # what reads the prompts, and how
+    start=dict(mean=dict(start='mean', recon=600), fresh=dict(start='fresh', recon=600)), # what is corrected
+    loss=dict(recon=dict(recon=600), joint=dict(terms={'sft':1.,'weight:z':.1}), kl=dict(terms={'sft':1.,'kl':1.}), all=dict(recon=600, terms={'sft':1.,'kl':1.,'weight:z':.1})),
+    generator=dict(attention=dict(kind='AttentionGenerator'), set=dict(kind='SetGenerator')),
+    regularisation=dict(mixed=dict(mix=.3), nodrop=dict(cond_drop=0.), nonoise=dict(noise=0.)), # against learning tasks by heart
+    prompts=dict(k1=dict(k=(1,1)), k8=dict(k=(8,8)), k64=dict(k=(64,64))), # of a condition
+    tasks=dict(tasks20=dict(n_tasks=20), tasks40=dict(n_tasks=40), tasks80=dict(n_tasks=80))) # trained on
+_kinds = {n:c for axis in AXES.values() for n,c in axis.items()}
 
 def recipe(
     name:str='default', # one of `RECIPES`
@@ -303,14 +306,14 @@ def calibrate(
     if 0. not in strengths: raise ValueError(f'strengths {strengths}: 0, the fall-back, must be among them')
     ok = lambda v: harm is None or (v-nll[:,strengths.index(0.)]).max()<=harm
     i = min((i for i in range(len(strengths)) if ok(nll[:,i])), key=lambda i: nll[:,i].mean())
-    best,flat = (strengths[i],)*2+(0.,),nll[:,i]
+    best,flat = (strengths[i],strengths[i],0.),nll[:,i]
     val = flat
     for b in _borders(d, least) if border else []:
         for n,f in ((n,f) for n in range(len(strengths)) for f in range(len(strengths)) if strengths[n]>strengths[f]):
             v = np.where(d<=b, nll[:,n], nll[:,f])
             gain = flat-v
-            if ok(v) and v.mean()<val.mean() and gain.mean()>gain.std(ddof=1)/len(gain)**.5: best,val = (strengths[n],strengths[f],float(b)),v
-    return Curve(*best)
+            if ok(v) and v.mean()<val.mean() and gain.mean()>gain.std(ddof=1)/len(gain)**.5: best,val = (strengths[n],strengths[f],b),v
+    return Curve(*map(float, best))
 
 def _borders(d, least): # between neighbouring distances
     x = np.sort(d)
@@ -1177,3 +1180,220 @@ def compare(self:Study,
                 try: parts.append(self.on_validation(f, s, replace(recipe(n, self.cfg.multi_passes, **changes))))
                 except OutOfTime as e: self.log(f'stopped before {e}: call again to go on'); return pd.concat(parts) if parts else pd.DataFrame()
     return pd.concat(parts, ignore_index=True)
+
+# %% ../nbs/16_study.ipynb #0e1bf752
+_title = dict(seen='seen', held_out='held out, no relative trained on', held_out_near='held out, relatives trained on')
+
+def headline(
+    rep:dict, # a report, or one of its settings
+    splits=None, # which; all if None
+)->pd.DataFrame: # a row a source, columns a split and metric
+    "The panel as a table of means with intervals"
+    t,res = pd.DataFrame(rep['panel']),{}
+    for sp in splits or [s for s in ('held_out','held_out_near','seen') if s in set(t.split)]:
+        for m in ('nll','accuracy','exact_match','gap_closed'):
+            g = t[(t.split==sp)&(t.metric==m)].set_index('source')
+            if len(g): res[sp,m] = {s:f'{r["mean"]:.2f} ({r.lo:.2f} to {r.hi:.2f})' for s,r in g.iterrows()}
+    return pd.DataFrame(res).reindex([s for s in SOURCES if s in set(t.source)])
+
+def plot_sources(rep:dict, metric='nll'):
+    "Every source's mean and interval, a panel a split"
+    import matplotlib.pyplot as plt
+    t = pd.DataFrame(rep['panel']).query('metric==@metric')
+    sps,srcs = [s for s in ('held_out','held_out_near','seen') if s in set(t.split)],[s for s in SOURCES if s in set(t.source)][::-1]
+    fig,axs = plt.subplots(1, len(sps), figsize=(2.6*len(sps)+1.4,.24*len(srcs)+1), dpi=54, sharey=True, squeeze=False)
+    for ax,sp in zip(axs[0], sps):
+        g = t[t.split==sp].set_index('source').reindex(srcs)
+        col = ['C3' if s=='generated' else 'C1' if s.startswith('generated_') else '0.4' for s in srcs]
+        ax.hlines(range(len(g)), g.lo, g.hi, color=col); ax.scatter(g['mean'], range(len(g)), c=col, s=18)
+        ax.set_title(f'{_title[sp]}\n{int(g.n_tasks.max())} tasks', fontsize=8); ax.set_xlabel(metric, fontsize=8); ax.tick_params(labelsize=8); ax.grid(axis='x', alpha=.3)
+    axs[0,0].set_yticks(range(len(srcs)), srcs)
+    plt.tight_layout()
+    return fig
+
+def task_frame(rep:dict, split='held_out')->pd.DataFrame: # task × source: nats a token
+    "Per-task losses of a split"
+    at = lambda v: v if v.get('split')==split else v.get(split)
+    return pd.DataFrame({t:{s:x['nll'] for s,v in d.items() if (x := at(v))} for t,d in rep['tasks'].items()}).T.dropna(how='all')
+
+def plot_gap(rep:dict, split='held_out'):
+    "Share of the gap between base and own teacher, task by task: generated beside the multi-task LoRA"
+    import matplotlib.pyplot as plt
+    d = task_frame(rep, split)
+    g = lambda s: ((d.base-d[s])/(d.base-d.teacher)).clip(-1,1.2)
+    o = g('generated').sort_values().index
+    fig,ax = plt.subplots(figsize=(6,2.6), dpi=70)
+    ax.vlines(range(len(o)), g('multitask')[o], g('generated')[o], color='0.8', lw=1)
+    for s,c in (('multitask','0.4'),('generated_other_task','C1'),('generated','C3')): ax.plot(range(len(o)), g(s)[o], '.', color=c, ms=5, label=s)
+    ax.axhline(1, color='k', lw=.5); ax.axhline(0, color='k', lw=.5); ax.set_ylabel('share of the gap closed'); ax.set_xlabel(f'{len(o)} tasks, {_title[split]}'); ax.legend(fontsize=7)
+    plt.tight_layout()
+    return fig
+
+# %% ../nbs/16_study.ipynb #530b9016
+def plot_strength(rep:dict):
+    "Left: validation loss against strength, a line a fold and seed. Right: what following the generator did to each held-out task, by distance from training"
+    import matplotlib.pyplot as plt
+    fig,(a,b) = plt.subplots(1, 2, figsize=(6.4,2.6), dpi=60)
+    for m in rep['selected']:
+        c = m['calibration']; a.plot(c['strengths'], np.array(c['nll'])-c['nll'][c['strengths'].index(0.)], '-', lw=.8, color=f'C{sorted({o["fold"] for o in rep["selected"]}).index(m["fold"])%10}')
+    a.axhline(0, color='k', lw=.5); a.set_xlabel('strength of the correction'); a.set_ylabel('validation nats − fall-back')
+    v = [(g['distance'],d['generated']['nll']-d['multitask']['nll'],g['strength']) for d in rep['tasks'].values() if 'distance' in (g := d.get('generated',{}))]
+    x,y,s = zip(*v)
+    p = b.scatter(x, y, c=s, s=14, vmin=0, vmax=1, cmap='viridis'); fig.colorbar(p, label='strength'); b.axhline(0, color='k', lw=.5); b.axhline(.5, color='C3', lw=.7, ls=':')
+    b.set_xlabel('distance from the nearest training task'); b.set_ylabel('generated − multitask')
+    plt.tight_layout()
+    return fig
+
+def plot_tuning(rep:dict, metric='nll'):
+    "Loss after some steps of fine-tuning, from three starts"
+    import matplotlib.pyplot as plt
+    t = pd.DataFrame(rep['tuned']).query('metric==@metric')
+    sps = [s for s in ('held_out','held_out_near') if s in set(t.split)]
+    fig,axs = plt.subplots(1, len(sps), figsize=(3.2*len(sps),2.6), dpi=70, sharey=True, squeeze=False)
+    for ax,sp in zip(axs[0], sps):
+        for s,c in zip(STARTS, ('0.6','k','C3')):
+            g = t[(t.split==sp)&(t.start==s)].sort_values('steps')
+            ax.plot(g.steps, g['mean'], 'o-', ms=3, color=c, label=s); ax.fill_between(g.steps, g.lo, g.hi, color=c, alpha=.15)
+        ax.set_title(_title[sp], fontsize=8); ax.set_xlabel('steps'); ax.legend(fontsize=7, title='start', title_fontsize=7)
+    axs[0,0].set_ylabel(metric)
+    plt.tight_layout()
+    return fig
+
+def plot_axes(
+    df:pd.DataFrame, # as made by `Study.compare`
+    metric='nll',
+):
+    "Recipes beside the default on validation tasks, an axis a panel; the line is the LoRA that is corrected"
+    import matplotlib.pyplot as plt
+    from dnd_nb.ablations import interval_table
+    it = interval_table(df, 'validation', metric).set_index('config')
+    zero = interval_table(df, 'validation', metric, 'corrected').set_index('config')['mean']
+    axes = {a:['default',*ns] for a,ns in AXES.items() if set(ns)&set(it.index)}
+    fig,axs = plt.subplots(-(-len(axes)//4), min(4,len(axes)), figsize=(2.2*min(4,len(axes)),2.1*-(-len(axes)//4)), dpi=60, sharey=True, squeeze=False)
+    for ax,(a,ns) in zip(axs.flat, axes.items()):
+        g = it.reindex([n for n in ns if n in it.index])
+        ax.errorbar(range(len(g)), g['mean'], [g['mean']-g.lo, g.hi-g['mean']], fmt='o', ms=4, color='C3', lw=1); ax.set_xticks(range(len(g)), g.index, rotation=40, fontsize=7); ax.set_title(a, fontsize=8); ax.tick_params(axis='y', labelsize=7)
+        ax.hlines(zero.reindex(g.index), np.arange(len(g))-.3, np.arange(len(g))+.3, color='0.5', lw=1)
+    for ax in list(axs.flat)[len(axes):]: ax.set_axis_off()
+    axs[0,0].set_ylabel(f'{metric} on validation tasks', fontsize=7)
+    plt.tight_layout()
+    return fig
+
+# %% ../nbs/16_study.ipynb #76352aaa
+def model_card(rep:dict, about:dict)->str: # markdown
+    "What the generator is, how it was judged, what it is not for"
+    p = [r for r in rep['panel'] if r['split']!='seen' and r['source'] in ('base','few_shot','multitask','generated','generated_other_task','teacher') and r['metric'] in ('nll','accuracy','gap_closed')]
+    rows = [f'| {r["source"]} | {r["split"]} | {r["metric"]} | {r["mean"]:.3f} ({r["lo"]:.3f} to {r["hi"]:.3f}) | {r["n_tasks"]} |' for r in p]
+    head = f'# Prompts to LoRA weights for {about["base_model"]}\n\nReads {about["k"]} prompts of a task with `{about["encoder"]}` and writes a LoRA ({about["spec"]}). {about["parameters"]:,} parameters; trained on {about["train"]} tasks, checkpoint and strength chosen on {about["val"]} others of the training side; fold `{about["fold"]}`, seed {about["seed"]}.\n\n'
+    use = '## Use\n\n```\ndnd_generate --generator FOLDER --prompts prompts.txt --out adapter\n```\n\n'
+    note = f'## Limits\n\nWhere prompts lie far from every training task it falls back towards one multi-task LoRA. Figures hold for tasks like those judged, and say nothing about others. Trained on evaluation data: for research, not for publication as a general model.\n\nMade at commit {rep["commit"] or "unknown"} on {about["device"]}; SHA-256 of generator.safetensors: `{about["sha256"]}`.\n'
+    return head + use + '## Figures\n\nMeans over tasks with 95% intervals, of the whole study.\n\n| source | split | metric | mean | tasks |\n|---|---|---|---|---|\n' + '\n'.join(rows) + '\n\n' + note
+
+@patch
+def export(self:Study,
+    folder, # to write
+    rep:dict, # the study's report
+    fold:str=None, # name; the first if None
+)->Path:
+    "The generator with the lowest validation loss among a fold's seeds, with its model card"
+    f = self.folds[0] if fold is None else next(o for o in self.folds if o.name==fold)
+    m = min((m for m in rep['selected'] if m['fold']==f.name), key=lambda m: m['calibration']['val_nll'])
+    z = self.zero_shot(f, m['seed'])
+    z.save(folder)
+    about = dict(base_model=self.spec.base_model, k=self.cfg.k*self.cfg.recipe.parts, encoder=z.cache.name, spec=repr(self.spec), parameters=m['parameters'], train=len(f.train), val=len(f.val), fold=f.name, seed=m['seed'], device=rep['device'], sha256=sha256(Path(folder)/'generator.safetensors'))
+    with atomic_write(Path(folder)/'README.md') as o: o.write(model_card(rep, about))
+    write_json(Path(folder)/'about.json', about)
+    return Path(folder)
+
+# %% ../nbs/16_study.ipynb #b55acb6f
+def study_folds(
+    train:str, # folder, or ''
+    held_out:list, # folders
+    leave_one_out:bool=False,
+    n_tasks:int=0, # of each folder, for a trial; 0: all
+)->list: # of Fold
+    "The folds that the command's folders ask for"
+    read = lambda d: list(read_tasks(d))[::1 if not n_tasks else max(1, len(list(read_tasks(d)))//n_tasks)][:n_tasks or None]
+    if not train and not held_out: raise ValueError('no tasks: give --train, --held-out, or both')
+    held = [t for d in held_out for t in read(d)]
+    if twice := [t.name for i,t in enumerate(held) if t.name in {o.name for o in held[:i]}]: raise ValueError(f'two held-out tasks are called {twice[0]}; rename one')
+    if leave_one_out:
+        if not held: raise ValueError('--leave-one-out leaves tasks of the --held-out folder out: name it')
+        return leave_one_out_folds(held, train, read)
+    if not train: raise ValueError('nothing to train on: give --train, or --leave-one-out to train on the other held-out tasks')
+    if not held or {Path(train).resolve()}=={Path(d).resolve() for d in held_out}: return family_folds(read(train))
+    return held_out_fold(read(train), held)
+
+def leave_one_out_folds(held, train, read): # each task of `held` in turn; again with those of the folder `train`, if one is given
+    return leave_one_out(held) + (leave_one_out(held, read(train), Path(train).name) if train else [])
+
+@call_parse
+def dnd_study(
+    train:str='', # folder of tasks to train on
+    held_out:Param('Folders of tasks to be judged on; none: the training folder\'s own folds', str, nargs='*')=None,
+    out:str='results/zero_shot.json', # JSON to write; with --compare, the comparison
+    work:str='runs/study', # folder for teachers, generators and pieces; called again, it goes on where it was cut
+    leave_one_out:store_true=False, # each held-out task in turn, trained on the others; again with --train added, if given
+    folds:str='', # only these, by name, separated by commas: fold0 … near, or a task's name
+    recipe:str='default', # how the generator is trained, see RECIPES
+    seeds:str='0,1,2', # of generators and multi-task LoRAs
+    compare:str='', # instead of the panel: recipes to compare on validation tasks, separated by commas; all
+    settings:str='', # further settings as JSON, or the path of a file: {"rows": 24, "recipe": {"sft": 100}}
+    overlap:str='remove', # training rows with held-out prompts: remove them, or refuse to run
+    export:str='', # folder to write the best generator to
+    base:str='HuggingFaceTB/SmolLM2-135M-Instruct', # base model: a folder or a name
+    minutes:float=0., # begin nothing that will not end in so many minutes; 0: no limit
+    max_tokens:int=16384, # tokens a batch in evaluation
+    n_tasks:int=0, # only so many tasks of each folder, for a trial
+    device:str='auto', # cpu, cuda, or auto
+    tiny:store_true=False, # a random two-layer model: to try the plumbing
+):
+    "Judge generators by a protocol that can be checked: held-out tasks, a panel of rivals and controls, intervals over tasks"
+    from dnd_nb.cli import one_line_errors
+    with one_line_errors():
+        fs,names = study_folds(train, held_out or [], leave_one_out, n_tasks),[x for x in folds.split(',') if x]
+        if odd := set(names)-{f.name for f in fs}: raise ValueError(f'no fold is called {sorted(odd)[0]!r}; there are {", ".join(f.name for f in fs)}')
+        d = json.loads(Path(settings).read_text() if settings.endswith('.json') else settings or '{}')
+        r = d.get('recipe', {})
+        cfg = configure(d | dict(recipe=dict(name=recipe) | (dict(name=r) if isinstance(r,str) else r)))
+        st = Study(cfg, [f for f in fs if not names or f.name in names], work, partial(_world, base, device, tiny), [int(s) for s in seeds.split(',')], minutes or None, _tiny_encoder() if tiny else None, overlap, max_tokens)
+        _say_removed(st)
+        about = dict(train=Path(train).name, held_out=[Path(h).name for h in held_out or []], leave_one_out=leave_one_out, base=base if not tiny else 'tiny')
+        if compare: return _compare(st, list(RECIPES) if compare=='all' else compare.split(','), out, about, {k:v for k,v in (r if isinstance(r,dict) else {}).items() if k!='name'})
+        st.run()
+        rep = st.report(**about)
+        if not rep: return print('no fold has all of its first pieces yet, so there is nothing to report')
+        write_json(out, rep)
+        if export: st.export(export, rep)
+        print(headline(rep).to_string()); print(pd.DataFrame(rep['bars']).drop(columns='note').to_string())
+        print(f'{out} written' + ('' if rep['complete'] else f': not whole yet, {len(rep["missing"])} pieces are missing'))
+
+# %% ../nbs/16_study.ipynb #75d81b5f
+def _world(base, device, tiny):
+    from dnd_nb.model import load_base, tiny_base
+    return tiny_base() if tiny else load_base(base, device=('cuda' if torch.cuda.is_available() else 'cpu') if device=='auto' else device)
+
+def _tiny_encoder():
+    from dnd_nb.model import tiny_encoder
+    from dnd_nb.encoder import SentenceEncoder
+    return SentenceEncoder(tiny_encoder())
+
+def _say_removed(st):
+    "What the overlap checker took out, fold by fold"
+    for f in st.folds:
+        r = f.removed
+        if r.get('rows'): print(f'{f.name}: {r["held_out_prompts"]} of {r["of"]} held-out prompts occurred in training; {sum(r["rows"].values())} rows of {len(r["rows"])} training tasks were removed ({", ".join(f"{t} {n}" for t,n in sorted(r["rows"].items(), key=lambda o: -o[1])[:4])}{", …" if len(r["rows"])>4 else ""}); dropped whole: {", ".join(r["dropped"]) or "none"}')
+        else: print(f'{f.name}: no held-out prompt in training')
+
+def _compare(st, names, out, about, changes):
+    "Recipes on validation tasks, as JSON"
+    df = st.compare(names, **changes)
+    if not len(df): return print('no recipe is finished yet')
+    write_json(out, dict(config=dict(about, study=json.loads(json.dumps(asdict(st.cfg))), seeds=st.seeds, folds=[f.name for f in st.folds], recipes={n:json.loads(json.dumps(asdict(recipe(n, st.cfg.multi_passes, **changes)))) for n in names}), rows=_round(df.to_dict('records')), wall_s={k:round(v['seconds'],1) for k,v in st.times.items()}, device=device_name(st.device), commit=commit()))
+    print(df[(df.metric=='nll')].groupby(['config','source'], sort=False).value.mean().unstack().round(3).to_string())
+
+def main():
+    "`dnd_study` from the shell, where --held-out and --held_out are the same"
+    dash = lambda a: '--'+a[2:].partition('=')[0].replace('-','_')+''.join(a.partition('=')[1:]) if a.startswith('--') else a
+    args = vars(anno_parser(dnd_study.__wrapped__, 'dnd_study').parse_args([dash(a) for a in sys.argv[1:]]))
+    dnd_study(**{k:v for k,v in args.items() if k not in ('pdb','xtra')})
