@@ -18,17 +18,27 @@ def one_line_errors():
     "What a user can mend ends the command with one line and exit code 1"
     warnings.filterwarnings('ignore', category=FutureWarning)
     os.environ.setdefault('TOKENIZERS_PARALLELISM', 'false')
+    from dnd_nb.crew import OtherFailed
     from dnd_nb.model import NoWeights
     try: yield
-    except (ValueError, OSError, NoWeights) as e:
+    except (ValueError, OSError, NoWeights, OtherFailed) as e:
         if os.environ.get('DND_NB_DEBUG'): raise
         raise SystemExit(f'error: {" ".join(str(e).split())}') from None
 
 def _list(s): "A comma-separated option"; return [x.strip() for x in s.split(',') if x.strip()]
 
-def _device(d): # 'auto' → cuda if there is one
+def _device(d): # 'auto' → cuda if there is one; one for each process under accelerate launch
     import torch
-    return ('cuda' if torch.cuda.is_available() else 'cpu') if d=='auto' else d
+    if d!='auto': return d
+    if not torch.cuda.is_available(): return 'cpu'
+    i = int(os.environ.get('LOCAL_RANK') or 0)
+    if i>=torch.cuda.device_count(): raise ValueError(f'process {i+1} on this machine has no GPU: there are {torch.cuda.device_count()}; launch no more processes than that')
+    return f'cuda:{i}' if int(os.environ.get('WORLD_SIZE') or 1)>1 else 'cuda'
+
+def _say(*what):
+    "Print, in the main process"
+    from dnd_nb.crew import Crew
+    if Crew().main: print(*what, flush=True)
 
 def _tasks(where, names='', n_train=240):
     "Tasks of a JSONL folder, or the built-in ones"
@@ -76,7 +86,8 @@ def dnd_collect(
     lr:float=2e-3, # peak learning rate
     keep:str='0.8,0.9,1', # checkpoints to keep, as shares of the steps
     at_once:int=64, # teachers that share a forward pass
-    max_tokens:int=16384, # tokens a micro-batch
+    max_tokens:int=0, # tokens a micro-batch; 0: as free memory allows
+    engine:str='', # plain, lean or compiled; lean on a GPU, else plain, if empty
     probes:bool_arg=True, # compute delta activations on the generic probes?
     import_from:str='', # instead of training: a folder of PEFT adapter folders, each with a prompts.json
     seed:int=0,
@@ -85,14 +96,15 @@ def dnd_collect(
     "Train a teacher LoRA for every task, many at once, into a zoo; or import adapters that others trained"
     with one_line_errors():
         from dnd_nb.adapter import LoraSpec
-        from dnd_nb.teacher import TeacherConfig, train_teachers, import_adapters
+        from dnd_nb.teacher import ENGINES, TeacherConfig, train_teachers, import_adapters
         from dnd_nb.delta import GENERIC
         if import_from: return print(import_adapters(import_from, zoo, _base(base, device)[0]))
+        if engine and engine not in ENGINES: raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
         ts = _tasks(tasks, names)
         model,tok = _base(base, device)
         spec = LoraSpec.from_model(model, targets if targets=='all-linear' else _list(targets), rank, alpha)
         cfg = TeacherConfig(steps=steps, rows=rows, lr=lr, keep=tuple(float(k) for k in _list(keep)), seed=seed, at_once=at_once, max_tokens=max_tokens)
-        print(train_teachers(model, tok, ts, spec, zoo, cfg, probes=GENERIC if probes else None))
+        _say(train_teachers(model, tok, ts, spec, zoo, cfg, probes=GENERIC if probes else None, engine=engine or None))
 
 # %% ../nbs/15_cli.ipynb #a60d6546
 def _val_names(zoo, val, seed):
@@ -105,10 +117,11 @@ def _val_names(zoo, val, seed):
 def _given(base_adapter, spec, model, tok, ts, seed, run, steps):
     "The adapter to correct: a PEFT folder, or a multi-task LoRA trained on the spot and kept in the run folder"
     from dnd_nb.adapter import load_peft, save_peft
+    from dnd_nb.crew import Crew
     from dnd_nb.train import train_multitask
     if base_adapter!='multitask': return load_peft(base_adapter, spec)
     f = Path(run)/'multitask'
-    if not f.exists(): save_peft(train_multitask(model, tok, ts, spec, steps, seed=seed)[0], f)
+    Crew().once(lambda: f.exists() or save_peft(train_multitask(model, tok, ts, spec, steps, seed=seed)[0], f))
     return load_peft(f, spec)
 
 # %% ../nbs/15_cli.ipynb #3a5d2f56
@@ -230,6 +243,7 @@ def dnd_evaluate(
     "Base, mean and nearest teacher, and adapters generated from right and from other tasks' prompts, on the same test rows"
     with one_line_errors():
         from dnd_nb.adapter import write_json
+        from dnd_nb.crew import Crew
         from dnd_nb.demo import panel_rows
         from dnd_nb.diagnostics import panel_sources
         from dnd_nb.evaluate import paired, run_panel
@@ -241,9 +255,9 @@ def dnd_evaluate(
         df = run_panel(model, tok, ts, panel_sources(r, cache, z, {t.name:t.prompts for t in ts}, k, conditions, seed), split, rows, r.template, log=lambda s,t: print(f'{s}: {t:.0f} s'))
         panel = panel_rows(df, seed, over)
         diff = paired(df, [('generated',s) for s in df.source.unique() if s!='generated'], ['nll'], seed=seed, over=over)
-        write_json(out, dict(run=r.config['config'], panel=panel, over=over, paired=diff.to_dict('records'), tasks=split, k=k, conditions=conditions, rows=rows, seed=seed))
-        print(pd.DataFrame(panel).to_string(index=False))
-        print(f'{out} written')
+        Crew().once(lambda: write_json(out, dict(run=r.config['config'], panel=panel, over=over, paired=diff.to_dict('records'), tasks=split, k=k, conditions=conditions, rows=rows, seed=seed)))
+        _say(pd.DataFrame(panel).to_string(index=False))
+        _say(f'{out} written')
 
 # %% ../nbs/15_cli.ipynb #d52c68ab
 @call_parse

@@ -4,11 +4,12 @@
 
 # %% ../nbs/09_evaluate.ipynb #1e0c5255
 from __future__ import annotations
-import copy
+import copy, time
 from contextlib import nullcontext
 import numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from .adapter import *
+from .crew import Crew
 from .task import Template, Example, Row, encode_rows, collate, token_batches
 
 # %% auto #0
@@ -49,7 +50,7 @@ def _score_batch(model, rows, cands, pad_id, adapters, owner, read=None):
         logits = torch.cat([logits, more], 1)
     nll = F.cross_entropy(logits.float().transpose(1,2), y, reduction='none')
     greedy = ((logits.argmax(-1)==y) | (y==-100)).all(1)
-    return nll.sum(1).split(n), greedy.split(n)
+    return nll.sum(1).cpu().split(n), greedy.cpu().split(n)
 
 # %% ../nbs/09_evaluate.ipynb #3393dd7c
 @torch.no_grad()
@@ -73,7 +74,7 @@ def score(
     res = [None]*len(examples)
     for ix in token_batches(size, max_tokens):
         nlls,greedy = _score_batch(model, [prompts[i] for i in ix], [cands[i] for i in ix], tok.pad_token_id, adapters, owner if owner is None else owner[ix])
-        for i,l,g in zip(ix, nlls, greedy): res[i] = (l.cpu(), bool(g[0]))
+        for i,l,g in zip(ix, nlls, greedy): res[i] = (l, bool(g[0]))
     ch = [bool(e.choices) for e in examples]
     return pd.DataFrame(dict(nll=[float(l[0]) for l,_ in res], tokens=[len(c[0]) for c in cands],
         accuracy=[float(l.argmin()==0) if c else np.nan for (l,_),c in zip(res,ch)], exact_match=[np.nan if c else float(g) for (_,g),c in zip(res,ch)]))
@@ -106,6 +107,20 @@ def answers(
     return [tok.decode([t for t in r if t!=tok.eos_token_id]).strip() for r in torch.cat(out,1).tolist()]
 
 # %% ../nbs/09_evaluate.ipynb #58c8db7f
+def _score_source(model, tok, tasks, name, f, split, n_rows, template, max_len, max_tokens):
+    "One source on these tasks"
+    ads,exs,owner,keys,n = [],[],[],[],0
+    for t in tasks:
+        a,rows = f(t),t.test[:n_rows]
+        if not rows: raise ValueError(f'task {t.name}: no test rows')
+        for c in range(1 if a is None else len(a)):
+            exs += rows; owner += [n+c]*len(rows)
+            keys += [(name, split.get(t.name,''), t.name, c, i) for i in range(len(rows))]
+        if a is not None: ads.append(a.detach()); n += len(a)
+    if ads and len(ads)<len(tasks): raise ValueError(f'source {name!r} gave adapters for some tasks and the base model for others')
+    df = score(model, tok, exs, Adapters.cat(ads) if ads else None, owner if ads else None, template, max_len, max_tokens)
+    return pd.concat([pd.DataFrame(keys, columns=['source','split','task','condition','row']), df], axis=1)
+
 def run_panel(
     model, # frozen base
     tok, # its tokenizer
@@ -119,23 +134,17 @@ def run_panel(
     log=None, # called with (source, seconds) after each
 )->pd.DataFrame: # source, split, task, condition, row, nll, tokens, accuracy, exact_match
     "Every source on the same test rows of every task"
-    import time
-    parts = []
-    for name,f in sources.items():
-        t0,ads,exs,owner,keys,n = time.time(),[],[],[],[],0
-        for t in tasks:
-            a = f(t)
-            rows = t.test[:n_rows]
-            if not rows: raise ValueError(f'task {t.name}: no test rows')
-            for c in range(1 if a is None else len(a)):
-                exs += rows; owner += [n+c]*len(rows)
-                keys += [(name, (split or {}).get(t.name,''), t.name, c, i) for i in range(len(rows))]
-            if a is not None: ads.append(a.detach()); n += len(a)
-        if ads and len(ads)<len(tasks): raise ValueError(f'source {name!r} gave adapters for some tasks and the base model for others')
-        df = score(model, tok, exs, Adapters.cat(ads) if ads else None, owner if ads else None, template, max_len, max_tokens)
-        parts.append(pd.concat([pd.DataFrame(keys, columns=['source','split','task','condition','row']), df], axis=1))
-        if log: log(name, time.time()-t0)
-    return pd.concat(parts, ignore_index=True)
+    crew,parts = Crew(),[]
+    with crew.together():
+        mine = crew.mine(tasks)
+        for name,f in sources.items():
+            t0 = time.time()
+            if mine: parts.append(_score_source(model, tok, mine, name, f, split or {}, n_rows, template, max_len, max_tokens))
+            if log and crew.main: log(name, time.time()-t0)
+    df = pd.concat(sum(crew.share(parts), []), ignore_index=True)
+    if crew.size==1: return df
+    at = {x:i for xs in (sources, [t.name for t in tasks]) for i,x in enumerate(xs)}
+    return df.sort_values(['source','task','condition','row'], key=lambda c: c.map(at) if c.name in ('source','task') else c, kind='stable', ignore_index=True)
 
 # %% ../nbs/09_evaluate.ipynb #8f8d0970
 METRICS = ('nll','accuracy','exact_match')

@@ -158,7 +158,7 @@ class AdapterTrainer:
         names:list=None, # n names: for messages, and the seeds of the row order
         pad_id:int=0,
         start:Adapters=None, # n adapters to start from; None: fresh ones that share A
-        engine:str=None, # plain, lean or compiled; None: lean where the model allows it
+        engine:str=None, # plain, lean or compiled; None: lean on a GPU where the model allows it, else plain
     ):
         self.model,self.spec,self.rows,self.cfg,self.pad_id = model,spec,rows,cfg or TeacherConfig(),pad_id
         self.names = names or [str(i) for i in range(len(rows))]
@@ -166,7 +166,7 @@ class AdapterTrainer:
         self.x = start.flat().detach().float().to(model.device).requires_grad_()
         self.opt = torch.optim.AdamW([self.x], lr=self.cfg.lr, betas=(.9,.99), weight_decay=self.cfg.weight_decay, fused=model.device.type=='cuda')
         self.draw = [RowSampler(len(r), self.cfg.rows, f'{self.cfg.seed}/{n}') for r,n in zip(rows, self.names)]
-        self.engine = engine or ('plain' if why_not(model, spec) else 'lean')
+        self.engine = engine or ('lean' if model.device.type=='cuda' and not why_not(model, spec) else 'plain')
         if self.engine not in ENGINES: raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
         self.lean = None if self.engine=='plain' else Lean(model, spec, self.engine=='compiled')
         self.step,self.losses,self.max_tokens = 0,[],self.cfg.max_tokens
