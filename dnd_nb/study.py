@@ -1249,7 +1249,7 @@ def plot_tuning(rep:dict, metric='nll'):
     import matplotlib.pyplot as plt
     t = pd.DataFrame(rep['tuned']).query('metric==@metric')
     sps = [s for s in ('held_out','held_out_near') if s in set(t.split)]
-    fig,axs = plt.subplots(1, len(sps), figsize=(3.2*len(sps),2.6), dpi=70, sharey=True, squeeze=False)
+    fig,axs = plt.subplots(1, len(sps), figsize=(3*len(sps),2.4), dpi=56, sharey=True, squeeze=False)
     for ax,sp in zip(axs[0], sps):
         for s,c in zip(STARTS, ('0.6','k','C3')):
             g = t[(t.split==sp)&(t.start==s)].sort_values('steps')
@@ -1263,19 +1263,17 @@ def plot_axes(
     df:pd.DataFrame, # as made by `Study.compare`
     metric='nll',
 ):
-    "Recipes beside the default on validation tasks, an axis a panel; the line is the LoRA that is corrected"
+    "What each change to the default does on validation tasks, an axis a panel: differences paired over tasks and seeds"
     import matplotlib.pyplot as plt
-    from dnd_nb.ablations import interval_table
-    it = interval_table(df, 'validation', metric).set_index('config')
-    zero = interval_table(df, 'validation', metric, 'corrected').set_index('config')['mean']
-    axes = {a:['default',*ns] for a,ns in AXES.items() if set(ns)&set(it.index)}
-    fig,axs = plt.subplots(-(-len(axes)//4), min(4,len(axes)), figsize=(2.2*min(4,len(axes)),2.1*-(-len(axes)//4)), dpi=60, sharey=True, squeeze=False)
-    for ax,(a,ns) in zip(axs.flat, axes.items()):
-        g = it.reindex([n for n in ns if n in it.index])
-        ax.errorbar(range(len(g)), g['mean'], [g['mean']-g.lo, g.hi-g['mean']], fmt='o', ms=4, color='C3', lw=1); ax.set_xticks(range(len(g)), g.index, rotation=40, fontsize=7); ax.set_title(a, fontsize=8); ax.tick_params(axis='y', labelsize=7)
-        ax.hlines(zero.reindex(g.index), np.arange(len(g))-.3, np.arange(len(g))+.3, color='0.5', lw=1)
-    for ax in list(axs.flat)[len(axes):]: ax.set_axis_off()
-    axs[0,0].set_ylabel(f'{metric} on validation tasks', fontsize=7)
+    from dnd_nb.ablations import compare
+    d = compare(df, 'default', 'validation', metric).set_index('config')
+    axes = {a:[n for n in ns if n in d.index] for a,ns in AXES.items() if set(ns)&set(d.index)}
+    fig,axs = plt.subplots(1, len(axes), figsize=(.8+.42*sum(map(len,axes.values()))+.25*len(axes),2.3), dpi=60, sharey=True, squeeze=False, width_ratios=[len(ns)+.6 for ns in axes.values()])
+    for ax,(a,ns) in zip(axs[0], axes.items()):
+        g = d.loc[ns]
+        ax.errorbar(range(len(g)), g['diff'], [g['diff']-g.lo, g.hi-g['diff']], fmt='o', ms=4, color='C3', lw=1); ax.axhline(0, color='k', lw=.6)
+        ax.set_xticks(range(len(g)), ns, rotation=50, fontsize=7); ax.set_xlim(-.8,len(g)-.2); ax.set_title(a, fontsize=7); ax.tick_params(axis='y', labelsize=7)
+    axs[0,0].set_ylabel(f'{metric} − default', fontsize=8)
     plt.tight_layout()
     return fig
 
