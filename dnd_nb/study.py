@@ -5,7 +5,7 @@
 # %% ../nbs/16_study.ipynb #e4b53663
 from __future__ import annotations
 import json, os, platform, random, re, shutil, string, subprocess, sys, time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace, asdict, fields
 from functools import cached_property, partial
 from pathlib import Path
@@ -529,7 +529,7 @@ class Study:
         log=print,
     ):
         self.cfg,self.work,self.seeds,self.minutes,self.max_tokens,self.save_every,self.log = cfg,Path(work),list(seeds),minutes,max_tokens,save_every,log
-        self._world,self._encoder,self.began,self._kept = world,encoder,time.time(),{}
+        self._world,self._encoder,self.began,self.worked,self._kept = world,encoder,time.time(),False,{}
         self._same(dict(config=json.loads(json.dumps(asdict(cfg))), encoder=encoder.name if encoder else cfg.recipe.encoder, overlap=overlap))
         f = self.work/'times.json'
         self.times = read_json(f) if f.exists() else {}
@@ -566,13 +566,18 @@ def clock(self:Study, kind, what=''):
     "Time some work; refuse to begin it if there is no time for it"
     t = self.times.setdefault(kind, dict(seconds=0., longest=0., n=0))
     left = np.inf if self.minutes is None else self.minutes*60-(time.time()-self.began)
-    if left<max(1., t['longest']) and kind not in ('plan','loading'): raise OutOfTime(f'{kind} {what}: {max(left,0):.0f} s left')
+    small = kind in ('plan','loading','embeddings')
+    if not small and (left<=0 or left<t['longest'] and self.worked): raise OutOfTime(f'{kind} {what}: {max(left,0):.0f} s left') # the first work of a call is begun in any case, or it never would
+    self.worked |= not small
     inner,t0 = sum(o['seconds'] for o in self.times.values()),time.time()
     yield
     took = time.time()-t0-(sum(o['seconds'] for o in self.times.values())-inner) # work inside this work is counted there
     t.update(seconds=t['seconds']+took, longest=max(t['longest'],took), n=t['n']+1)
     write_json(self.work/'times.json', self.times)
     if took>1: self.log(f'[{time.time()-self.began:5.0f} s] {kind} {what} ({took:.0f} s)')
+
+@patch
+def unless(self:Study, path, kind, what): "`clock`, unless `path` is there and nothing will be done"; return nullcontext() if Path(path).exists() else self.clock(kind, what)
 
 @patch
 def keep(self:Study, key, make):
@@ -704,7 +709,8 @@ def multi(self:Study, fold, seed, rec=None)->Adapters:
     tasks = self.trained(fold, rec)
     name = f'multi_s{seed}' + (f'_{len(tasks)}' if tasks is not fold.train else '')
     def make():
-        with self.clock('multitask', f'{fold.name}, seed {seed}'): return self.fit_lora(self.work/'folds'/fold.name/name, tasks, c.multi_steps, c.multi_rows, c.multi_lr, seed)
+        folder = self.work/'folds'/fold.name/name
+        with self.unless(folder, 'multitask', f'{fold.name}, seed {seed}'): return self.fit_lora(folder, tasks, c.multi_steps, c.multi_rows, c.multi_lr, seed)
     return self.keep((name,fold.name), make)
 
 @patch
@@ -714,7 +720,7 @@ def full(self:Study, fold, seed)->tuple: # (Adapters n=1, how it came about)
     steps = max(1, round(c.passes(len(fold.train))['total']/c.full_rows))
     checks = {max(1, round(steps*(i+1)/c.full_checks)) for i in range(c.full_checks)}
     def make():
-        with self.clock('full multitask', f'{fold.name}, seed {seed}'): ad = self.fit_lora(folder, fold.train, steps, c.full_rows, c.full_lr, seed, checks, partial(self.val_nll, fold))
+        with self.unless(folder, 'full multitask', f'{fold.name}, seed {seed}'): ad = self.fit_lora(folder, fold.train, steps, c.full_rows, c.full_lr, seed, checks, partial(self.val_nll, fold))
         fit,small = read_json(folder/'fit.json'),self.multi(fold, seed)
         v = self.val_nll(fold, small)
         return (small if v<fit['nll'] else ad), fit | dict(correct_nll=v, chosen='corrected' if v<fit['nll'] else f'step {fit["step"]}')
