@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['one_line_errors', 'dnd_demo', 'dnd_collect', 'dnd_train', 'read_prompt_file', 'dnd_generate', 'dnd_evaluate',
-           'dnd_doctor']
+           'dnd_doctor', 'dnd_bench']
 
 # %% ../nbs/15_cli.ipynb #4f88de30
 import os, warnings
 from contextlib import contextmanager
 from pathlib import Path
-from fastcore.script import call_parse, bool_arg, store_true
+from fastcore.script import call_parse, bool_arg, store_true, Param
 
 # %% ../nbs/15_cli.ipynb #5baa9f51
 @contextmanager
@@ -280,3 +280,20 @@ def dnd_doctor(
         d = doctor(r, z, [t for t in ts if t.name in z.tasks], model, tok, cache, held_out=[t for t in ts if t.name in _list(held_out)], seed=seed)
         print(d)
         d.write(out or Path(run)/'doctor')
+
+# %% ../nbs/15_cli.ipynb #f48ca549
+@call_parse
+def dnd_bench(
+    names:Param('bars to measure; all that can run here if none', str, nargs='*')=None,
+    device:str='auto', # cpu, cuda, or auto
+    out:str='results', # folder of bench-<device>.json; only the bars named are replaced
+    base:str='', # base model with real weights; random ones of SmolLM2-135M's shape if empty
+    data:str='', # JSONL tasks for real rows of the teachers' bars, with --base
+    lengths:str='results/bigbench_lengths.json', # how long rows are, where there are no real ones
+    commit:str='', # what to record; ask git if empty
+):
+    "Measure claims of speed, each beside what one would use instead"
+    with one_line_errors():
+        from dnd_nb.bench import bench
+        try: bench(names or [], device, out, base, data, lengths, commit or None)
+        except RuntimeError as e: raise SystemExit(f'error: {e}') from None
