@@ -27,9 +27,9 @@ from .train import correct
 __all__ = ['tensor_shapes', 'adapter_folders', 'model_shapes', 'key_hint', 'key_report', 'answer_logits', 'lora_effect',
            'Generated', 'generate_many', 'condition_distances', 'sensitivity', 'heatmap', 'bare', 'wrong_batches',
            'margin_panel', 'margin', 'per_task', 'centred', 'cos_to_mean', 'correction_gram', 'collapse_report',
-           'condition_share', 'singular_values', 'effective_rank', 'n_directions', 'retrieval', 'retrieval_accuracy',
-           'cross_task', 'delta_check', 'gradient_share', 'condition_gradient', 'strength_curve', 'k_curve',
-           'contamination_curve', 'prompt_influence', 'pooled', 'Novelty', 'nearest_task', 'panel_sources']
+           'condition_share', 'singular_values', 'effective_rank', 'n_directions', 'toward', 'retrieval',
+           'retrieval_accuracy', 'cross_task', 'delta_check', 'gradient_share', 'condition_gradient', 'strength_curve',
+           'k_curve', 'contamination_curve', 'prompt_influence', 'pooled', 'Novelty', 'nearest_task', 'panel_sources']
 
 # %% ../nbs/12_diagnostics.ipynb #753de0ba
 def tensor_shapes(
@@ -329,14 +329,23 @@ def n_directions(
     return float(e.sum()**2/e.square().sum().clamp(min=1e-300))
 
 # %% ../nbs/12_diagnostics.ipynb #b7c55c6d
+def toward(
+    p:Adapters, # n adapters
+    teachers:Adapters, # m of them, different ones
+)->Tensor: # [n, m], larger is nearer; comparable within a row
+    "⟨ΔW − mean, ΔW' − mean⟩ / ‖ΔW' − mean‖, the mean being the teachers': for one adapter the cosine to each teacher, times a constant"
+    G,T = product_gram(p, teachers).double(),product_gram(teachers, teachers).double()
+    m = T.mean(0)
+    return (G - G.mean(1,keepdim=True) - m + m.mean())/(T.diagonal()-2*m+m.mean()).clamp(min=1e-300).sqrt()
+
 def retrieval(
     g:Generated,
     teachers:Adapters, # m of them
     names:list=None, # of the m teachers' tasks; None: those of `g`
 )->pd.DataFrame: # tasks × teachers: share of a task's batches whose nearest teacher this is
-    "The nearest teacher of each generated adapter, by distance of ΔW"
+    "The teacher that each generated adapter points to: largest cosine of ΔW, both seen from the teachers' mean"
     names = names or g.names
-    near = pairwise_distance(g.adapters, teachers).argmin(1)
+    near = toward(g.adapters, teachers).argmax(1)
     return pd.DataFrame(0., g.names, names) + pd.crosstab(np.array(g.names)[g.owner], np.array(names)[near], normalize='index').reindex(index=g.names, columns=names, fill_value=0.)
 
 def retrieval_accuracy(

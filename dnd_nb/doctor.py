@@ -573,7 +573,7 @@ def figures(self:Diagnosis)->dict: # file name → function that draws
     p,res = self.patient,{}
     m = p.__dict__.get('_memo', {}) if p else {}
     if 'g' in m and len(p.names)>1: res['distances'] = lambda: heatmap(condition_distances(p.g), 'distance of generated ΔW', vmin=0)
-    if 'retrieval' in m: res['retrieval'] = lambda: heatmap(m['retrieval'], 'nearest teacher', cmap='Blues', vmin=0, vmax=1)
+    if 'retrieval' in m: res['retrieval'] = lambda: heatmap(m['retrieval'], 'points to', cmap='Blues', vmin=0, vmax=1)
     if 'cross' in m: res['cross_task'] = lambda: heatmap(m['cross'], 'teacher (row) on task (column), nats')
     if 'margin' in m or 'teacher_panel' in m: res['per_task'] = lambda: _plot_tasks(pd.concat([m[k] for k in ('teacher_panel','margin') if k in m]))
     return res
