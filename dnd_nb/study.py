@@ -21,7 +21,7 @@ from .teacher import AdapterTrainer, TeacherConfig, Zoo, train_teachers
 from .dataset import PairDataset, prompt_batches
 from .encoder import PromptCache, make_encoder
 from .evaluate import METRICS, run_panel
-from .train import Run, Stage, TrainConfig, Trainer
+from .train import Run, Stage, TrainConfig, Trainer, standardised
 from .diagnostics import bare, pooled, wrong_batches
 
 # %% auto #0
@@ -175,7 +175,8 @@ class Recipe:
     "How a generator is trained and used"
     name:str='default'
     encoder:str=f'{MINILM} + base:18' # see `make_encoder`
-    standardise:bool=True # features in units of their spread between training tasks?
+    standardise:bool=True # features of a condition in units of their spread between training tasks?
+    familiar:bool=True # the last checkpoint, and full strength for prompts like a training task's own? or the checkpoint that is best on validation tasks, at one strength
     start:str='multitask' # what is corrected: 'multitask' LoRA, 'mean' teacher, or 'fresh': nothing
     generator:dict=field(default_factory=lambda: dict(kind='MLPGenerator', hidden=256, noise=.3, cond_drop=.1, zero_start=True))
     recon:int=0 # reconstruction steps, which do not touch the base model
@@ -190,7 +191,7 @@ class Recipe:
     mix:float=0. # share of training pairs that are half one task, half another
     n_tasks:int=None # train on so many of the training tasks
     strengths:tuple=(0.,.25,.5,.75,1.) # of the correction, to choose from on validation tasks
-    fallback:bool=True # less strength on prompts far from every training task, if validation tasks ask for it?
+    border:bool=True # less strength still on prompts far from every training task, if validation tasks ask for it?
     harm:float=.5 # nats by which no validation task may lose to the fall-back; None: only the mean counts
     parts:int=1 # prompt batches whose adapters are averaged into one
 
@@ -209,6 +210,7 @@ AXES = dict( # axis → recipe → what is changed
     start=dict(mean=dict(start='mean', recon=600), fresh=dict(start='fresh', recon=600)), # what is corrected
     loss=dict(recon=dict(recon=600), joint=dict(terms={'sft':1.,'weight:z':.1}), kl=dict(terms={'sft':1.,'kl':1.}), all=dict(recon=600, terms={'sft':1.,'kl':1.,'weight:z':.1})),
     generator=dict(attention=dict(kind='AttentionGenerator'), set=dict(kind='SetGenerator')),
+    following=dict(flat=dict(familiar=False, border=False), steady=dict(familiar=False), three=dict(parts=3)), # how far the generator is followed
     regularisation=dict(mixed=dict(mix=.3), nodrop=dict(cond_drop=0.), nonoise=dict(noise=0.)), # against learning tasks by heart
     prompts=dict(k1=dict(k=(1,1)), k8=dict(k=(8,8)), k64=dict(k=(64,64))), # of a condition
     tasks=dict(tasks20=dict(n_tasks=20), tasks40=dict(n_tasks=40), tasks80=dict(n_tasks=80))) # trained on
@@ -333,25 +335,39 @@ class ZeroShot:
     "A generator, what it falls back to, and when"
     def __init__(self,
         run:Run,
-        cache, # PromptCache of its encoder, standardised if the run's was
+        cache, # PromptCache of its encoder
         fallback:Adapters, # n=1
-        centres:Tensor, # [tasks, d] mean embeddings of the training tasks
+        view, # `Standardised` cache, in which distances are measured
+        centres:Tensor, # [tasks, d] mean embeddings of the training tasks in that view
         curve:Curve=None,
         parts:int=1, # prompt batches whose adapters are averaged
-    ): self.run,self.cache,self.fallback,self.centres,self.curve,self.parts = run,cache,fallback,centres,curve or Curve(),parts
+    ): self.run,self.cache,self.fallback,self.view,self.centres,self.curve,self.parts = run,cache,fallback,view,centres,curve or Curve(),parts
     def __repr__(self): c = self.curve; return f'ZeroShot({self.run.gen!r}, strength {c.near:g}' + (f' up to distance {c.border:.3g}, {c.far:g} beyond)' if c.near!=c.far else ')')
 
 @patch
 def distance(self:ZeroShot, batches:list)->Tensor: # [n]
     "From each prompt batch to the nearest training task, over the mean distance between training tasks"
-    x = torch.cat([pooled(self.cache, [b]) for b in batches])
+    x = torch.cat([pooled(self.view, [b]) for b in batches])
     return torch.cdist(x, self.centres).amin(1)/torch.pdist(self.centres).mean()
+
+@patch
+@torch.no_grad()
+def familiarity(self:ZeroShot, batches:list)->Tensor: # [n], 0 to 1
+    "How much each prompt batch looks like a training task's own"
+    if self.run.familiarity is None: return torch.zeros(len(batches))
+    return torch.cat([self.run.familiarity(standardised(self.run.gen, self.cache, [b])) for b in batches])
+
+@patch
+def strength(self:ZeroShot, batches:list, curve=None)->Tensor: # [n]
+    "How far each prompt batch is followed"
+    f,c = self.familiarity(batches),(curve or self.curve)(self.distance(batches))
+    return c + (1-c)*f
 
 @patch
 @torch.no_grad()
 def generate(self:ZeroShot,
     batches:list, # n lists of prompts
-    strength:float=None, # for all of them; None: by the curve
+    strength:float=None, # for all of them; None: `strength`
     at_once:int=64,
 )->Adapters: # n
     "One adapter a prompt batch"
@@ -361,27 +377,25 @@ def generate(self:ZeroShot,
         bs = batches[i:i+at_once]
         x = self.run.generate(self.cache, [p for b in bs for p in cut(b)], 1.).flat()
         out.append(Adapters.from_flat(self.run.spec, x.view(len(bs),m,-1).mean(1)))
-    s = self.curve(self.distance(batches)) if strength is None else torch.full((len(batches),), float(strength))
+    s = self.strength(batches) if strength is None else torch.full((len(batches),), float(strength))
     return follow(self.fallback, Adapters.cat(out), s)
 
 # %% ../nbs/16_study.ipynb #ac1660e2
 @patch
 def save(self:ZeroShot,
-    folder, # gets generator, calibration, standardisation and the fall-back
+    folder, # gets generator, calibration, what measures distances, and the fall-back
     half:bool=True, # weights in 16 bits
 )->Path:
     "Everything that is needed to write adapters for new prompts"
     folder = Path(folder)
-    std,c = isinstance(self.cache, Standardised),self.run.config
     with atomic_dir(folder) as d:
-        src = load_tensors(self.run.folder/'generator.safetensors')
+        src,weights = load_tensors(self.run.folder/'generator.safetensors'),dict(self.run.gen.named_parameters())
         meta = dict(format='pt', dnd_generator=json.dumps(self.run.gen.config))
-        (d/'generator.safetensors').write_bytes(st_save({k:v.half() if half and v.is_floating_point() else v for k,v in src.items()}, meta))
-        ts = dict(centres=self.centres) | (dict(mean=self.cache.mean, spread=self.cache.spread) if std else {})
-        (d/'conditions.safetensors').write_bytes(st_save({k:v.contiguous() for k,v in ts.items()}))
-        for f in ('generator.json','selected.json'): shutil.copy(self.run.folder/f, d/f)
-        write_json(d/'config.json', c)
-        write_json(d/'calibration.json', dict(curve=asdict(self.curve), parts=self.parts, standardised=std, encoder=(self.cache.cache if std else self.cache).name))
+        (d/'generator.safetensors').write_bytes(st_save({k:v.half() if half and k in weights else v for k,v in src.items()}, meta))
+        (d/'distances.safetensors').write_bytes(st_save(dict(centres=self.centres.contiguous(), mean=self.view.mean, spread=self.view.spread)))
+        for f in ('generator.json','config.json','selected.json','familiar.safetensors'):
+            if (self.run.folder/f).exists(): shutil.copy(self.run.folder/f, d/f)
+        write_json(d/'calibration.json', dict(curve=asdict(self.curve), parts=self.parts, encoder=self.cache.name))
         save_peft(self.fallback, d/'fallback')
     return folder
 
@@ -393,9 +407,8 @@ def load(cls:ZeroShot,
 )->ZeroShot:
     "Back from `save`"
     c = read_json(Path(folder)/'calibration.json')
-    run,ts,cache = Run(folder, device),load_tensors(Path(folder)/'conditions.safetensors'),make(c['encoder'])
-    if c['standardised']: cache = Standardised(cache, ts['mean'], ts['spread'])
-    return cls(run, cache, load_peft(Path(folder)/'fallback', run.spec).to(device), ts['centres'], Curve(**c['curve']), c['parts'])
+    run,ts,cache = Run(folder, device),load_tensors(Path(folder)/'distances.safetensors'),make(c['encoder'])
+    return cls(run, cache, load_peft(Path(folder)/'fallback', run.spec).to(device), Standardised(cache, ts['mean'], ts['spread']), ts['centres'], Curve(**c['curve']), c['parts'])
 
 # %% ../nbs/16_study.ipynb #c8f907b9
 def gibberish(
@@ -464,6 +477,7 @@ class StudyConfig:
     multi_lr:float=2e-3
     full_rows:int=256 # rows a step of the panel's multi-task LoRA, which gets the generator's full compute
     full_lr:float=2e-3
+    full_seeds:int=3 # of the seeds, so many have a panel LoRA of their own; the others use the last of these
     full_checks:int=10 # validations on the way; the best checkpoint counts
     val_share:float=.15 # of the training tasks
     val_rows:int=24 # rows a validation task
@@ -645,12 +659,20 @@ def oracles(self:Study, fold)->dict: # held-out task → Adapters n=1
 def cache(self:Study, fold, rec=None):
     "What reads prompts for a recipe in a fold"
     rec = rec or self.cfg.recipe
-    def raw(): return PromptCache(self.work/'embeddings', self._encoder or make_encoder(rec.encoder, self.model, self.tok, str(self.device)))
     def make():
-        c = self.keep(('cache',rec.encoder), raw)
+        c = PromptCache(self.work/'embeddings', self._encoder or make_encoder(rec.encoder, self.model, self.tok, str(self.device)))
+        return c
+    c = self.keep(('cache',rec.encoder), make)
+    def read():
         with self.clock('embeddings', fold.name): c.encode(list(dict.fromkeys(p for t in (*fold.train,*fold.val,*fold.held) for p in t.prompts)))
-        return standardise(c, {t.name:t.prompts for t in fold.train}) if rec.standardise else c
-    return self.keep(('view',fold.name,rec.encoder,rec.standardise), make)
+    self.keep(('read',fold.name,rec.encoder), read)
+    return c
+
+@patch
+def view(self:Study, fold, rec=None)->Standardised:
+    "The same in units of the training tasks' spread: in it prompts are compared"
+    rec = rec or self.cfg.recipe
+    return self.keep(('view',fold.name,rec.encoder), lambda: standardise(self.cache(fold, rec), {t.name:t.prompts for t in fold.train}))
 
 @patch
 def trained(self:Study, fold, rec)->list:
@@ -716,7 +738,9 @@ def multi(self:Study, fold, seed, rec=None)->Adapters:
 @patch
 def full(self:Study, fold, seed)->tuple: # (Adapters n=1, how it came about)
     "The panel's multi-task LoRA: the generator's full compute, chosen on validation tasks"
-    c,folder = self.cfg,self.work/'folds'/fold.name/f'full_s{seed}'
+    c = self.cfg
+    seed = self.seeds[min(self.seeds.index(seed), c.full_seeds-1)]
+    folder = self.work/'folds'/fold.name/f'full_s{seed}'
     steps = max(1, round(c.passes(len(fold.train))['total']/c.full_rows))
     checks = {max(1, round(steps*(i+1)/c.full_checks)) for i in range(c.full_checks)}
     def make():
@@ -737,7 +761,7 @@ def fit_generator(self:Study, fold, seed, rec=None)->Run:
     gone = {t.name for t in fold.held}
     assert not gone & {t.name for t in (*tasks,*fold.val)} and not gone & set(self.zoo(fold).tasks)
     given = self.multi(fold, seed, rec) if start=='given' else None
-    cfg = TrainConfig(rec.stages, dict(rec.generator), start, rec.k, seed=seed, max_len=c.max_len, val_every=c.val_every, val_k=c.k, val_rows=c.val_rows, strengths=(1.,))
+    cfg = TrainConfig(rec.stages, dict(rec.generator), start, rec.k, seed=seed, max_len=c.max_len, val_every=c.val_every, val_k=c.k, val_rows=c.val_rows, strengths=(1.,), standardise=rec.standardise, familiar=rec.familiar)
     cache = self.cache(fold, rec)
     with self.clock('generator', f'{rec.name}, {fold.name}, seed {seed}'):
         tr = Trainer(cfg, folder, self.zoo(fold).only({t.name for t in tasks}), cache, [*tasks,*fold.val], [t.name for t in fold.val], self.model, self.tok, given)
@@ -753,7 +777,8 @@ def zero_shot(self:Study, fold, seed, rec=None)->ZeroShot:
     def make():
         run,cache = self.fit_generator(fold, seed, rec),self.cache(fold, rec)
         fb = run.gen.loc if rec.start=='multitask' else self.multi(fold, seed, rec)
-        z = ZeroShot(run, cache, fb.detach().to(self.device), centres(cache, {t.name:t.prompts for t in self.trained(fold, rec)}), parts=rec.parts)
+        view = self.view(fold, rec)
+        z = ZeroShot(run, cache, fb.detach().to(self.device), view, centres(view, {t.name:t.prompts for t in self.trained(fold, rec)}), parts=rec.parts)
         f = run.folder/'calibration.json'
         if not f.exists():
             with self.clock('calibration', f'{fold.name}, seed {seed}'): write_json(f, self.calibration(fold, z, rec, seed))
@@ -766,10 +791,10 @@ def calibration(self:Study, fold, z, rec, seed, n=3)->dict:
     "Loss on validation tasks against strength, and the curve that follows from it"
     made = {t.name:prompt_batches(self.val_prompts(t), self.cfg.k*rec.parts, n, f'{seed}/cal/{t.name}') for t in fold.val}
     ads = {t:z.generate(b, 1.) for t,b in made.items()}
-    nll = {s:self.val_table(fold, lambda t: follow(z.fallback, ads[t.name], torch.full((n,), float(s)))) for s in rec.strengths}
+    nll = {s:self.val_table(fold, lambda t: follow(z.fallback, ads[t.name], z.strength(made[t.name], Curve(s,s)))) for s in rec.strengths}
     d = {t:float(z.distance(b).mean()) for t,b in made.items()}
     table = np.array([[nll[s][t] for s in rec.strengths] for t in d])
-    curve = calibrate(list(d.values()), table, rec.strengths, rec.harm, rec.fallback)
+    curve = calibrate(list(d.values()), table, rec.strengths, rec.harm, rec.border)
     return dict(curve=asdict(curve), strengths=list(rec.strengths), tasks={t:dict(distance=d[t], nll=[nll[s][t] for s in rec.strengths]) for t in d}, nll=table.mean(0).tolist(), **{k:z.run.selected[k] for k in ('step','val_nll')})
 
 # %% ../nbs/16_study.ipynb #a2fb9588
@@ -804,7 +829,7 @@ def panel(self:Study, fold, sources, tasks=None)->pd.DataFrame:
 def fixed_sources(self:Study, fold)->dict:
     "What no seed changes"
     c,(names,last) = self.cfg,self.last(fold)
-    cache,mean,oracle = self.cache(fold),last.mean(),self.oracles(fold)
+    cache,mean,oracle = self.view(fold),last.mean(),self.oracles(fold)
     mid = F.normalize(centres(cache, {t.name:t.prompts for t in fold.train}), dim=1)
     order = [names.index(t.name) for t in fold.train]
     def near(t): # similarity of each prompt batch to each training task
@@ -941,8 +966,8 @@ def ensemble(self:Study, fold)->dict:
 def made_of(self:Study, fold, seed)->dict:
     "How a seed's generator and multi-task LoRA came about, and how far it was followed on each task"
     z,(_,fit) = self.zero_shot(fold, seed),self.full(fold, seed)
-    d = {t.name:z.distance(self.batches(fold, t, self.cfg.conditions, seed)) for t in fold.held}
-    use = {t.name:dict(split=fold.split(t), distance=float(d[t.name].mean()), strength=float(z.curve(d[t.name]).mean())) for t in fold.held}
+    mean = lambda f,t: float(f(self.batches(fold, t, self.cfg.conditions, seed)).mean())
+    use = {t.name:dict(split=fold.split(t)) | {k:mean(f, t) for k,f in dict(distance=z.distance, strength=z.strength, familiarity=z.familiarity).items()} for t in fold.held}
     return dict(fold=fold.name, seed=seed, recipe=self.cfg.recipe.name, calibration=read_json(z.run.folder/'calibration.json'), multitask=fit, passes=self.cfg.passes(len(fold.train)), tasks=use,
         generator=sha256(z.run.folder/'generator.safetensors'), parameters=z.run.gen.n_params, device=device_name(self.device))
 
@@ -1122,8 +1147,8 @@ def figures(self:Study, df, tuned, made)->dict: # panel, tasks, paired, more, tu
     boot,of = Boot(df, self.cfg.boot),lambda rows,main: [r for r in rows if (r['source'] in SOURCES)==main and (main or r['split']!='seen')]
     table,have = boot.table(),set(df.source)
     use = {}
-    for t,u in ((t,u) for m in made for t,u in m['tasks'].items()): use.setdefault((u['split'],t),[]).append((u['distance'],u['strength']))
-    use = {k:dict(zip(('distance','strength'), np.mean(v,0))) for k,v in use.items()}
+    for t,u in ((t,u) for m in made for t,u in m['tasks'].items()): use.setdefault((u['split'],t),[]).append([u[k] for k in ('distance','strength','familiarity')])
+    use = {k:dict(zip(('distance','strength','familiarity'), np.mean(v,0))) for k,v in use.items()}
     res = dict(panel=_round(of(table,True)), tasks=nested_tasks(task_table(df), _round(use)), paired=_round(boot.differences([p for p in PAIRS if set(p)<=have])), more=_round(of(table,False)))
     if len(tuned):
         boot,last = Boot(tuned, self.cfg.boot),max(self.cfg.tune_steps)
@@ -1301,7 +1326,7 @@ def export(self:Study,
 )->Path:
     "The generator with the lowest validation loss among a fold's seeds, with its model card"
     f = self.folds[0] if fold is None else next(o for o in self.folds if o.name==fold)
-    m = min((m for m in rep['selected'] if m['fold']==f.name), key=lambda m: m['calibration']['val_nll'])
+    m = min((m for m in rep['selected'] if m['fold']==f.name), key=lambda m: min(m['calibration']['nll']))
     z = self.zero_shot(f, m['seed'])
     z.save(folder)
     about = dict(base_model=self.spec.base_model, k=self.cfg.k*self.cfg.recipe.parts, encoder=z.cache.name, spec=repr(self.spec), parameters=m['parameters'], train=len(f.train), val=len(f.val), fold=f.name, seed=m['seed'], device=rep['device'], sha256=sha256(Path(folder)/'generator.safetensors'))
