@@ -269,7 +269,7 @@ def _teachers(lab, targets):
         tr = trainer(e)
         try: return lab.timed(tr.one_step, warm=3, inner=2)/len(rows),tr.max_tokens
         finally: del tr; lab.empty()
-    ms,bad = attempt({e: lambda e=e: measure(e) for e in ENGINES if lab.gpu or e!='compiled'})
+    ms,bad = attempt({e: lambda e=e: measure(e) for e in ENGINES if lab.gpu or e in ('plain','lean')})
     best = min(ms, key=ms.get)
     base = _peft_ms(lab, spec, rows, cfg)
     kind = min(base, key=base.get)

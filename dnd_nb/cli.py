@@ -87,7 +87,7 @@ def dnd_collect(
     keep:str='0.8,0.9,1', # checkpoints to keep, as shares of the steps
     at_once:int=64, # teachers that share a forward pass
     max_tokens:int=0, # tokens a micro-batch; 0: as free memory allows
-    engine:str='', # plain, lean or compiled; lean on a GPU, else plain, if empty
+    engine:str='', # plain, lean, compiled or graphs; lean on a GPU, else plain, if empty
     probes:bool_arg=True, # compute delta activations on the generic probes?
     import_from:str='', # instead of training: a folder of PEFT adapter folders, each with a prompts.json
     seed:int=0,

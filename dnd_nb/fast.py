@@ -4,7 +4,7 @@
 
 # %% ../nbs/03a_fast.ipynb #80e89ea4
 from __future__ import annotations
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 import numpy as np, torch
 import torch.nn.functional as F
@@ -14,7 +14,7 @@ from fastcore.basics import patch
 from .adapter import Adapters, LoraSpec
 
 # %% auto #0
-__all__ = ['block_size', 'Pack', 'buckets', 'pack', 'why_not', 'Lean']
+__all__ = ['block_size', 'Pack', 'buckets', 'pack', 'why_not', 'Lean', 'Graphed']
 
 # %% ../nbs/03a_fast.ipynb #1d3140ea
 def block_size(
@@ -46,6 +46,7 @@ class Pack:
     y:Tensor # [m] the answers' tokens
     row:Tensor # [m] whose
     lens:Tensor # [rows] answer tokens of each row
+    rounded:bool=False # is the last row one that does not exist?
     @property
     def block(self)->int: "Tokens a block"; return len(self.ids)//len(self.owner)
     def __repr__(self): return f'Pack({len(self.lens)} rows, {len(self.ids)} tokens in blocks of {self.block}, {len(self.y)} to predict, attention {" + ".join(f"{b}×{T}" for b,T in self.shapes)})'
@@ -81,16 +82,7 @@ def _turns(owner): # [(blocks, adapters)]
     nth = np.arange(len(owner)) - np.repeat(first, np.diff(np.r_[first,len(owner)]))
     return [(ix, owner[ix]) for k in range(nth.max()+1) for ix in [np.flatnonzero(nth==k)]]
 
-def pack(
-    rows:list, # of Row
-    owner, # [rows] adapter of each
-    block:int=None, # tokens a block; None: chosen by `block_size`
-    device='cpu',
-    weight:float=1., # cost of a block, for `block_size`
-)->Pack:
-    "Put rows into one stream"
-    lens,owner = np.array([len(r.ids) for r in rows]),np.asarray(owner)
-    block = block or block_size(lens, owner, weight)
+def _lay_out(rows, lens, owner, block): # the fields of a Pack as arrays
     start,owners = _stream(lens, owner, block)
     N = len(owners)*block
     ids,pos,back = np.zeros(N,int),np.zeros(N,int),np.full(N,-1)
@@ -102,15 +94,30 @@ def pack(
             ids[s:s+n],pos[s:s+n],back[s:s+n] = rows[i].ids,np.arange(n),np.arange(p,p+n)
             p += T
         t = np.arange(T)
-        to.append((start[ix,None]+np.minimum(t, lens[ix,None]-1)).ravel()); real.append((t<lens[ix,None]).ravel()); shapes.append((len(ix),T))
-    np.maximum.accumulate(np.where(back<0, 0, np.arange(N)), out=(last := np.zeros(N,int)))
-    ids,back = np.where(back<0, ids[last], ids),np.where(back<0, back[last], back) # filling repeats the token before it
+        to.append(start[ix,None]+np.minimum(t, lens[ix,None]-1)); real.append(t<lens[ix,None]); shapes.append((len(ix),T))
+    last = np.maximum.accumulate(np.where(back<0, 0, np.arange(N))) # filling repeats the token before it
     k = np.array([r.n_answer for r in rows])
-    at = np.concatenate([start[i]+r.n_prompt-1+np.arange(r.n_answer) for i,r in enumerate(rows)])
-    y = np.concatenate([r.ids[r.n_prompt:] for r in rows])
-    put = lambda x: torch.from_numpy(np.ascontiguousarray(x)).to(device, non_blocking=True)
-    return Pack(put(ids), put(pos), put(owners), [(put(a),put(b)) for a,b in _turns(owners)], put(np.concatenate(to)), put(np.concatenate(real)), put(back), shapes,
-        put(at), put(y), put(np.repeat(np.arange(len(rows)), k)), put(k))
+    return dict(ids=ids[last], pos=pos, owner=owners, to=to, real=real, back=back[last], shapes=shapes, row=np.repeat(np.arange(len(rows)), k), lens=k,
+        at=np.concatenate([start[i]+r.n_prompt-1+np.arange(r.n_answer) for i,r in enumerate(rows)]), y=np.concatenate([r.ids[r.n_prompt:] for r in rows]))
+
+def pack(
+    rows:list, # of Row
+    owner, # [rows] adapter of each
+    block:int=None, # tokens a block; None: chosen by `block_size`
+    device='cpu',
+    weight:float=1., # cost of a block, for `block_size`
+    rounded:bool=False, # round all sizes up, so that few shapes occur, see below
+)->Pack:
+    "Put rows into one stream"
+    lens,owner = np.array([len(r.ids) for r in rows]),np.asarray(owner)
+    d = _lay_out(rows, lens, owner, block or (64 if rounded else block_size(lens, owner, weight)))
+    if rounded: d = _round(d)
+    d |= {k:np.concatenate([x.ravel() for x in d[k]]) for k in ('to','real')}
+    def put(x):
+        x = torch.from_numpy(np.ascontiguousarray(x))
+        return x.pin_memory().to(device, non_blocking=True) if torch.device(device).type=='cuda' else x
+    turns = [(np.arange(len(d['owner'])), d['owner'])] if rounded else _turns(d['owner'])
+    return Pack(**{k:x if k=='shapes' else put(x) for k,x in d.items()}, turns=[(put(a),put(b)) for a,b in turns], rounded=rounded)
 
 # %% ../nbs/03a_fast.ipynb #c8c901f6
 class _Move(torch.autograd.Function):
@@ -262,3 +269,69 @@ def nats(self:Lean,
     if len(h)<=chunk: l = _nats(h, head.weight, head.bias, pk.y)
     else: l = torch.cat([checkpoint(_nats, a, head.weight, head.bias, y, use_reentrant=False) for a,y in zip(h.split(chunk), pk.y.split(chunk))])
     return torch.zeros(len(pk.lens), device=l.device).index_add_(0, pk.row, l)
+
+# %% ../nbs/03a_fast.ipynb #217a6f20
+def _round(d): # sizes of a layout rounded up
+    up = lambda x,m: -(-x//m)*m
+    N,R,(to,real,shapes,back,p,q) = len(d['ids']),len(d['lens']),([],[],[],d['back'].copy(),0,0)
+    for t,r,(b,T) in zip(d['to'], d['real'], d['shapes']):
+        B,W = up(b,8),up(T,32)
+        at = (d['back']>=p)&(d['back']<p+b*T)
+        i,j = np.divmod(d['back'][at]-p, T)
+        back[at] = q+i*W+j
+        to.append(np.pad(t, ((0,B-b),(0,W-T)), 'edge')); real.append(np.pad(r, ((0,B-b),(0,W-T)))); shapes.append((B,W))
+        p += b*T; q += B*W
+    block = N//len(d['owner'])
+    more,k = up(N,512)-N, up(len(d['y']),128)-len(d['y'])
+    end = lambda x,n: np.pad(x, (0,n), 'edge')
+    return dict(ids=end(d['ids'],more), pos=end(d['pos'],more), owner=end(d['owner'],more//block), back=end(back,more), to=to, real=real, shapes=shapes,
+        at=end(d['at'],k), y=end(d['y'],k), row=np.pad(d['row'], (0,k), constant_values=R), lens=np.append(d['lens'],1))
+
+@patch
+def grad(self:Lean,
+    pk:Pack,
+    x:Tensor, # [n, P]
+    weight:float=1., # of each row
+)->tuple: # (nats a token [rows], gradient of their weighted sum [n, P])
+    "Losses and gradient of one micro-batch"
+    x = x.detach().requires_grad_()
+    l = self.nats(pk, x)/pk.lens
+    keep = torch.arange(len(l), device=l.device)<len(l)-pk.rounded
+    return l.detach()[:len(l)-pk.rounded], torch.autograd.grad(torch.where(keep, l, 0.).sum()*weight, x)[0]
+
+# %% ../nbs/03a_fast.ipynb #5cf15846
+class Graphed(Lean):
+    "`Lean` that records the steps of shapes it meets again, and replays them"
+    def __init__(self, model, spec, compile=False, most=24):
+        super().__init__(model, spec, compile)
+        self.most,self.kept,self.met,self.pool = most,{},set(),None
+
+@patch
+def grad(self:Graphed, pk:Pack, x:Tensor, weight:float=1.)->tuple:
+    "As `Lean.grad`; what is returned holds until the next call of the same shape"
+    key = (len(x), len(pk.ids), len(pk.owner), tuple(pk.shapes), len(pk.y), len(pk.lens), weight)
+    if key not in self.kept:
+        if key not in self.met or len(self.kept)>=self.most or not pk.rounded: self.met.add(key); return Lean.grad(self, pk, x, weight)
+        self.kept[key] = self.record(pk, x, weight)
+    old,x0,replay,out = self.kept[key]
+    for a,b in zip(_tensors(old), _tensors(pk)): a.copy_(b)
+    x0.copy_(x)
+    replay()
+    return out
+
+def _tensors(pk): return [t for t in vars(pk).values() if isinstance(t, Tensor)] + [t for ab in pk.turns for t in ab]
+
+@patch
+def record(self:Graphed, pk, x, weight)->tuple: # (inputs to fill, values to fill, replay, outputs)
+    "Record one step"
+    pk = replace(pk, **{k:v.clone() for k,v in vars(pk).items() if isinstance(v, Tensor)}, turns=[tuple(t.clone() for t in ab) for ab in pk.turns])
+    x = x.detach().clone()
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(2): Lean.grad(self, pk, x, weight)
+    torch.cuda.current_stream().wait_stream(side)
+    g = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(g, pool=self.pool): out = Lean.grad(self, pk, x, weight)
+    self.pool = self.pool or g.pool()
+    return pk,x,g.replay,out

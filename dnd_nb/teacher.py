@@ -18,7 +18,7 @@ from .adapter import *
 from .adapter import load_tensors, _key
 from .crew import Crew
 from .delta import ProbeSet, delta_embedding
-from .fast import Lean, pack, why_not
+from .fast import Graphed, Lean, pack, why_not
 from .task import Template, encode_rows, collate, token_batches
 
 # %% auto #0
@@ -102,12 +102,10 @@ def _lean_backward(lean, x, grad, rows, owner, weight, max_tokens):
     res = []
     for a,b in micro_batches([len(r) for r in rows], max_tokens):
         lo,hi = int(owner[a]),int(owner[b-1])+1
-        leaf = x.detach()[lo:hi].requires_grad_()
-        pk = pack(rows[a:b], owner[a:b].numpy()-lo, device=x.device, weight=lean.spec.n_params/5e5)
-        nll = lean.nats(pk, leaf)/pk.lens
-        (nll*weight).sum().backward()
-        grad[lo:hi] += leaf.grad
-        res.append(nll.detach())
+        pk = pack(rows[a:b], owner[a:b].numpy()-lo, device=x.device, weight=lean.spec.n_params/5e5, rounded=isinstance(lean, Graphed))
+        nll,g = lean.grad(pk, x[lo:hi], weight)
+        grad[lo:hi] += g
+        res.append(nll.clone())
     return torch.cat(res)
 
 # %% ../nbs/04_teacher.ipynb #364121ab
@@ -146,7 +144,7 @@ def _halving(f, max_tokens, log=print):
             log(f'out of memory: micro-batches of {max_tokens} tokens from here on')
 
 # %% ../nbs/04_teacher.ipynb #3c7fdee0
-ENGINES = ('plain','lean','compiled')
+ENGINES = ('plain','lean','compiled','graphs')
 
 class AdapterTrainer:
     "Trains n adapters, one on each list of rows, in shared forward passes"
@@ -158,7 +156,7 @@ class AdapterTrainer:
         names:list=None, # n names: for messages, and the seeds of the row order
         pad_id:int=0,
         start:Adapters=None, # n adapters to start from; None: fresh ones that share A
-        engine:str=None, # plain, lean or compiled; None: lean on a GPU where the model allows it, else plain
+        engine:str=None, # plain, lean, compiled or graphs; None: lean on a GPU where the model allows it, else plain
     ):
         self.model,self.spec,self.rows,self.cfg,self.pad_id = model,spec,rows,cfg or TeacherConfig(),pad_id
         self.names = names or [str(i) for i in range(len(rows))]
@@ -168,7 +166,8 @@ class AdapterTrainer:
         self.draw = [RowSampler(len(r), self.cfg.rows, f'{self.cfg.seed}/{n}') for r,n in zip(rows, self.names)]
         self.engine = engine or ('lean' if model.device.type=='cuda' and not why_not(model, spec) else 'plain')
         if self.engine not in ENGINES: raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
-        self.lean = None if self.engine=='plain' else Lean(model, spec, self.engine=='compiled')
+        if self.engine=='graphs' and model.device.type!='cuda': raise ValueError("engine 'graphs' records CUDA graphs and needs a GPU; use lean or plain")
+        self.lean = None if self.engine=='plain' else Graphed(model, spec) if self.engine=='graphs' else Lean(model, spec, self.engine=='compiled')
         self.step,self.losses,self.max_tokens = 0,[],self.cfg.max_tokens
 
     @property
