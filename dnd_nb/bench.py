@@ -25,7 +25,7 @@ from .train import Stage, TrainConfig, Trainer
 
 # %% auto #0
 __all__ = ['BARS', 'SHAPES', 'TINY', 'Bar', 'bar', 'timed', 'peak_memory', 'rel', 'Sizes', 'shape_spec', 'random_base', 'Lab',
-           'train_flops', 'attempt', 'teachers_qv', 'teachers_all', 'apply_forward', 'apply_backward',
+           'write_work', 'train_work', 'attempt', 'teachers_qv', 'teachers_all', 'apply_forward', 'apply_backward',
            'matmul_precision', 'generate_05b', 'generate_7b', 'generate_cpu', 'RandomEncoder', 'fake_zoo', 'recon_step',
            'sft_step', 'evaluate_conditions', 'decode_batched', 'zoo_open', 'zoo_pairs', 'cache_lookups', 'import_cpu',
            'demo_cpu', 'teachers_worker', 'two_gpus', 'device_name', 'this_commit', 'merge_bars', 'versions', 'measure',
@@ -180,16 +180,27 @@ def limits(self:Lab)->dict: # FLOP/s, bytes/s
         self._limits = dict(flops=2*n**3/(self.timed(lambda: a@b, inner=5)/1e3), bytes=2*x.nbytes/(self.timed(lambda: y.copy_(x), inner=5)/1e3))
     return self._limits
 
-def train_flops(
+@patch
+def roof(self:Lab, work:dict)->dict: # limit in ms, the work, the card's rates
+    "The least time that this work can take on this device, for the results"
+    return dict(limit=1e3*max(work[k]/self.limits()[k] for k in ('flops','bytes')), work=work, rates=self.limits())
+
+def write_work(gen, batch:int)->dict:
+    "Least work of writing one adapter of a batch: the values once, the generator's weights once a batch"
+    from torch.utils.flop_counter import FlopCounterMode
+    with torch.no_grad(), FlopCounterMode(display=False) as f: gen(*(t if t is None else t.to(next(gen.parameters()).device) for t in gen.example()))
+    return dict(flops=f.get_total_flops(), bytes=4*(gen.spec.n_params+gen.n_params/batch))
+
+def train_work(
     model,
     spec:LoraSpec,
     tokens:int, # through the decoder
     predicted:int, # at which logits are needed
-)->float:
-    "Arithmetic of one forward and backward pass of adapters through a frozen decoder, attention left out"
+)->dict: # flops, and bytes that must move
+    "Least work of one training step of an adapter through a frozen decoder, attention and activations left out"
     lin = sum(m.weight.numel() for k,m in model.named_modules() if isinstance(m, nn.Linear) and m is not model.get_output_embeddings())
     head = model.get_output_embeddings().weight.numel()
-    return 4*(lin*tokens + head*predicted) + 6*spec.n_params*tokens
+    return dict(flops=4*(lin*tokens + head*predicted) + 6*spec.n_params*tokens, bytes=28*spec.n_params) # AdamW reads x, m, v and the gradient and writes x, m, v
 
 # %% ../nbs/17_bench.ipynb #af6346a1
 def _peft_model(model, ads:Adapters, seed=0):
@@ -275,10 +286,11 @@ def _teachers(lab, targets):
     kind = min(base, key=base.get)
     ours,theirs = _equal_losses(lab, spec, rows, cfg, trainer(best), kind=='autocast')
     toks,ans = (sum(f(r) for rs in rows.values() for r in rs)/sum(map(len, rows.values()))*lab.s.rows for f in (len, lambda r: r.n_answer))
-    fl = train_flops(lab.model, spec, toks, ans)/(ms[best][0]/1e3)
+    work = train_work(lab.model, spec, toks, ans)
+    fl = work['flops']/(ms[best][0]/1e3)
     return dict(value=ms[best][0], baseline=base[kind], ratio=base[kind]/ms[best][0], error=max(abs(a-b)/b for a,b in zip(ours,theirs)), engine=best,
         engines={k:v[0] for k,v in ms.items()}, micro_batch={k:v[1] for k,v in ms.items()}, failed=bad, peft=base, losses=dict(ours=ours, peft=theirs),
-        weights=lab.base_name or 'random', adapters=len(rows), rows=lab.s.rows, tokens_an_adapter_step=toks, flops=fl, share_of_matrix_rate=fl/lab.limits()['flops'], limit=train_flops(lab.model, spec, toks, ans)/lab.limits()['flops']*1e3)
+        weights=lab.base_name or 'random', adapters=len(rows), rows=lab.s.rows, tokens_an_adapter_step=toks, share_of_matrix_rate=fl/lab.limits()['flops'], **lab.roof(work))
 
 @bar('teachers_qv', 'ms an adapter-step', 'ratio >= 60, error <= 0.01')
 def teachers_qv(lab): "n teachers at once, q and v"; return _teachers(lab, 'qv')
@@ -348,19 +360,19 @@ def _writer(lab, shape, rank, batch, d=384, **kw):
 def generate_05b(lab):
     "4.4 M values an adapter"
     ms,gen,gb,err = _writer(lab, lab.s.gen, 8, lab.s.batch, hidden=256)
-    params,spec = gen.n_params,gen.spec
+    params,spec,roof = gen.n_params,gen.spec,lab.roof(write_work(gen, lab.s.batch))
     del gen; lab.empty()
     K,T = lab.s.prompts
     with torch.device(lab.device): conv = make_generator(dict(kind='HyperConvGenerator', d=384, K=K, T=T, spec=spec.to_dict())).to(lab.device).eval()
     cond,mask = (t.to(lab.device) for t in conv.example())
     with torch.no_grad(), matmul_precision('high'): theirs = lab.timed(lambda: conv(cond, mask))
-    return dict(value=ms, baseline=theirs, ratio=theirs/ms, error=err, params=params, baseline_params=conv.n_params, values=spec.n_params, batch=lab.s.batch, gb=gb, limit=spec.n_params*4/lab.limits()['bytes']*1e3)
+    return dict(value=ms, baseline=theirs, ratio=theirs/ms, error=err, params=params, baseline_params=conv.n_params, values=spec.n_params, batch=lab.s.batch, gb=gb, **roof)
 
 @bar('generate_7b', 'ms an adapter', 'value <= 0.5, gb <= 30, error <= 0.01')
 def generate_7b(lab):
     "40 M values an adapter"
     ms,gen,gb,err = _writer(lab, lab.s.large, 16, lab.s.large_batch, hidden=256, factor=64)
-    return dict(value=ms, baseline=None, ratio=None, error=err, gb=gb if lab.gpu else 0., params=gen.n_params, values=gen.spec.n_params, batch=lab.s.large_batch, limit=gen.spec.n_params*4/lab.limits()['bytes']*1e3)
+    return dict(value=ms, baseline=None, ratio=None, error=err, gb=gb if lab.gpu else 0., params=gen.n_params, values=gen.spec.n_params, batch=lab.s.large_batch, **lab.roof(write_work(gen, lab.s.large_batch)))
 
 # %% ../nbs/17_bench.ipynb #b072deb2
 @bar('generate_cpu', 'ms', 'value <= 100, error <= 0', 'cpu')
@@ -430,7 +442,7 @@ def recon_step(lab):
         ds = PairDataset(z, k=(8,32))
         steps = iter(range(10**6))
         disk = 1e3*n/lab.timed(lambda: ds.batch(next(steps), n))
-    return dict(value=ms, baseline=None, ratio=None, loss=loss, batch=n, values=spec.n_params, pairs_a_second_from_disk=disk, disk_feeds_it=disk>=1e3/ms, limit=spec.n_params*4*6/lab.limits()['bytes']*1e3)
+    return dict(value=ms, baseline=None, ratio=None, loss=loss, batch=n, values=spec.n_params, pairs_a_second_from_disk=disk, disk_feeds_it=disk>=1e3/ms, **lab.roof(dict(flops=3*write_work(tr.gen, n)['flops'], bytes=4*(3*spec.n_params+14*tr.gen.n_params/n))))
 
 def _sft_trainer(lab, d, steps=1000):
     "A trainer at an SFT stage, and the tasks"
