@@ -168,7 +168,7 @@ class AdapterTrainer:
         if self.engine not in ENGINES: raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
         if self.engine=='graphs' and model.device.type!='cuda': raise ValueError("engine 'graphs' records CUDA graphs and needs a GPU; use lean or plain")
         self.lean = None if self.engine=='plain' else Graphed(model, spec) if self.engine=='graphs' else Lean(model, spec, self.engine=='compiled')
-        self.step,self.losses,self.max_tokens = 0,[],self.cfg.max_tokens
+        self.step,self.losses,self.max_tokens = 0,[],min(self.cfg.max_tokens or 2**14, 2**14) if self.engine=='graphs' else self.cfg.max_tokens
 
     @property
     def adapters(self)->Adapters: "The n adapters as they are now"; return Adapters.from_flat(self.spec, self.x.detach())
