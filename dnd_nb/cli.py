@@ -17,7 +17,7 @@ from fastcore.script import call_parse, bool_arg, store_true, Param
 def one_line_errors():
     "What a user can mend ends the command with one line and exit code 1"
     warnings.filterwarnings('ignore', category=FutureWarning)
-    for k,v in dict(TOKENIZERS_PARALLELISM='false', OMP_WAIT_POLICY='PASSIVE', GOMP_SPINCOUNT='0').items(): os.environ.setdefault(k, v) # threads that wait by spinning take the core from those they wait for, if anything else runs
+    for k,v in dict(TOKENIZERS_PARALLELISM='false', GOMP_SPINCOUNT='20000').items(): os.environ.setdefault(k, v) # threads that wait by spinning for long take the core from those they wait for, if anything else runs
     from dnd_nb.crew import OtherFailed
     from dnd_nb.model import NoWeights
     try: yield

@@ -4,7 +4,7 @@
 
 # %% ../nbs/14_demo.ipynb #1ef6426f
 from __future__ import annotations
-import math, platform, resource, sys, time
+import math, os, platform, resource, sys, time
 from dataclasses import dataclass, asdict
 from functools import partial
 from pathlib import Path
@@ -18,14 +18,14 @@ from .train import TrainConfig, Trainer, Run, train_multitask, warm_start
 from .diagnostics import collapse_report, condition_distances, generate_many, heatmap, panel_sources, retrieval, retrieval_accuracy, sensitivity
 
 # %% auto #0
-__all__ = ['SEEN', 'VALIDATION', 'NEAR', 'FAR', 'DemoConfig', 'quick', 'Clock', 'peak_gb', 'verdict', 'panel_rows', 'plot_panel',
-           'diagnose', 'demo']
+__all__ = ['SEEN', 'VALIDATION', 'NEAR', 'FAR', 'DemoConfig', 'quick', 'Clock', 'fastest_threads', 'peak_gb', 'verdict',
+           'panel_rows', 'plot_panel', 'diagnose', 'demo']
 
 # %% ../nbs/14_demo.ipynb #ec19950a
 SEEN = ('upper_case','quote','bold','json_pair','csv_join', 'plural','past','comparative','opposite', 'cm_in_metres','minutes_in_hours','days_in_weeks',
         'animal_or_fruit','living','verb_or_adjective', 'next_weekday','next_month','season', 'first_item','last_item','count_items', 'double','plus_ten','subtract')
 VALIDATION = ('lower_case','doer','name_or_object')
-NEAR,FAR = ('initials','grams_in_kilos'),('can_fly','swap')
+NEAR,FAR = ('previous_number','reverse_list','legs_of_spiders'),('bigger_than_a_car','sport_or_food','copy')
 
 @dataclass
 class DemoConfig:
@@ -43,10 +43,11 @@ class DemoConfig:
     multitask_steps:int=40
     multitask_rows:int=16
     multitask_lr:float=2e-3
-    recon_steps:int=200
+    base:str='given' # what the generator corrects: 'given' (the multi-task LoRA) or 'mean' (the mean teacher)
+    recon_steps:int=80
     recon_batch:int=16
     recon_lr:float=1e-3
-    sft_steps:int=130
+    sft_steps:int=150
     sft_batch:int=8 # pairs a step
     sft_rows:int=3
     sft_lr:float=7e-4
@@ -55,7 +56,7 @@ class DemoConfig:
     cond_drop:float=.1
     k:int=16 # prompts of an evaluated condition
     conditions:int=3 # random prompt batches a held-out task
-    held_rows:int=40 # test rows a held-out task
+    held_rows:int=24 # test rows a held-out task
     seen_rows:int=7 # test rows a seen task
     seen_conditions:int=1
     max_tokens:int=384 # of a micro-batch: bounds the memory
@@ -82,6 +83,24 @@ class Clock:
     @property
     def total(self)->float: "Seconds of all steps"; return sum(self.steps.values())
 
+def fastest_threads(
+    model, # on a CPU
+    tok, # its tokenizer
+)->int: # set with torch.set_num_threads
+    "All threads or one, whichever takes less time for a short step: two threads on one busy or half a core are slower than one"
+    n = torch.get_num_threads()
+    if n==1 or model.device.type!='cpu': return n
+    x = model.get_input_embeddings()(torch.full((8,28), tok.pad_token_id)).detach().requires_grad_()
+    def step(k):
+        torch.set_num_threads(k)
+        t = []
+        for _ in range(3): # the first warms up
+            t0 = time.time(); model(inputs_embeds=x, logits_to_keep=4).logits.float().sum().backward(); t.append(time.time()-t0)
+        return min(t[1:])
+    best = min((n,1), key=step)
+    torch.set_num_threads(best)
+    return best
+
 def peak_gb()->float: "Peak resident memory of this process in GB"; return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*(1 if sys.platform=='darwin' else 1024)/1e9
 
 # %% ../nbs/14_demo.ipynb #77ff9627
@@ -101,7 +120,7 @@ def _teachers(cfg, model, tok, tasks, folder, clock):
 
 def _train_config(cfg)->TrainConfig:
     stages = warm_start(cfg.recon_steps, cfg.sft_steps, cfg.recon_lr, cfg.sft_lr, cfg.sft_batch, cfg.sft_rows, cfg.recon_batch)
-    return TrainConfig(stages, dict(kind='MLPGenerator', hidden=cfg.hidden, noise=cfg.noise, cond_drop=cfg.cond_drop), base='mean', k=(4,32), seed=cfg.seed, val_every=max(4, cfg.sft_steps//4), val_k=cfg.k, strengths=(0.,.25,.5,.75,1.), val_strengths=(.5,), familiar=True)
+    return TrainConfig(stages, dict(kind='MLPGenerator', hidden=cfg.hidden, noise=cfg.noise, cond_drop=cfg.cond_drop), base=cfg.base, k=(4,32), seed=cfg.seed, val_every=max(4, cfg.sft_steps//4), val_k=cfg.k, strengths=(0.,.25,.5,.75,1.), val_strengths=(.5,), familiar=True)
 
 # %% ../nbs/14_demo.ipynb #b1f1af8d
 def _say(d, a, b):
@@ -183,10 +202,11 @@ def demo(
     if model is None: model,tok = load_base('HuggingFaceTB/SmolLM2-135M-Instruct')
     if cache is None: cache = PromptCache(folder/'embeddings', make_encoder(cfg.encoder, model, tok))
     clock = Clock(folder/'times.json', log)
+    log(f'{fastest_threads(model, tok)} of {os.cpu_count()} CPU threads')
     names = [*cfg.seen,*cfg.validation,*cfg.near,*cfg.far]
     tasks = {t.name:t for t in builtin_tasks(names, n_train=cfg.n_train, n_test=max(cfg.held_rows,cfg.seen_rows), seed=cfg.seed)}
     zoo,oracle,multi = _teachers(cfg, model, tok, tasks, folder, clock)
-    run = Trainer(_train_config(cfg), folder/'run', zoo, cache, [tasks[n] for n in (*cfg.seen,*cfg.validation)], list(cfg.validation), model, tok).fit()
+    run = Trainer(_train_config(cfg), folder/'run', zoo, cache, [tasks[n] for n in (*cfg.seen,*cfg.validation)], list(cfg.validation), model, tok, multi if cfg.base=='given' else None).fit()
     clock('the generator: reconstruction, then SFT')
     prompts = {n:tasks[n].prompts for n in (*cfg.seen,*cfg.near,*cfg.far)}
     src,df = panel_sources(run, cache, zoo, prompts, cfg.k, lambda t: cfg.seen_conditions if t in cfg.seen else cfg.conditions, cfg.seed, multi, oracle),[]
@@ -217,7 +237,7 @@ def _report(cfg, folder, df, run, diag, src, tasks, clock, log):
     log(pd.DataFrame(rows).drop(columns='n_tasks').to_string(index=False))
     for sp,ss in words.items(): log(f'\n{sp}:\n' + '\n'.join('  '+s for s in ss))
     d = diag[0]
-    log('\nStrength of the correction to the mean teacher, by how familiar the prompts are (1: as a training task\'s own): ' + ', '.join(f'{t} {s:.2f}' for t,s in rep['strengths'].items()))
+    log('\nStrength of the correction, by how familiar the prompts are (1: as a training task\'s own): ' + ', '.join(f'{t} {s:.2f}' for t,s in rep['strengths'].items()))
     log(f'\nGenerated adapters of two tasks lie {d["sensitivity"]["ratio"]:.1f} times as far apart as those of one; their spread is {d["collapse"]["spread"]:.2f} of the teachers\'; {d["retrieval"]:.0%} of them point to their own task\'s teacher.')
     log(f'\n{rep["wall_s"]:.0f} s, {rep["peak_rss_gb"]:.1f} GB at most; everything is in {folder}')
     return rep
