@@ -34,7 +34,7 @@ class DemoConfig:
     validation:tuple=VALIDATION # training side, for selection only
     near:tuple=NEAR # held out, of a family that is trained on
     far:tuple=FAR # held out, of another family
-    n_train:int=48 # rows a task
+    n_train:int=56 # rows a task
     encoder:str='sentence-transformers/all-MiniLM-L6-v2 + base:18' # a sentence encoder beside the base model's own hidden states
     rank:int=8
     teacher_steps:int=32
@@ -47,7 +47,7 @@ class DemoConfig:
     recon_steps:int=240
     recon_batch:int=16
     recon_lr:float=1e-3
-    sft_steps:int=110
+    sft_steps:int=130
     sft_batch:int=8 # pairs a step
     sft_rows:int=3
     sft_lr:float=7e-4

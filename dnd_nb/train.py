@@ -424,7 +424,7 @@ def standardised(
 @patch(as_prop=True)
 @torch.no_grad()
 def familiarity(self:Trainer)->Familiarity:
-    "From batches of the training tasks: 0 where 95% stand to the nearest other task, 1 where all but 5% stand to their own; where these cross, the medians"
+    "From batches of the training tasks: 0 where 95% stand to the nearest other task, 1 where all but 1% stand to their own; where these cross, the medians"
     if getattr(self, '_fam', None) is None:
         if self.cache.tokens or self.gen.takes=='ids' or len(self.train_names)<2: raise ValueError(f'familiar=True needs one vector a prompt and two training tasks or more; this generator takes {self.gen.takes}')
         shown = {t:[a if self.cfg.answers=='prompt+answer' else p for p,a in self.ds.texts[t]] for t in self.train_names}
@@ -434,7 +434,7 @@ def familiarity(self:Trainer)->Familiarity:
         cos = F.normalize(standardised(self.gen, self.cache, [x for _,x in b]), dim=1)@c.T
         mine = cos.gather(1, own[:,None])[:,0]
         other = cos.scatter(1, own[:,None], -1.).amax(1)
-        lo,hi = float(other.quantile(.95)),float(mine.quantile(.05))
+        lo,hi = float(other.quantile(.95)),float(mine.quantile(.01))
         if lo>=hi: lo,hi = float(other.median()),float(mine.median()) # prompts tell tasks apart poorly: between the middles
         self._fam = Familiarity(c, min(lo, hi-1e-3), hi)
     return self._fam
