@@ -505,7 +505,7 @@ def decode_batched(lab):
     for i in range(min(n, 4)):
         _peft_set(m, ads, i)
         each.append(lab.timed(lambda: _decode_peft(m, tok, prompts[i], new, lab.device), n=2, warm=1))
-    del m; lab.empty()
+    m = None; lab.empty()
     return dict(value=ours, baseline=float(np.median(each))*n, ratio=float(np.median(each))*n/ours, error=_decode_error(lab, ads, prompts, new), adapters=n, prompts=k, new_tokens=new)
 
 def _decode_error(lab, ads, prompts, new):
