@@ -66,8 +66,8 @@ class DemoConfig:
 def quick()->DemoConfig:
     "Less of everything: for continuous integration"
     pick = lambda xs,*i: tuple(xs[j] for j in i)
-    return DemoConfig(seen=pick(SEEN,0,1,2,5,6,7,9,10,12,13,15,18), validation=VALIDATION[:2], n_train=32, teacher_steps=16, multitask_steps=12, multitask_rows=12,
-        recon_steps=60, sft_steps=14, hidden=64, conditions=2, held_rows=10, seen_rows=4)
+    return DemoConfig(seen=pick(SEEN,0,1,2,5,6,7,9,10,12,13,15,18), validation=VALIDATION[:2], near=NEAR[:2], far=FAR[:2], n_train=32, teacher_steps=16, multitask_steps=12, multitask_rows=12,
+        recon_steps=60, sft_steps=14, hidden=64, conditions=2, held_rows=10, seen_rows=3)
 
 # %% ../nbs/14_demo.ipynb #9040d6bc
 class Clock:
