@@ -393,8 +393,9 @@ def save(self:ZeroShot,
         meta = dict(format='pt', dnd_generator=json.dumps(self.run.gen.config))
         (d/'generator.safetensors').write_bytes(st_save({k:v.half() if half and k in weights else v for k,v in src.items()}, meta))
         (d/'distances.safetensors').write_bytes(st_save(dict(centres=self.centres.contiguous(), mean=self.view.mean, spread=self.view.spread)))
-        for f in ('generator.json','config.json','selected.json','familiar.safetensors'):
+        for f in ('generator.json','config.json','familiar.safetensors'):
             if (self.run.folder/f).exists(): shutil.copy(self.run.folder/f, d/f)
+        write_json(d/'selected.json', self.run.selected | dict(strength=self.curve.far)) # for whoever opens it as a plain run: never more than calibrated
         write_json(d/'calibration.json', dict(curve=asdict(self.curve), parts=self.parts, encoder=self.cache.name))
         save_peft(self.fallback, d/'fallback')
     return folder
@@ -1314,7 +1315,7 @@ def model_card(rep:dict, about:dict)->str: # markdown
     p = [r for r in rep['panel'] if r['split']!='seen' and r['source'] in ('base','few_shot','multitask','generated','generated_other_task','teacher') and r['metric'] in ('nll','accuracy','gap_closed')]
     rows = [f'| {r["source"]} | {r["split"]} | {r["metric"]} | {r["mean"]:.3f} ({r["lo"]:.3f} to {r["hi"]:.3f}) | {r["n_tasks"]} |' for r in p]
     head = f'# Prompts to LoRA weights for {about["base_model"]}\n\nReads {about["k"]} prompts of a task with `{about["encoder"]}` and writes a LoRA ({about["spec"]}). {about["parameters"]:,} parameters; trained on {about["train"]} tasks, checkpoint and strength chosen on {about["val"]} others of the training side; fold `{about["fold"]}`, seed {about["seed"]}.\n\n'
-    use = '## Use\n\n```\ndnd_generate --generator FOLDER --prompts prompts.txt --out adapter\n```\n\n'
+    use = '## Use\n\n```\ndnd_generate --generator FOLDER prompts.txt --out adapter\n```\n\n'
     note = f'## Limits\n\nWhere prompts lie far from every training task it falls back towards one multi-task LoRA. Figures hold for tasks like those judged, and say nothing about others. Trained on evaluation data: for research, not for publication as a general model.\n\nMade at commit {rep["commit"] or "unknown"} on {about["device"]}; SHA-256 of generator.safetensors: `{about["sha256"]}`.\n'
     return head + use + '## Figures\n\nMeans over tasks with 95% intervals, of the whole study.\n\n| source | split | metric | mean | tasks |\n|---|---|---|---|---|\n' + '\n'.join(rows) + '\n\n' + note
 
