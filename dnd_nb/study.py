@@ -179,6 +179,7 @@ class Recipe:
     standardise:bool=True # features of a condition in units of their spread between training tasks?
     familiar:bool=True # the last checkpoint, and full strength for prompts like a training task's own? or the checkpoint that is best on validation tasks, at one strength
     start:str='multitask' # what is corrected: 'multitask' LoRA, 'mean' teacher, or 'fresh': nothing
+    cross:int=0 # parts of the training families: in training, a task's base is a multi-task LoRA that never saw its part; 0: one for all. These LoRAs come on top of equal compute
     generator:dict=field(default_factory=lambda: dict(kind='MLPGenerator', hidden=256, noise=.3, cond_drop=.1, zero_start=True))
     recon:int=0 # reconstruction steps, which do not touch the base model
     recon_lr:float=1e-3
@@ -198,6 +199,7 @@ class Recipe:
 
     def __post_init__(self):
         if self.start not in ('multitask','mean','fresh'): raise ValueError(f'recipe {self.name}: start {self.start!r}; expected multitask, mean or fresh')
+        if self.cross and self.start!='multitask' or self.cross==1: raise ValueError(f'recipe {self.name}: cross {self.cross}; expected 0, or 2 or more parts with start multitask')
         if not re.fullmatch(r'[\w.+=-]+', self.name): raise ValueError(f'recipe {self.name!r}: a name is made of letters, digits and _ . + = -, for it names a folder')
     @property
     def stages(self)->tuple:
@@ -213,6 +215,7 @@ AXES = dict( # axis → recipe → what is changed
     generator=dict(attention=dict(kind='AttentionGenerator'), set=dict(kind='SetGenerator')),
     following=dict(flat=dict(familiar=False, border=False), steady=dict(familiar=False), three=dict(parts=3)), # how far the generator is followed
     regularisation=dict(mixed=dict(mix=.3), nodrop=dict(cond_drop=0.), nonoise=dict(noise=0.)), # against learning tasks by heart
+    crossfit=dict(cross=dict(cross=5), crosssmall=dict(cross=5, hidden=32, noise=.6, cond_drop=.3), small=dict(hidden=32, noise=.6, cond_drop=.3), basis=dict(kind='BasisGenerator'), crossbasis=dict(cross=5, kind='BasisGenerator')), # does the base know the task, and how free is the correction?
     prompts=dict(k1=dict(k=(1,1)), k8=dict(k=(8,8)), k64=dict(k=(64,64))), # of a condition
     tasks=dict(tasks20=dict(n_tasks=20), tasks40=dict(n_tasks=40), tasks80=dict(n_tasks=80))) # trained on
 _kinds = {n:c for axis in AXES.values() for n,c in axis.items()}
@@ -510,7 +513,7 @@ class StudyConfig:
     def passes(self, n:int)->dict:
         "Rows through the base and back, of a generator with `n` training tasks and all it is made from"
         r = self.recipe
-        d = dict(teachers=n*self.teacher.steps*self.teacher.rows, multitask=self.multi_passes if r.start=='multitask' else 0, generator=round(r.passes))
+        d = dict(teachers=n*self.teacher.steps*self.teacher.rows, multitask=self.multi_passes*(1+r.cross/2) if r.start=='multitask' else 0, generator=round(r.passes))
         return d | dict(total=sum(d.values()))
 
 def configure(
@@ -742,10 +745,24 @@ def multi(self:Study, fold, seed, rec=None)->Adapters:
     rec,c = rec or self.cfg.recipe,self.cfg
     tasks = self.trained(fold, rec)
     name = f'multi_s{seed}' + (f'_{len(tasks)}' if tasks is not fold.train else '')
+    return self._multi(fold, name, tasks, c.multi_steps, seed)
+
+@patch
+def _multi(self:Study, fold, name, tasks, steps, seed):
+    c = self.cfg
     def make():
         folder = self.work/'folds'/fold.name/name
-        with self.unless(folder, 'multitask', f'{fold.name}, seed {seed}'): return self.fit_lora(folder, tasks, c.multi_steps, c.multi_rows, c.multi_lr, seed)
+        with self.unless(folder, 'multitask', f'{fold.name}, seed {seed}'): return self.fit_lora(folder, tasks, steps, c.multi_rows, c.multi_lr, seed)
     return self.keep((name,fold.name), make)
+
+@patch
+def bases(self:Study, fold, seed, rec)->dict: # task → Adapters n=1
+    "Multi-task LoRAs of half the steps, each without some of the families: what their tasks are corrected from in training"
+    tasks = self.trained(fold, rec)
+    fams = sorted({t.family for t in tasks})
+    part = {f:i%rec.cross for i,f in enumerate(random.Random(f'{seed}/cross').sample(fams, len(fams)))}
+    made = [self._multi(fold, f'cross_s{seed}_{len(tasks)}_{rec.cross}_{k}', [t for t in tasks if part[t.family]!=k], self.cfg.multi_steps//2, seed) for k in range(rec.cross)]
+    return {t.name:made[part[t.family]] for t in tasks}
 
 @patch
 def full(self:Study, fold, seed)->tuple: # (Adapters n=1, how it came about)
@@ -773,10 +790,11 @@ def fit_generator(self:Study, fold, seed, rec=None)->Run:
     gone = {t.name for t in fold.held}
     assert not gone & {t.name for t in (*tasks,*fold.val)} and not gone & set(self.zoo(fold).tasks)
     given = self.multi(fold, seed, rec) if start=='given' else None
+    bases = self.bases(fold, seed, rec) if rec.cross and given is not None else None
     cfg = TrainConfig(rec.stages, dict(rec.generator), start, rec.k, seed=seed, max_len=c.max_len, val_every=c.val_every, val_k=c.k, val_rows=c.val_rows, strengths=(1.,), standardise=rec.standardise, familiar=rec.familiar)
     cache = self.cache(fold, rec)
     with self.clock('generator', f'{rec.name}, {fold.name}, seed {seed}'):
-        tr = Trainer(cfg, folder, self.zoo(fold).only({t.name for t in tasks}), cache, [*tasks,*fold.val], [t.name for t in fold.val], self.model, self.tok, given)
+        tr = Trainer(cfg, folder, self.zoo(fold).only({t.name for t in tasks}), cache, [*tasks,*fold.val], [t.name for t in fold.val], self.model, self.tok, given, bases=bases)
         if rec.mix: tr.ds.__class__,tr.ds.share,tr.tasks = MixedPairs,rec.mix,_WithMixed(tr.tasks)
         tr.fit(save_every=self.save_every, progress=False)
     shutil.rmtree(folder/'state', ignore_errors=True)

@@ -140,6 +140,7 @@ class Trainer:
         base:Adapters=None, # n=1, for cfg.base=='given'
         probes=None, # ProbeSet, for delta
         engine:str=None, # what runs sft and kl, see `engine_for`; None: graphs on a GPU where the model allows it, else plain
+        bases:dict=None, # task → Adapters n=1: what is corrected while training on this task's pairs, see below; None: `base` for all
     ):
         from accelerate import Accelerator
         self.cfg,self.folder,self.zoo,self.cache,self.model,self.tok = cfg,Path(folder),zoo,cache,model,tok
@@ -155,6 +156,7 @@ class Trainer:
         self.template = Template(**zoo.manifest['template']) if zoo.manifest.get('template') else Template()
         self.lean = None if model is None else engine_for(model, zoo.spec, engine)
         self._build(base, probes)
+        self.shift = {t:(b.flat().cpu()-self.gen.loc.flat().cpu()).to(self.dev) for t,b in (bases or {}).items()}
 
 # %% ../nbs/10_train.ipynb #fc21f87d
 @patch
@@ -215,7 +217,9 @@ def _sft_grad(self:Trainer, leaf, rows, w)->float: # mean nats a token
 def _leaf_grad(self:Trainer, pred, b, terms, stage, i):
     "[(generated tensor, gradient of the loss)], `at_once` adapters a time, and the mean logs"
     made = [pred.flat()] + [t for t in [getattr(pred, 'tokens', None)] if t is not None] # a tokenizer's generator is also judged on the tokens it wrote
-    leaves = [t.detach().requires_grad_() for t in made]
+    leaves = [t.detach().clone() for t in made]
+    if self.shift: leaves[0] += torch.cat([self.shift[t] if t in self.shift else torch.zeros_like(leaves[0][:1]) for t in b['task']])
+    leaves = [t.requires_grad_() for t in leaves]
     on = {k for k,w in terms.weights.items() if w(i)}
     rows = self.draw_rows(b['task'], stage.rows, self.step) if on & {'sft','kl'} else None
     if not (self.lean and 'sft' in on and 'kl' not in on): return self._autograd(pred, made, leaves, b, rows, terms, stage, i)
