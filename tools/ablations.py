@@ -55,7 +55,7 @@ def main(
     last = dict(zip(store.tasks, store.last()))
     mean = store.adapters([last[t.name] for t in groups['seen']]).mean()
     refs = dict(base=lambda t: None, mean_teacher=lambda t: mean, teacher=lambda t: store.adapters([last[t.name]]))
-    world = World(model, tok, store, tasks, splits, caches, references=refs, k=16, conditions=conditions, rows=rows, max_tokens=32768)
+    world = World(model, tok, store, tasks, splits, caches, references=refs, k=16, conditions=conditions, rows=rows, max_tokens=12288)
     first = Config('base', TrainConfig(loss_mixes(steps)['warm']['stages'], dict(kind='MLPGenerator', hidden=hidden, noise=.3, cond_drop=.1), k=(8,32), val_every=max(1,steps//5)))
     axes = standard_axes(steps, ['both'], [n_train//4])
     for a in axes.values(): # the other kinds have no room for the MLP's arguments
@@ -66,6 +66,7 @@ def main(
     print(f'{len(configs)} configurations × {seeds} seeds, {time.time()-start:.0f} s to get ready', flush=True)
     if jobs>1 and job<0:
         world.reference(work/'grid')
+        if device!='cpu': torch.cuda.empty_cache()
         left = f'{budget-(time.time()-start):.0f}'
         ps = [subprocess.Popen([sys.executable, *sys.argv, '--job', str(i), '--budget', left]) for i in range(jobs)]
         if any([p.wait() for p in ps]): raise SystemExit('a job failed; call again to go on')
