@@ -342,10 +342,13 @@ def retrieval(
     g:Generated,
     teachers:Adapters, # m of them
     names:list=None, # of the m teachers' tasks; None: those of `g`
+    common:bool=True, # with what all tasks' adapters have in common? False: seen from their own mean
 )->pd.DataFrame: # tasks × teachers: share of a task's batches whose nearest teacher this is
     "The teacher that each generated adapter points to: largest cosine of ΔW, both seen from the teachers' mean"
     names = names or g.names
-    near = toward(g.adapters, teachers).argmax(1)
+    R = toward(g.adapters, teachers)
+    if not common: R = R - R.mean(0) # as many batches of each task
+    near = R.argmax(1)
     return pd.DataFrame(0., g.names, names) + pd.crosstab(np.array(g.names)[g.owner], np.array(names)[near], normalize='index').reindex(index=g.names, columns=names, fill_value=0.)
 
 def retrieval_accuracy(
@@ -409,7 +412,11 @@ def condition_gradient(
     cond:Tensor, # [n, …]
     mask=None,
 )->float: # 0: no condition reaches the output
-    "Relative change of the correction for a relative change of the condition (random directions, by backpropagation)"
+    "Relative change of the correction for a relative change of the condition (random directions, by backpropagation); for token ids, when samples exchange them"
+    if not cond.is_floating_point():
+        with torch.no_grad(): out,other = gen(cond, mask).flat(),gen(cond.roll(1,0), mask.roll(1,0)).flat()
+        c = out-gen.loc.flat().to(out)
+        return float((out-other).norm()/c.norm()) if c.any() else 0.
     x = cond.detach().clone().requires_grad_()
     out = gen(x, mask).flat()
     v = torch.randn(out.shape, generator=torch.Generator().manual_seed(0)).to(out)
