@@ -4,7 +4,7 @@
 
 # %% ../nbs/00_adapter.ipynb #0585c7e5
 from __future__ import annotations
-import hashlib, json, os, re, shutil, tempfile
+import errno, hashlib, json, os, re, shutil, tempfile
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, asdict
 from functools import partial
@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn, Tensor
 from fastcore.basics import patch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 # %% auto #0
@@ -22,21 +23,30 @@ __all__ = ['atomic_write', 'atomic_dir', 'write_json', 'read_json', 'sha256', 'L
 
 # %% ../nbs/00_adapter.ipynb #5aec305e
 @contextmanager
+def _naming(path):
+    "A full disk is an error that names what was not written, in whose words ever it comes"
+    try: yield
+    except (OSError, SafetensorError) as e:
+        if not re.search(r'No space left|quota exceeded|requested and \d+ written', str(e)): raise # the last is numpy's
+        raise OSError(errno.ENOSPC, 'No space left on device; nothing was changed, make room and call again', str(path)) from None
+
+@contextmanager
 def atomic_write(
     path, # file to (re)place
     mode='w', # 'w' or 'wb'
 ):
     "A file object whose content appears at `path` only if the block ends without an error"
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd, tmp = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
-    try:
-        with os.fdopen(fd, mode) as f:
-            yield f
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(tmp, path)
-    finally: Path(tmp).unlink(missing_ok=True)
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd, tmp = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+        try:
+            with os.fdopen(fd, mode) as f:
+                yield f
+                f.flush()
+                os.fsync(f.fileno())
+            os.replace(tmp, path)
+        finally: Path(tmp).unlink(missing_ok=True)
 
 # %% ../nbs/00_adapter.ipynb #b9c38512
 @contextmanager
@@ -45,15 +55,16 @@ def atomic_dir(
 ):
     "A scratch folder that becomes `path` only if the block ends without an error; an older `path` is replaced"
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = Path(tempfile.mkdtemp(dir=path.parent, prefix=f'.{path.name}.'))
-    try:
-        yield tmp
-        tmp.chmod(0o755)
-        if path.exists(): os.replace(path, tmp.with_name(tmp.name+'.old'))
-        os.replace(tmp, path)
-    finally:
-        for o in (tmp, tmp.with_name(tmp.name+'.old')): shutil.rmtree(o, ignore_errors=True)
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tmp = Path(tempfile.mkdtemp(dir=path.parent, prefix=f'.{path.name}.'))
+        try:
+            yield tmp
+            tmp.chmod(0o755)
+            if path.exists(): os.replace(path, tmp.with_name(tmp.name+'.old'))
+            os.replace(tmp, path)
+        finally:
+            for o in (tmp, tmp.with_name(tmp.name+'.old')): shutil.rmtree(o, ignore_errors=True)
 
 # %% ../nbs/00_adapter.ipynb #2e5fc347
 def write_json(
@@ -426,7 +437,7 @@ def match_keys(
 # %% ../nbs/00_adapter.ipynb #aa6a81a9
 def save_peft(
     adapters:Adapters,
-    folder, # made anew, or replaced as a whole
+    folder, # made anew, or replaced as a whole if it holds an adapter
     i:int=0, # which of the n
     prompts:list=None, # the prompts that belong to it
     extra:dict=None, # file name → JSON content, or a function that writes to a path
@@ -435,6 +446,8 @@ def save_peft(
     from peft import LoraConfig
     s,a,folder = adapters.spec,adapters[i],Path(folder)
     sd = {f'base_model.model.{k}.lora_{w}.weight': t[k][0].detach().cpu().contiguous() for k in s.modules for w,t in (('A',a.A),('B',a.B))}
+    other = [p.name for p in ([folder] if folder.is_file() else sorted(folder.glob('*')))]
+    if other and not (folder/'adapter_config.json').exists(): raise ValueError(f'{folder}: is there and holds no adapter but {other[0]}; nothing was written, name another folder')
     bad = [k for k,v in sd.items() if not v.isfinite().all()]
     if bad: raise ValueError(f'{folder.name}: {len(bad)} tensors hold NaN or infinity (first: {bad[0]}); nothing was written. Did training diverge? Lower the learning rate')
     cfg = LoraConfig(r=s.rank, lora_alpha=s.alpha, use_rslora=s.rslora, target_modules=list(s.modules), fan_in_fan_out=s.fan_in_fan_out,

@@ -18,7 +18,8 @@ from .adapter import atomic_dir, read_json, sha256, write_json
 # %% auto #0
 __all__ = ['SPECIALS', 'CHAT', 'TINY', 'PACKAGED', 'tiny_tokenizer', 'tiny_base', 'quiet', 'base_id', 'tiny_encoder',
            'PackageWeights', 'NoWeights', 'run_watched', 'hub_cached', 'probe', 'from_hub', 'say', 'from_package',
-           'one', 'cache_home', 'cached', 'cache_package', 'find_weights', 'load_base', 'base_source', 'load_encoder']
+           'one', 'cache_home', 'cached', 'cache_package', 'find_weights', 'usual_dtype', 'load_base', 'base_source',
+           'load_encoder']
 
 # %% ../nbs/01_model.ipynb #6179a0dc
 SPECIALS = ['<|pad|>', '<|endoftext|>', '<|im_start|>', '<|im_end|>', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
@@ -340,13 +341,21 @@ def _device(device):
     if device.type=='cuda' and not torch.cuda.is_available(): raise ValueError(f'device {str(device)!r}: torch sees no GPU here; use cpu')
     return device
 
+def usual_dtype(
+    device, # where the model goes
+)->torch.dtype:
+    "bfloat16 where the device computes in it, else float32"
+    fast = torch.device(device).type!='cpu' or (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.bfloat16 if fast else torch.float32
+
 def load_base(
     name_or_path='HuggingFaceTB/SmolLM2-135M-Instruct', # local path, or a name on the Hub
-    dtype='bfloat16', # of the weights
+    dtype=None, # of the weights; None: `usual_dtype` of the device
     device='cpu', # where they go
 ): # the model (frozen, eval), its tokenizer
     "The frozen base LM and its tokenizer, with a pad token and padding on the left"
-    dtype,device = _dtype(dtype),_device(device)
+    device = _device(device)
+    dtype = usual_dtype(device) if dtype is None else _dtype(dtype)
     folder = find_weights(name_or_path)
     model,tok = _load(folder, dtype, device)
     if device.type=='cpu': model.set_attn_implementation('eager') # on CPUs a backward pass through fused attention is slower than through the plain form
