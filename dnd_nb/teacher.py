@@ -527,6 +527,12 @@ def _with_bar(groups, steps, progress):
     next(it, None)
 
 # %% ../nbs/04_teacher.ipynb #3db6429b
+def _one_base(folders):
+    "Adapters of one zoo were trained on one base model: shapes alone cannot tell a model from its fine-tuned sister"
+    said = {p: read_json(p/'adapter_config.json').get('base_model_name_or_path') for p in folders}
+    for p,b in said.items():
+        if b!=said[folders[0]]: raise ValueError(f'{p}: trained on {b!r}, {folders[0].name} on {said[folders[0]]!r}; import them apart, or, if the two are one model, write one name into both adapter_config.json')
+
 def import_adapters(
     src, # folder of adapter folders, each with adapter_config.json, adapter_model.safetensors and prompts.json
     folder, # the zoo to make
@@ -540,6 +546,7 @@ def import_adapters(
     names = sorted(p.parent for p in src.glob('*/adapter_config.json'))
     if not names: raise ValueError(f'{src}: no adapter in it; expected {src}/<name>/adapter_config.json with adapter_model.safetensors and prompts.json')
     spec = LoraSpec.from_peft(names[0], model)
+    _one_base(names)
     read = [(p, load_peft(p, spec), read_prompts(p/'prompts.json')) for p in names]
     man = new_manifest(spec, probes=probes, imported_from=src.name)
     for p,ad,prompts in read:
