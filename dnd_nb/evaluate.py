@@ -53,6 +53,12 @@ def _score_batch(model, rows, cands, pad_id, adapters, owner, read=None):
     return nll.sum(1).cpu().split(n), greedy.cpu().split(n)
 
 # %% ../nbs/09_evaluate.ipynb #3393dd7c
+def _encode_each(tok, examples, template, max_len): # per example its row with each answer; an example that comes again is encoded once
+    once = {id(e):e for e in examples}
+    rows = iter(encode_rows(tok, [Example(e.prompt, a) for e in once.values() for a in _answers(e)], template, max_len))
+    got = {i:[next(rows) for _ in _answers(e)] for i,e in once.items()}
+    return [got[id(e)] for e in examples]
+
 @torch.no_grad()
 def score(
     model, # frozen base
@@ -66,7 +72,7 @@ def score(
 )->pd.DataFrame: # nll (nats, summed), tokens, accuracy, exact_match: one line an example
     "Gold answers' likelihood, choice accuracy and exact match, one line an example"
     template = template or Template()
-    golds = [encode_rows(tok, [Example(e.prompt, a) for a in _answers(e)], template, max_len) for e in examples]
+    golds = _encode_each(tok, examples, template, max_len)
     prompts = [g[0].ids[:g[0].n_prompt] for g in golds]
     cands = [[r.ids[r.n_prompt:] for r in g] for g in golds]
     size = [Row(p + [0]*sum(map(len,c)), len(p)) for p,c in zip(prompts, cands)]

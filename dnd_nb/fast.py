@@ -4,6 +4,7 @@
 
 # %% ../nbs/03a_fast.ipynb #80e89ea4
 from __future__ import annotations
+import json
 from dataclasses import dataclass, replace
 from functools import cache
 import numpy as np, torch
@@ -14,7 +15,7 @@ from fastcore.basics import patch
 from .adapter import Adapters, LoraSpec
 
 # %% auto #0
-__all__ = ['block_size', 'Pack', 'buckets', 'pack', 'why_not', 'Lean', 'Graphed']
+__all__ = ['ENGINES', 'block_size', 'Pack', 'buckets', 'pack', 'why_not', 'Lean', 'Graphed', 'engine_for']
 
 # %% ../nbs/03a_fast.ipynb #1d3140ea
 def block_size(
@@ -82,12 +83,12 @@ def _turns(owner): # [(blocks, adapters)]
     nth = np.arange(len(owner)) - np.repeat(first, np.diff(np.r_[first,len(owner)]))
     return [(ix, owner[ix]) for k in range(nth.max()+1) for ix in [np.flatnonzero(nth==k)]]
 
-def _lay_out(rows, lens, owner, block): # the fields of a Pack as arrays
+def _lay_out(rows, lens, owner, block, most=3): # the fields of a Pack as arrays
     start,owners = _stream(lens, owner, block)
     N = len(owners)*block
     ids,pos,back = np.zeros(N,int),np.zeros(N,int),np.full(N,-1)
     to,real,shapes,p = [],[],[],0
-    for ix in buckets(lens):
+    for ix in buckets(lens, most):
         T = -(-int(lens[ix].max())//8)*8
         for i in ix:
             n,s = len(rows[i].ids),start[i]
@@ -110,7 +111,7 @@ def pack(
 )->Pack:
     "Put rows into one stream"
     lens,owner = np.array([len(r.ids) for r in rows]),np.asarray(owner)
-    d = _lay_out(rows, lens, owner, block or (64 if rounded else block_size(lens, owner, weight)))
+    d = _lay_out(rows, lens, owner, block or (64 if rounded else block_size(lens, owner, weight)), 1 if rounded else 3)
     if rounded: d = _round(d)
     d |= {k:np.concatenate([x.ravel() for x in d[k]]) for k in ('to','real')}
     def put(x):
@@ -271,18 +272,21 @@ def nats(self:Lean,
     return torch.zeros(len(pk.lens), device=l.device).index_add_(0, pk.row, l)
 
 # %% ../nbs/03a_fast.ipynb #217a6f20
+def _up(x, step): # rounded up to a multiple of `step`; of twice as much above eight times as much, and so on
+    while x>8*step: step *= 2
+    return -(-x//step)*step
+
 def _round(d): # sizes of a layout rounded up
-    up = lambda x,m: -(-x//m)*m
     N,R,(to,real,shapes,back,p,q) = len(d['ids']),len(d['lens']),([],[],[],d['back'].copy(),0,0)
     for t,r,(b,T) in zip(d['to'], d['real'], d['shapes']):
-        B,W = up(b,8),up(T,32)
+        B,W = _up(b,8),_up(T,64)
         at = (d['back']>=p)&(d['back']<p+b*T)
         i,j = np.divmod(d['back'][at]-p, T)
         back[at] = q+i*W+j
         to.append(np.pad(t, ((0,B-b),(0,W-T)), 'edge')); real.append(np.pad(r, ((0,B-b),(0,W-T)))); shapes.append((B,W))
         p += b*T; q += B*W
     block = N//len(d['owner'])
-    more,k = up(N,512)-N, up(len(d['y']),128)-len(d['y'])
+    more,k = _up(N,512)-N, _up(len(d['y']),128)-len(d['y'])
     end = lambda x,n: np.pad(x, (0,n), 'edge')
     return dict(ids=end(d['ids'],more), pos=end(d['pos'],more), owner=end(d['owner'],more//block), back=end(back,more), to=to, real=real, shapes=shapes,
         at=end(d['at'],k), y=end(d['y'],k), row=np.pad(d['row'], (0,k), constant_values=R), lens=np.append(d['lens'],1))
@@ -302,13 +306,13 @@ def grad(self:Lean,
 # %% ../nbs/03a_fast.ipynb #5cf15846
 class Graphed(Lean):
     "`Lean` that records the steps of shapes it meets again, and replays them"
-    def __init__(self, model, spec, compile=False, most=24):
+    def __init__(self, model, spec, compile=False, most=64):
         super().__init__(model, spec, compile)
         self.most,self.kept,self.met,self.pool = most,{},set(),None
 
 @patch
 def grad(self:Graphed, pk:Pack, x:Tensor, weight:float=1.)->tuple:
-    "As `Lean.grad`; what is returned holds until the next call of the same shape"
+    "As `Lean.grad`; what is returned holds until the next call"
     key = (len(x), len(pk.ids), len(pk.owner), tuple(pk.shapes), len(pk.y), len(pk.lens), weight)
     if key not in self.kept:
         if key not in self.met or len(self.kept)>=self.most or not pk.rounded: self.met.add(key); return Lean.grad(self, pk, x, weight)
@@ -335,3 +339,21 @@ def record(self:Graphed, pk, x, weight)->tuple: # (inputs to fill, values to fil
     with torch.cuda.graph(g, pool=self.pool): out = Lean.grad(self, pk, x, weight)
     self.pool = self.pool or g.pool()
     return pk,x,g.replay,out
+
+# %% ../nbs/03a_fast.ipynb #dfe7102f
+ENGINES = ('plain','lean','compiled','graphs')
+
+def engine_for(
+    model, # frozen base
+    spec:LoraSpec, # of the adapters
+    engine:str=None, # one of `ENGINES`; None: on a GPU lean, or graphs for small steps, where the model allows it, else plain
+    tokens:float=0., # tokens a step, where that is to decide
+)->Lean: # None: the plain path
+    "What runs steps of this kind, shared by all who ask"
+    if engine is None: engine = 'plain' if model.device.type!='cuda' or why_not(model, spec) else 'graphs' if tokens<=8192 else 'lean'
+    if engine not in ENGINES: raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
+    if engine=='graphs' and model.device.type!='cuda': raise ValueError("engine 'graphs' records CUDA graphs and needs a GPU; use lean or plain")
+    if engine=='plain': return None
+    kept,key = vars(model).setdefault('_engines', {}),(engine,json.dumps(spec.to_dict()))
+    if key not in kept: kept[key] = Graphed(model, spec) if engine=='graphs' else Lean(model, spec, engine=='compiled')
+    return kept[key]

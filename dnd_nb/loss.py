@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from fastcore.basics import patch, store_attr
 from .adapter import LoraSpec, Adapters, apply_adapters, canonical, product_distance, product_sq
 from .delta import ProbeSet, check_probes, delta_embedding
+from .fast import pack
 from .generator import LoraTokenizer
 
 # %% auto #0
@@ -85,6 +86,7 @@ class Terms:
         tokenizer=None, # `LoraTokenizer`: for weight:tokens
         token_weights:Tensor=None, # [tokens], see `token_spread`: for weight:tokens; all ones if None
         temperature:float=1., # softens both sides of kl
+        lean=None, # from `engine_for`: sft and kl take each pair's rows as a list and run them packed
     ):
         store_attr(but='weights')
         self.weights = {k:schedule(w) for k,w in weights.items()}
@@ -253,6 +255,7 @@ def delta_term(c:Context):
 def answers(self:Context, ad:Adapters)->tuple: # (logits [tokens, V], targets [tokens], row of each token)
     "Logits at all positions that predict an answer's token"
     rows = self.get('rows')
+    if self.terms.lean: return _packed_answers(self.terms.lean, ad, rows)
     if self.batch.get('row_of') is None and len(rows['input_ids'])%len(ad): raise ValueError(f"term {self.name!r}: {len(rows['input_ids'])} rows do not split evenly over {len(ad)} pairs; give the batch 'row_of', the pair of each row")
     xb = {k:rows[k] for k in ('input_ids','attention_mask','position_ids')}
     with apply_adapters(self.terms.model, ad, self.batch.get('row_of')):
@@ -261,6 +264,10 @@ def answers(self:Context, ad:Adapters)->tuple: # (logits [tokens, V], targets [t
     at = labels!=-100
     if at.sum()!=(rows['labels']!=-100).sum() or not at.any(1).all(): raise ValueError(f"term {self.name!r}: a row has no answer token, or one before the last {rows['logits_to_keep']} positions; make rows with encode_rows and collate")
     return logits[at].float(), labels[at], at.nonzero()[:,0]
+
+def _packed_answers(lean, ad, rows): # the same for a list of rows a pair
+    pk = pack([r for rs in rows for r in rs], [i for i,rs in enumerate(rows) for _ in rs], device=ad.device, weight=lean.spec.n_params/5e5)
+    return lean.logits(pk, ad.flat()).float(), pk.y, pk.row
 
 def _by_row(x, row): # mean over rows of the mean over a row's tokens
     n = torch.bincount(row)

@@ -6,8 +6,10 @@
 from __future__ import annotations
 import contextlib, http.client, io, logging, os, re, shutil, subprocess, sys, tempfile, threading, time, urllib.error, urllib.request, warnings, zipfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 import huggingface_hub, torch, transformers
+import torch.nn.functional as F
 from fastcore.xdg import xdg_cache_home
 from filelock import FileLock
 from safetensors import SafetensorError
@@ -18,7 +20,7 @@ from .adapter import atomic_dir, read_json, sha256, write_json
 # %% auto #0
 __all__ = ['SPECIALS', 'CHAT', 'TINY', 'PACKAGED', 'tiny_tokenizer', 'tiny_base', 'quiet', 'base_id', 'tiny_encoder',
            'PackageWeights', 'NoWeights', 'run_watched', 'hub_cached', 'probe', 'from_hub', 'say', 'from_package',
-           'one', 'cache_home', 'cached', 'cache_package', 'find_weights', 'usual_dtype', 'load_base', 'base_source',
+           'one', 'cache_home', 'cached', 'cache_package', 'find_weights', 'fast_dtype', 'load_base', 'base_source',
            'load_encoder']
 
 # %% ../nbs/01_model.ipynb #6179a0dc
@@ -336,26 +338,31 @@ def _dtype(dtype):
     if isinstance(getattr(torch, str(dtype).removeprefix('torch.'), None), torch.dtype): return getattr(torch, str(dtype).removeprefix('torch.'))
     raise ValueError(f'dtype {dtype!r}: expected a torch dtype or its name, as bfloat16 or float32')
 
+@cache
+def fast_dtype(
+    device='cpu', # its type
+)->torch.dtype: # bfloat16 or float32
+    "The faster type of weights there, by a product and the one of its backward pass"
+    if device!='cpu': return torch.bfloat16
+    def seconds(dt):
+        x,w,g = (torch.randn(s, dtype=dt) for s in ((64,576),(1536,576),(64,1536)))
+        def once(): t0 = time.perf_counter(); F.linear(x, w); g@w; return time.perf_counter()-t0
+        return min(once() for _ in range(4))
+    return min((torch.bfloat16,torch.float32), key=seconds)
+
 def _device(device):
     device = torch.device(device)
     if device.type=='cuda' and not torch.cuda.is_available(): raise ValueError(f'device {str(device)!r}: torch sees no GPU here; use cpu')
     return device
 
-def usual_dtype(
-    device, # where the model goes
-)->torch.dtype:
-    "bfloat16 where the device computes in it, else float32"
-    fast = torch.device(device).type!='cpu' or (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return torch.bfloat16 if fast else torch.float32
-
 def load_base(
     name_or_path='HuggingFaceTB/SmolLM2-135M-Instruct', # local path, or a name on the Hub
-    dtype=None, # of the weights; None: `usual_dtype` of the device
+    dtype=None, # of the weights; None: the faster one there, see `fast_dtype`
     device='cpu', # where they go
 ): # the model (frozen, eval), its tokenizer
     "The frozen base LM and its tokenizer, with a pad token and padding on the left"
     device = _device(device)
-    dtype = usual_dtype(device) if dtype is None else _dtype(dtype)
+    dtype = fast_dtype(device.type) if dtype is None else _dtype(dtype)
     folder = find_weights(name_or_path)
     model,tok = _load(folder, dtype, device)
     if device.type=='cpu': model.set_attn_implementation('eager') # on CPUs a backward pass through fused attention is slower than through the plain form

@@ -18,11 +18,11 @@ from .adapter import *
 from .adapter import load_tensors, _key
 from .crew import Crew
 from .delta import ProbeSet, delta_embedding
-from .fast import Graphed, Lean, pack, why_not
+from .fast import ENGINES, Graphed, Lean, engine_for, pack
 from .task import Template, encode_rows, collate, token_batches
 
 # %% auto #0
-__all__ = ['ENGINES', 'answer_nll', 'TeacherConfig', 'RowSampler', 'micro_batches', 'token_bytes', 'tokens_that_fit',
+__all__ = ['answer_nll', 'TeacherConfig', 'RowSampler', 'micro_batches', 'packed_backward', 'token_bytes', 'tokens_that_fit',
            'AdapterTrainer', 'saved_names', 'Zoo', 'read_prompts', 'new_manifest', 'bar_over', 'train_teachers',
            'import_adapters']
 
@@ -97,8 +97,16 @@ def micro_batches(
         if all(b-a==1 or ends[b-1]-(ends[a-1] if a else 0)<=max_tokens for a,b in res): return res
         k += 1
 
-def _lean_backward(lean, x, grad, rows, owner, weight, max_tokens):
-    "The same on packed rows of rising owner: adds to `grad` [n, P]; returns each row's nats a token, on the device"
+def packed_backward(
+    lean:Lean, # from `engine_for`
+    x:Tensor, # [n, P] values of the adapters
+    grad:Tensor, # [n, P], added to
+    rows:list, # of Row
+    owner:Tensor, # [rows] the adapter of each, rising
+    weight:float, # of each row
+    max_tokens:int, # a micro-batch
+)->Tensor: # [rows] nats a token, on the device
+    "The same on packed rows"
     res = []
     for a,b in micro_batches([len(r) for r in rows], max_tokens):
         lo,hi = int(owner[a]),int(owner[b-1])+1
@@ -144,8 +152,6 @@ def _halving(f, max_tokens, log=print):
             log(f'out of memory: micro-batches of {max_tokens} tokens from here on')
 
 # %% ../nbs/04_teacher.ipynb #3c7fdee0
-ENGINES = ('plain','lean','compiled','graphs')
-
 class AdapterTrainer:
     "Trains n adapters, one on each list of rows, in shared forward passes"
     def __init__(self,
@@ -156,7 +162,7 @@ class AdapterTrainer:
         names:list=None, # n names: for messages, and the seeds of the row order
         pad_id:int=0,
         start:Adapters=None, # n adapters to start from; None: fresh ones that share A
-        engine:str=None, # plain, lean, compiled or graphs; None: lean on a GPU where the model allows it, else plain
+        engine:str=None, # plain, lean, compiled or graphs, see `engine_for`
     ):
         self.model,self.spec,self.rows,self.cfg,self.pad_id = model,spec,rows,cfg or TeacherConfig(),pad_id
         self.names = names or [str(i) for i in range(len(rows))]
@@ -164,11 +170,8 @@ class AdapterTrainer:
         self.x = start.flat().detach().float().to(model.device).requires_grad_()
         self.opt = torch.optim.AdamW([self.x], lr=self.cfg.lr, betas=(.9,.99), weight_decay=self.cfg.weight_decay, fused=model.device.type=='cuda')
         self.draw = [RowSampler(len(r), self.cfg.rows, f'{self.cfg.seed}/{n}') for r,n in zip(rows, self.names)]
-        self.engine = engine or ('lean' if model.device.type=='cuda' and not why_not(model, spec) else 'plain')
-        if self.engine not in ENGINES: raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
-        if self.engine=='graphs' and model.device.type!='cuda': raise ValueError("engine 'graphs' records CUDA graphs and needs a GPU; use lean or plain")
-        self.lean = None if self.engine=='plain' else Graphed(model, spec) if self.engine=='graphs' else Lean(model, spec, self.engine=='compiled')
-        self.step,self.losses,self.max_tokens = 0,[],min(self.cfg.max_tokens or 2**14, 2**14) if self.engine=='graphs' else self.cfg.max_tokens
+        self.lean = engine_for(model, spec, engine, self.cfg.rows*sum(np.mean([len(x) for x in r]) for r in rows))
+        self.step,self.losses,self.max_tokens = 0,[],min(self.cfg.max_tokens or 2**14, 2**14) if isinstance(self.lean, Graphed) else self.cfg.max_tokens
 
     @property
     def adapters(self)->Adapters: "The n adapters as they are now"; return Adapters.from_flat(self.spec, self.x.detach())
@@ -178,7 +181,7 @@ class AdapterTrainer:
 def _backward(self:AdapterTrainer, rows, owner, weight, max_tokens):
     "Gradient of Σ weight·(nats a token) in `x.grad`; returns each row's nats a token"
     self.x.grad = torch.zeros_like(self.x)
-    if self.lean: return _lean_backward(self.lean, self.x, self.x.grad, rows, owner, weight, max_tokens)
+    if self.lean: return packed_backward(self.lean, self.x, self.x.grad, rows, owner, weight, max_tokens)
     nats,toks = _plain_backward(self.model, Adapters.from_flat(self.spec, self.x), rows, owner, torch.full((len(rows),), weight), self.pad_id, max_tokens)
     return nats/toks
 

@@ -15,7 +15,8 @@ from safetensors.torch import save as st_save
 from .adapter import *
 from .adapter import load_tensors
 from .task import Template, encode_rows, collate
-from .teacher import Zoo, RowSampler, AdapterTrainer, TeacherConfig, bar_over
+from .fast import engine_for
+from .teacher import Zoo, RowSampler, AdapterTrainer, TeacherConfig, bar_over, packed_backward
 from .dataset import PairDataset, prompt_batches
 from .encoder import token_ids, encode_batches, mean_pool, condition_texts
 from .generator import LoraTokenizer, make_generator, save_generator, load_generator, teacher_spread
@@ -138,6 +139,7 @@ class Trainer:
         tok=None, # its tokenizer
         base:Adapters=None, # n=1, for cfg.base=='given'
         probes=None, # ProbeSet, for delta
+        engine:str=None, # what runs sft and kl, see `engine_for`; None: graphs on a GPU where the model allows it, else plain
     ):
         from accelerate import Accelerator
         self.cfg,self.folder,self.zoo,self.cache,self.model,self.tok = cfg,Path(folder),zoo,cache,model,tok
@@ -151,6 +153,7 @@ class Trainer:
         self.dev = self.acc.device if model is None else model.device
         self.ds = PairDataset(zoo, k=cfg.k, seed=cfg.seed, pairing=cfg.pairing, tasks=self.train_names, answers=cfg.answers, rows=self.tasks, resident=self.dev)
         self.template = Template(**zoo.manifest['template']) if zoo.manifest.get('template') else Template()
+        self.lean = None if model is None else engine_for(model, zoo.spec, engine)
         self._build(base, probes)
 
 # %% ../nbs/10_train.ipynb #fc21f87d
@@ -168,16 +171,17 @@ def _build(self:Trainer, base, probes):
     if cfg.base not in ('mean','given','fresh'): raise ValueError(f'base {cfg.base!r}: expected mean, given or fresh')
     if cfg.base!='fresh': self.gen.set_base(base.to('cpu') if cfg.base=='given' else teachers.mean().to('cpu'))
     self.gen.to(self.dev)
-    self.opt = torch.optim.AdamW([dict(params=self.gen.body_parameters()), dict(params=self.gen.head_parameters())], betas=(.9,.99), weight_decay=cfg.weight_decay)
+    self.opt = torch.optim.AdamW([dict(params=self.gen.body_parameters()), dict(params=self.gen.head_parameters())], betas=(.9,.99), weight_decay=cfg.weight_decay, fused=self.dev.type=='cuda')
     self.net,self.opt = self.acc.prepare(self.gen, self.opt) if self.acc.num_processes>1 else (self.gen, self.opt)
     self.ema = {k:v.detach().clone() for k,v in self.gen.state_dict().items()}
     needs = {t for s in cfg.stages for t in s.terms}
     if needs & {'sft','kl','delta'} and self.model is None: raise ValueError(f'terms {sorted(needs & {"sft","kl","delta"})} need the base model: pass model= and tok=')
-    kw = dict(spread=spread, model=self.model, tok=self.tok, probes=probes, teacher_probes=self.zoo.probes)
+    kw = dict(spread=spread, model=self.model, tok=self.tok, probes=probes, teacher_probes=self.zoo.probes, lean=self.lean)
     if 'weight:tokens' in needs:
         kw['tokenizer'] = tk = getattr(self.gen, 'tokenizer', None) or LoraTokenizer(self.zoo.spec)
         kw['token_weights'] = token_spread(tk, teachers, self.gen.loc if hasattr(self.gen, 'tokenizer') else None)
     self.terms = [Terms(s.terms, **kw) for s in cfg.stages]
+    self.rest = [Terms(r, **kw) if any(r.values()) else None for s in cfg.stages for r in [{k:w for k,w in s.terms.items() if k!='sft'}]]
     lm = [n for n in self.train_names if n not in self.tasks] if needs & {'sft','kl'} else []
     if lm: raise ValueError(f'terms sft and kl need rows of every training task; {len(lm)} tasks of the zoo have none (first: {lm[0]}): pass them in tasks=')
     self.rows,self.step,self.log,self.best = {},0,[],None
@@ -201,20 +205,36 @@ def draw_rows(self:Trainer, tasks, n, step)->list:
     return [[self.rows[t][j] for j in RowSampler(len(self.rows[t]), n, f'{self.cfg.seed}/{t}/{i}')(step)] for i,t in enumerate(tasks)]
 
 @patch
+def _sft_grad(self:Trainer, leaf, rows, w)->float: # mean nats a token
+    "Adds the gradient of w·sft to `leaf`, a recorded step where there is one"
+    n,leaf.grad = sum(map(len, rows)),torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+    owner = torch.arange(len(rows)).repeat_interleave(torch.tensor([len(r) for r in rows]))
+    return float(packed_backward(self.lean, leaf.detach(), leaf.grad, [r for rs in rows for r in rs], owner, w/n, 2**14).mean())
+
+@patch
 def _leaf_grad(self:Trainer, pred, b, terms, stage, i):
     "[(generated tensor, gradient of the loss)], `at_once` adapters a time, and the mean logs"
     made = [pred.flat()] + [t for t in [getattr(pred, 'tokens', None)] if t is not None] # a tokenizer's generator is also judged on the tokens it wrote
     leaves = [t.detach().requires_grad_() for t in made]
+    on = {k for k,w in terms.weights.items() if w(i)}
+    rows = self.draw_rows(b['task'], stage.rows, self.step) if on & {'sft','kl'} else None
+    if not (self.lean and 'sft' in on and 'kl' not in on): return self._autograd(pred, made, leaves, b, rows, terms, stage, i)
+    rest,w = self.rest[self.cfg.stages.index(stage)],terms.weights['sft'](i)
+    grads,logs = self._autograd(pred, made, leaves, b, None, rest, stage, i) if on-{'sft'} else ([],dict(loss=0.))
+    nll = self._sft_grad(leaves[0], rows, w)
+    return [(t,l.grad) for t,l in zip(made, leaves) if l.grad is not None], logs | dict(sft=nll, loss=logs['loss']+w*nll)
+
+@patch
+def _autograd(self:Trainer, pred, made, leaves, b, rows, terms, stage, i):
+    "The same by backpropagation from the terms"
     ad,n = Adapters.from_flat(self.zoo.spec, leaves[0]),len(pred)
-    lm = bool(set(stage.terms) & {'sft','kl'})
-    rows = self.draw_rows(b['task'], stage.rows, self.step) if lm else None
-    whole = not lm or n<=stage.at_once
+    whole = rows is None or n<=stage.at_once
     order = list(range(n)) if whole else sorted(range(n), key=lambda j: max(len(r) for r in rows[j]))
     logs = {}
     for c in range(0, n, n if whole else stage.at_once):
         ix = order if whole else order[c:c+stage.at_once]
         part = {k: (v[ix] if isinstance(v,(Tensor,Adapters)) else [v[j] for j in ix]) if v is not None else None for k,v in b.items() if k!='prompts'}
-        if lm: part['rows'] = collate([r for j in ix for r in rows[j]], self.tok.pad_token_id, self.dev)
+        if rows: part['rows'] = [rows[j] for j in ix] if self.lean else collate([r for j in ix for r in rows[j]], self.tok.pad_token_id, self.dev)
         this = ad if whole else ad[ix]
         if len(leaves)>1: this.tokens,this.token_base,this.tokenizer = leaves[1][ix],pred.token_base,pred.tokenizer
         loss,lg = terms(this, part, i)
@@ -242,7 +262,10 @@ def one_step(self:Trainer)->dict:
     for p in self.opt.param_groups: p['lr'] = stage.lr_at(i)
     self.opt.step()
     d = min(self.cfg.ema, (1+self.step)/(10+self.step))
-    for k,v in self.gen.state_dict().items(): self.ema[k].lerp_(v, 1-d) if v.is_floating_point() else self.ema[k].copy_(v)
+    now = self.gen.state_dict()
+    soft = [k for k,v in now.items() if v.is_floating_point()]
+    torch._foreach_lerp_([self.ema[k] for k in soft], [now[k] for k in soft], 1-d)
+    for k in now.keys()-set(soft): self.ema[k].copy_(now[k])
     self.step += 1
     return dict(step=self.step, stage=stage.name, lr=stage.lr_at(i), grad_body=norms[0], grad_head=norms[1], **logs)
 
@@ -339,7 +362,7 @@ def resume(self:Trainer)->bool: # was there something to go on from?
     self.step,self.best,self.log = int(meta['step']),json.loads(meta['best']),json.loads(meta['log'])
     for i,p in enumerate(p for g in self.opt.param_groups for p in g['params']):
         st = {k:v if k=='step' else v.to(self.dev) for k,v in part(f'opt.{i}.').items()}
-        if st: self.opt.state[p] = st | dict(step=st['step'].cpu())
+        if st: self.opt.state[p] = st | dict(step=st['step'] if self.opt.defaults['fused'] else st['step'].cpu())
     return True
 
 # %% ../nbs/10_train.ipynb #529a04c1
