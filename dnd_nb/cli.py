@@ -86,7 +86,7 @@ def dnd_demo(
     seed:int=0, # of everything random
     tiny:store_true=False, # a random two-layer model: to try the plumbing in seconds, not to learn anything
 ):
-    "Teach LoRAs, then a generator that writes them from prompts, on a real 135M model; show whether it works and whether it is the prompts. About 10 minutes on 2 cores, 2 with --quick; read FOLDER/report.json and FOLDER/figures, try FOLDER/run with dnd_generate"
+    "Teach LoRAs, then a generator that writes them from prompts, on a real 135M model; show whether it works and whether it is the prompts. About 10 minutes on 2 cores, 2 with `--quick`; read FOLDER/report.json and FOLDER/figures, try FOLDER/run with dnd_generate"
     with one_line_errors():
         from dataclasses import replace
         from dnd_nb.demo import DemoConfig, demo, quick as quick_config
@@ -120,7 +120,7 @@ def dnd_collect(
     seed:int=0, # of the shared first A and of the order of rows
     device:str='auto', # cpu, cuda, or auto
 ):
-    "Train a teacher LoRA for every task, many at once, into a zoo; or import adapters that others trained. E.g. dnd_collect --tasks my_tasks --zoo zoo, then dnd_train --zoo zoo --tasks my_tasks"
+    "Train a teacher LoRA for every task, many at once, into a zoo; or import adapters that others trained. E.g. `dnd_collect --tasks my_tasks --zoo zoo`, then `dnd_train --zoo zoo --tasks my_tasks`"
     with one_line_errors():
         from dnd_nb.adapter import LoraSpec
         from dnd_nb.teacher import ENGINES, TeacherConfig, train_teachers, import_adapters
@@ -180,7 +180,7 @@ def dnd_train(
     seed:int=0, # of weights, pairs and noise
     device:str='auto', # cpu, cuda, or auto
 ):
-    "Train a generator on a zoo's pairs of prompts and checkpoints. E.g. dnd_train --zoo zoo --tasks my_tasks --val 3, then dnd_evaluate and dnd_doctor"
+    "Train a generator on a zoo's pairs of prompts and checkpoints. E.g. `dnd_train --zoo zoo --tasks my_tasks --val 3`, then dnd_evaluate and dnd_doctor"
     with one_line_errors():
         from dnd_nb.encoder import make_encoder, PromptCache
         from dnd_nb.teacher import Zoo
@@ -232,7 +232,7 @@ def dnd_generate(
     base:str=None, # base model, for encoders that read it; the run's, if not given
     device:str='cpu', # cpu, cuda, or auto
 ):
-    "Write the LoRA for a task's prompts as a PEFT adapter folder. E.g. dnd_generate runs/first prompts.txt --out new, then PeftModel.from_pretrained(base, 'new')"
+    "Write the LoRA for a task's prompts as a PEFT adapter folder. E.g. `dnd_generate runs/first prompts.txt --out new`, then PeftModel.from_pretrained(base, 'new')"
     with one_line_errors():
         import random
         ps = read_prompt_file(prompts)
@@ -289,7 +289,7 @@ def dnd_evaluate(
     seed:int=0, # of the prompts drawn and of the intervals
     device:str='auto', # cpu, cuda, or auto
 ):
-    "Base, mean and nearest teacher, and adapters generated from right and from other tasks' prompts, on the same test rows. E.g. dnd_evaluate runs/first --tasks my_tasks --names held_out_a,held_out_b"
+    "Base, mean and nearest teacher, and adapters generated from right and from other tasks' prompts, on the same test rows. E.g. `dnd_evaluate runs/first --tasks my_tasks --names held_out_a,held_out_b`"
     with one_line_errors():
         from dnd_nb.adapter import write_json
         from dnd_nb.crew import Crew
@@ -324,7 +324,7 @@ def dnd_doctor(
     seed:int=0, # of the prompts drawn
     device:str='auto', # cpu, cuda, or auto
 ):
-    "Examine a run: which of the known faults does it have, by which figure, and what to do. E.g. dnd_doctor runs/first --tasks my_tasks, then read runs/first/doctor/report.md"
+    "Examine a run: which of the known faults does it have, by which figure, and what to do. E.g. `dnd_doctor runs/first --tasks my_tasks`, then read runs/first/doctor/report.md"
     with one_line_errors():
         from dnd_nb.doctor import doctor, unseen
         r,z,model,tok,cache = _open(run, zoo, base, embeddings, device)
