@@ -197,7 +197,9 @@ def probe(
     def ask():
         try: urllib.request.urlopen(urllib.request.Request(url, method='HEAD'), timeout=timeout).close(); res[0] = None
         except urllib.error.HTTPError: res[0] = None
-        except (OSError, ValueError, http.client.HTTPException) as e: res[0] = str(getattr(e,'reason',e))
+        except (OSError, ValueError, http.client.HTTPException) as e:
+            why = getattr(e,'reason',e)
+            if not isinstance(why, TimeoutError): res[0] = str(why)
     t = threading.Thread(target=ask, daemon=True)
     t.start(); t.join(timeout)
     return res[0]
