@@ -15,7 +15,7 @@ from fastcore.basics import patch
 from .adapter import Adapters, LoraSpec
 
 # %% auto #0
-__all__ = ['ENGINES', 'block_size', 'Pack', 'buckets', 'pack', 'why_not', 'Lean', 'Graphed', 'engine_for']
+__all__ = ['ENGINES', 'block_size', 'Pack', 'buckets', 'pack', 'why_not', 'Lean', 'Graphed', 'micro_batches', 'engine_for']
 
 # %% ../nbs/03a_fast.ipynb #1d3140ea
 def block_size(
@@ -108,11 +108,12 @@ def pack(
     device='cpu',
     weight:float=1., # cost of a block, for `block_size`
     rounded:bool=False, # round all sizes up, so that few shapes occur, see below
+    room=(0,0,0,0), # … to at least so many tokens, bucket rows, their width, and predictions
 )->Pack:
     "Put rows into one stream"
     lens,owner = np.array([len(r.ids) for r in rows]),np.asarray(owner)
     d = _lay_out(rows, lens, owner, block or (64 if rounded else block_size(lens, owner, weight)), 1 if rounded else 3)
-    if rounded: d = _round(d)
+    if rounded: d = _round(d, room)
     d |= {k:np.concatenate([x.ravel() for x in d[k]]) for k in ('to','real')}
     def put(x):
         x = torch.from_numpy(np.ascontiguousarray(x))
@@ -276,17 +277,18 @@ def _up(x, step): # rounded up to a multiple of `step`; of twice as much above e
     while x>8*step: step *= 2
     return -(-x//step)*step
 
-def _round(d): # sizes of a layout rounded up
+def _round(d, room): # sizes of a layout rounded up; where `room` does not suffice, with something to spare
+    size = lambda x,step,least: least if x<=least else _up(x if not least else int(x*(1+1/(8 if x<8192 else 16))), step)
     N,R,(to,real,shapes,back,p,q) = len(d['ids']),len(d['lens']),([],[],[],d['back'].copy(),0,0)
     for t,r,(b,T) in zip(d['to'], d['real'], d['shapes']):
-        B,W = _up(b,8),_up(T,64)
+        B,W = size(b,8,room[1]),size(T,64,room[2])
         at = (d['back']>=p)&(d['back']<p+b*T)
         i,j = np.divmod(d['back'][at]-p, T)
         back[at] = q+i*W+j
         to.append(np.pad(t, ((0,B-b),(0,W-T)), 'edge')); real.append(np.pad(r, ((0,B-b),(0,W-T)))); shapes.append((B,W))
         p += b*T; q += B*W
     block = N//len(d['owner'])
-    more,k = _up(N,512)-N, _up(len(d['y']),128)-len(d['y'])
+    more,k = size(N,512,room[0])-N, size(len(d['y']),128,room[3])-len(d['y'])
     end = lambda x,n: np.pad(x, (0,n), 'edge')
     return dict(ids=end(d['ids'],more), pos=end(d['pos'],more), owner=end(d['owner'],more//block), back=end(back,more), to=to, real=real, shapes=shapes,
         at=end(d['at'],k), y=end(d['y'],k), row=np.pad(d['row'], (0,k), constant_values=R), lens=np.append(d['lens'],1))
@@ -308,7 +310,43 @@ class Graphed(Lean):
     "`Lean` that records the steps of shapes it meets again, and replays them"
     def __init__(self, model, spec, compile=False, most=64):
         super().__init__(model, spec, compile)
-        self.most,self.kept,self.met,self.pool = most,{},set(),None
+        self.most,self.kept,self.met,self.pool,self.rooms,self.cuts = most,{},set(),None,{},{}
+
+@patch
+def pack(self:Lean, rows, owner)->Pack: "`pack` as this engine wants it"; return pack(rows, owner, device=self.device, weight=self.spec.n_params/5e5)
+
+@patch
+def pack(self:Graphed, rows, owner)->Pack:
+    key = (int(owner[-1])+1, len(rows))
+    pk = pack(rows, owner, device=self.device, rounded=True, room=self.rooms.get(key,(0,0,0,0)))
+    self.rooms[key] = (len(pk.ids), *pk.shapes[0], len(pk.y))
+    return pk
+
+def micro_batches(
+    lens, # [rows] tokens of each row, adapter after adapter
+    max_tokens:int,
+)->list: # of (first row, last row + 1)
+    "Runs of neighbouring rows, near equal in tokens, none above the limit (but for a longer row alone)"
+    ends,total = np.cumsum(lens),int(np.sum(lens))
+    k = -(-total//max_tokens)
+    while True:
+        cut = np.unique(np.r_[0, np.searchsorted(ends, total*np.arange(1,k)/k, side='right'), len(lens)])
+        res = list(zip(cut[:-1].tolist(), cut[1:].tolist()))
+        if all(b-a==1 or ends[b-1]-(ends[a-1] if a else 0)<=max_tokens for a,b in res): return res
+        k += 1
+
+@patch
+def parts(self:Lean, rows, owner, max_tokens:int)->list: "Micro-batches, as (first row, last row + 1)"; return micro_batches([len(r) for r in rows], max_tokens)
+
+@patch
+def parts(self:Graphed, rows, owner, max_tokens:int)->list:
+    "The same cuts at every step: between adapters where there are enough, else between rows"
+    n,R = int(owner[-1])+1,len(rows)
+    if (key := (n,R,max_tokens)) not in self.cuts: self.cuts[key] = -(-int(1.1*sum(len(r) for r in rows))//max_tokens)
+    k = self.cuts[key]
+    at = np.searchsorted(np.asarray(owner), np.arange(1,k)*n//k) if n>=k else np.arange(1,k)*R//k
+    ends = np.unique([0, *at, R]).tolist()
+    return list(zip(ends, ends[1:]))
 
 @patch
 def grad(self:Graphed, pk:Pack, x:Tensor, weight:float=1.)->tuple:
@@ -332,8 +370,7 @@ def record(self:Graphed, pk, x, weight)->tuple: # (inputs to fill, values to fil
     x = x.detach().clone()
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(2): Lean.grad(self, pk, x, weight)
+    with torch.cuda.stream(side): Lean.grad(self, pk, x, weight)
     torch.cuda.current_stream().wait_stream(side)
     g = torch.cuda.CUDAGraph()
     with torch.cuda.graph(g, pool=self.pool): out = Lean.grad(self, pk, x, weight)
@@ -346,11 +383,10 @@ ENGINES = ('plain','lean','compiled','graphs')
 def engine_for(
     model, # frozen base
     spec:LoraSpec, # of the adapters
-    engine:str=None, # one of `ENGINES`; None: on a GPU lean, or graphs for small steps, where the model allows it, else plain
-    tokens:float=0., # tokens a step, where that is to decide
+    engine:str=None, # one of `ENGINES`; None: graphs on a GPU where the model allows it, else plain
 )->Lean: # None: the plain path
     "What runs steps of this kind, shared by all who ask"
-    if engine is None: engine = 'plain' if model.device.type!='cuda' or why_not(model, spec) else 'graphs' if tokens<=8192 else 'lean'
+    if engine is None: engine = 'plain' if model.device.type!='cuda' or why_not(model, spec) else 'graphs'
     if engine not in ENGINES: raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
     if engine=='graphs' and model.device.type!='cuda': raise ValueError("engine 'graphs' records CUDA graphs and needs a GPU; use lean or plain")
     if engine=='plain': return None

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from fastcore.basics import patch, store_attr
 from .adapter import LoraSpec, Adapters, apply_adapters, canonical, product_distance, product_sq
 from .delta import ProbeSet, check_probes, delta_embedding
-from .fast import pack
+from .fast import Lean
 from .generator import LoraTokenizer
 
 # %% auto #0
@@ -266,7 +266,7 @@ def answers(self:Context, ad:Adapters)->tuple: # (logits [tokens, V], targets [t
     return logits[at].float(), labels[at], at.nonzero()[:,0]
 
 def _packed_answers(lean, ad, rows): # the same for a list of rows a pair
-    pk = pack([r for rs in rows for r in rs], [i for i,rs in enumerate(rows) for _ in rs], device=ad.device, weight=lean.spec.n_params/5e5)
+    pk = Lean.pack(lean, [r for rs in rows for r in rs], [i for i,rs in enumerate(rows) for _ in rs])
     return lean.logits(pk, ad.flat()).float(), pk.y, pk.row
 
 def _by_row(x, row): # mean over rows of the mean over a row's tokens

@@ -4,7 +4,8 @@
 
 # %% ../nbs/16_study.ipynb #e4b53663
 from __future__ import annotations
-import json, os, platform, random, re, shutil, string, subprocess, sys, time
+import json, os, platform, random, re, shutil, string, subprocess, sys, time, uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace, asdict, fields
 from functools import cached_property, partial
@@ -482,7 +483,7 @@ class StudyConfig:
     full_checks:int=10 # validations on the way; the best checkpoint counts
     val_share:float=.15 # of the training tasks
     val_rows:int=24 # rows a validation task
-    val_every:int=20 # steps between validations of a generator
+    val_every:int=50 # steps between validations of a generator
     k:int=16 # prompts a condition
     conditions:int=8 # random conditions a held-out task and seed
     controls:int=4 # conditions of the control prompts, and of the fixed sources
@@ -546,8 +547,8 @@ class Study:
         self.cfg,self.work,self.seeds,self.minutes,self.max_tokens,self.save_every,self.log = cfg,Path(work),list(seeds),minutes,max_tokens,save_every,log
         self._world,self._encoder,self.began,self.worked,self._kept = world,encoder,time.time(),False,{}
         self._same(dict(config=json.loads(json.dumps(asdict(cfg))), encoder=encoder.name if encoder else cfg.recipe.encoder, overlap=overlap))
-        f = self.work/'times.json'
-        self.times = read_json(f) if f.exists() else {}
+        self.times,self.times_file = {},self.work/'times'/f'{uuid.uuid4().hex[:12]}.json' # each process its own
+        self.longest = {k:v['longest'] for k,v in self.all_times().items()}
         self.folds = []
         for o in folds:
             with self.clock('plan', o.name): self.folds.append(planned(o, self.work/'pieces'/f'{o.name}.plan.json', share=cfg.val_share, overlap=overlap))
@@ -576,10 +577,20 @@ def _same(self:Study, now):
     if bad := [k for k in {**a,**b} if a.get(k)!=b.get(k)]: raise ValueError(f'{self.work}: begun with another {bad[0]} ({a.get(bad[0])!r} then, {b.get(bad[0])!r} now); choose another work folder, or the same settings to go on')
 
 @patch
+def all_times(self:Study)->dict: # kind → seconds, longest, n
+    "Of all processes that worked in this folder"
+    res = {}
+    for f in sorted((self.work/'times').glob('*.json')):
+        for k,v in read_json(f).items():
+            o = res.setdefault(k, dict(seconds=0., longest=0., n=0))
+            o.update(seconds=o['seconds']+v['seconds'], longest=max(o['longest'],v['longest']), n=o['n']+v['n'])
+    return res
+
+@patch
 @contextmanager
 def clock(self:Study, kind, what=''):
     "Time some work; refuse to begin it if there is no time for it"
-    t = self.times.setdefault(kind, dict(seconds=0., longest=0., n=0))
+    t = self.times.setdefault(kind, dict(seconds=0., longest=self.longest.get(kind,0.), n=0))
     left = np.inf if self.minutes is None else self.minutes*60-(time.time()-self.began)
     small = kind in ('plan','loading','embeddings')
     if not small and (left<=0 or left<t['longest'] and self.worked): raise OutOfTime(f'{kind} {what}: {max(left,0):.0f} s left') # the first work of a call is begun in any case, or it never would
@@ -588,7 +599,7 @@ def clock(self:Study, kind, what=''):
     yield
     took = time.time()-t0-(sum(o['seconds'] for o in self.times.values())-inner) # work inside this work is counted there
     t.update(seconds=t['seconds']+took, longest=max(t['longest'],took), n=t['n']+1)
-    write_json(self.work/'times.json', self.times)
+    write_json(self.times_file, self.times)
     if took>1: self.log(f'[{time.time()-self.began:5.0f} s] {kind} {what} ({took:.0f} s)')
 
 @patch
@@ -1167,7 +1178,7 @@ def report(self:Study, **about)->dict:
     of = lambda d,s: d[d.setting==s].drop(columns='setting') if len(d) else d
     names = list(dict.fromkeys(f.setting for f in self.folds if f.setting in set(df.setting)))
     figs = {s:self.figures(of(df,s), of(tuned,s), [m for m in made if m['fold'] in {f.name for f in self.folds if f.setting==s}]) for s in names}
-    wall = {k:round(v['seconds'],1) for k,v in self.times.items()}
+    wall = {k:round(v['seconds'],1) for k,v in self.all_times().items()}
     folds = [dict(name=f.name, setting=f.setting, train=[t.name for t in f.train], val=[t.name for t in f.val], held={t.name:f.split(t) for t in f.held}, removed=f.removed) for f in self.folds]
     rates = {f.name[:-len('_tuned.json')]:read_json(f) for f in sorted(p.glob('*_tuned.json'))}
     import transformers
@@ -1371,6 +1382,7 @@ def dnd_study(
     settings:str='', # further settings as JSON, or the path of a file: {"rows": 24, "recipe": {"sft": 100}}
     overlap:str='remove', # training rows with held-out prompts: remove them, or refuse to run
     export:str='', # folder to write the best generator to
+    jobs:int=1, # processes that share the device, each with some of the folds: small models leave a GPU idle
     base:str='HuggingFaceTB/SmolLM2-135M-Instruct', # base model: a folder or a name
     minutes:float=0., # begin nothing that will not end in so many minutes; 0: no limit
     max_tokens:int=16384, # tokens a batch in evaluation
@@ -1389,6 +1401,7 @@ def dnd_study(
         st = Study(cfg, [f for f in fs if not names or f.name in names], work, partial(_world, base, device, tiny), [int(s) for s in seeds.split(',')], minutes or None, _tiny_encoder() if tiny else None, overlap, max_tokens)
         _say_removed(st)
         about = dict(train=Path(train).name, held_out=[Path(h).name for h in held_out or []], leave_one_out=leave_one_out, base=base if not tiny else 'tiny')
+        if jobs>1: st.shared(); _spread_folds(st, jobs, minutes)
         if compare: return _compare(st, list(RECIPES) if compare=='all' else compare.split(','), out, about, {k:v for k,v in (r if isinstance(r,dict) else {}).items() if k!='name'})
         st.run()
         rep = st.report(**about)
@@ -1408,6 +1421,24 @@ def _tiny_encoder():
     from dnd_nb.encoder import SentenceEncoder
     return SentenceEncoder(tiny_encoder())
 
+@patch
+def shared(self:Study):
+    "Make what several folds need, teachers and embeddings, and give the memory back"
+    try:
+        self.teachers()
+        for f in self.folds: self.cache(f)
+    except OutOfTime as e: self.log(f'stopped before {e}: call again to go on')
+    if self.device.type=='cuda': torch.cuda.empty_cache()
+
+def _spread_folds(st, jobs, minutes): # this very command in `jobs` processes, one fold each; they write no report
+    left = lambda: [] if not minutes else ['--minutes', str(max(.1, minutes-(time.time()-st.began)/60))]
+    (st.work/'jobs').mkdir(exist_ok=True)
+    def one(f):
+        with open(st.work/'jobs'/f'{f.name}.log', 'a') as log: r = subprocess.run([sys.executable, '-c', 'from dnd_nb.study import main; main()', *sys.argv[1:], '--folds', f.name, '--jobs', '1', '--out', str(st.work/'jobs'/f'{f.name}.json'), '--export', '', *left()], stdout=log, stderr=subprocess.STDOUT)
+        return '' if not r.returncode else f'{f.name}: ' + (st.work/'jobs'/f'{f.name}.log').read_text().strip().split('\n')[-1]
+    with ThreadPoolExecutor(jobs) as ex: bad = [b for b in ex.map(one, st.folds) if b]
+    if bad: raise ValueError(f'{len(bad)} of {len(st.folds)} folds failed ({bad[0]}); call again to go on')
+
 def _say_removed(st):
     "What the overlap checker took out, fold by fold"
     for f in st.folds:
@@ -1419,7 +1450,7 @@ def _compare(st, names, out, about, changes):
     "Recipes on validation tasks, as JSON"
     df = st.compare(names, **changes)
     if not len(df): return print('no recipe is finished yet')
-    write_json(out, dict(config=dict(about, study=json.loads(json.dumps(asdict(st.cfg))), seeds=st.seeds, folds=[f.name for f in st.folds], recipes={n:json.loads(json.dumps(asdict(recipe(n, st.cfg.multi_passes, **changes)))) for n in names}), rows=_round(df.to_dict('records')), wall_s={k:round(v['seconds'],1) for k,v in st.times.items()}, device=device_name(st.device), commit=commit()))
+    write_json(out, dict(config=dict(about, study=json.loads(json.dumps(asdict(st.cfg))), seeds=st.seeds, folds=[f.name for f in st.folds], recipes={n:json.loads(json.dumps(asdict(recipe(n, st.cfg.multi_passes, **changes)))) for n in names}), rows=_round(df.to_dict('records')), wall_s={k:round(v['seconds'],1) for k,v in st.all_times().items()}, device=device_name(st.device), commit=commit()))
     print(df[(df.metric=='nll')].groupby(['config','source'], sort=False).value.mean().unstack().round(3).to_string())
 
 def main():

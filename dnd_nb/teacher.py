@@ -18,13 +18,12 @@ from .adapter import *
 from .adapter import load_tensors, _key
 from .crew import Crew
 from .delta import ProbeSet, check_probes, delta_embedding
-from .fast import ENGINES, Graphed, Lean, engine_for, pack
+from .fast import ENGINES, Graphed, Lean, engine_for, micro_batches
 from .task import Template, encode_rows, collate, token_batches
 
 # %% auto #0
-__all__ = ['answer_nll', 'TeacherConfig', 'RowSampler', 'micro_batches', 'packed_backward', 'token_bytes', 'tokens_that_fit',
-           'AdapterTrainer', 'saved_names', 'Zoo', 'read_prompts', 'new_manifest', 'bar_over', 'train_teachers',
-           'import_adapters']
+__all__ = ['answer_nll', 'TeacherConfig', 'RowSampler', 'packed_backward', 'token_bytes', 'tokens_that_fit', 'AdapterTrainer',
+           'saved_names', 'Zoo', 'read_prompts', 'new_manifest', 'bar_over', 'train_teachers', 'import_adapters']
 
 # %% ../nbs/04_teacher.ipynb #56e24fe2
 def answer_nll(
@@ -84,19 +83,6 @@ def _plain_backward(model, adapters, rows, owner, weight, pad_id, max_tokens):
         nats[idx],toks[idx] = nll.detach().cpu(),n.cpu().float()
     return nats,toks
 
-def micro_batches(
-    lens, # [rows] tokens of each row, adapter after adapter
-    max_tokens:int,
-)->list: # of (first row, last row + 1)
-    "Runs of neighbouring rows, near equal in tokens, none above the limit (but for a longer row alone)"
-    ends,total = np.cumsum(lens),int(np.sum(lens))
-    k = -(-total//max_tokens)
-    while True:
-        cut = np.unique(np.r_[0, np.searchsorted(ends, total*np.arange(1,k)/k, side='right'), len(lens)])
-        res = list(zip(cut[:-1].tolist(), cut[1:].tolist()))
-        if all(b-a==1 or ends[b-1]-(ends[a-1] if a else 0)<=max_tokens for a,b in res): return res
-        k += 1
-
 def packed_backward(
     lean:Lean, # from `engine_for`
     x:Tensor, # [n, P] values of the adapters
@@ -108,9 +94,9 @@ def packed_backward(
 )->Tensor: # [rows] nats a token, on the device
     "The same on packed rows"
     res = []
-    for a,b in micro_batches([len(r) for r in rows], max_tokens):
+    for a,b in lean.parts(rows, owner, max_tokens):
         lo,hi = int(owner[a]),int(owner[b-1])+1
-        pk = pack(rows[a:b], owner[a:b].numpy()-lo, device=x.device, weight=lean.spec.n_params/5e5, rounded=isinstance(lean, Graphed))
+        pk = lean.pack(rows[a:b], owner[a:b].numpy()-lo)
         nll,g = lean.grad(pk, x[lo:hi], weight)
         grad[lo:hi] += g
         res.append(nll.clone())
@@ -170,8 +156,8 @@ class AdapterTrainer:
         self.x = start.flat().detach().float().to(model.device).requires_grad_()
         self.opt = torch.optim.AdamW([self.x], lr=self.cfg.lr, betas=(.9,.99), weight_decay=self.cfg.weight_decay, fused=model.device.type=='cuda')
         self.draw = [RowSampler(len(r), self.cfg.rows, f'{self.cfg.seed}/{n}') for r,n in zip(rows, self.names)]
-        self.lean = engine_for(model, spec, engine, self.cfg.rows*sum(np.mean([len(x) for x in r]) for r in rows))
-        self.step,self.losses,self.max_tokens = 0,[],min(self.cfg.max_tokens or 2**14, 2**14) if isinstance(self.lean, Graphed) else self.cfg.max_tokens
+        self.lean = engine_for(model, spec, engine)
+        self.step,self.losses,self.max_tokens = 0,[],min(self.cfg.max_tokens or 2**15, 2**15) if isinstance(self.lean, Graphed) else self.cfg.max_tokens
 
     @property
     def adapters(self)->Adapters: "The n adapters as they are now"; return Adapters.from_flat(self.spec, self.x.detach())

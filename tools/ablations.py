@@ -1,10 +1,10 @@
 """The ablation on BIG-bench tasks of one fold: every configuration of `standard_axes` × seeds, at equal steps, as tidy CSV.
 
-    python tools/ablations.py --data ../shared/data/bigbench --work runs/ablations --out results
+    python tools/ablations.py --data ../shared/data/bigbench --work runs/ablations --out results --jobs 4
 
 Resumable run by run: stops by itself before `budget` seconds are over; call it again to go on. With everything done it writes
 ablations.csv (means over tasks), ablations_tasks.csv (a row a task) and ablations_differ.csv into `out`."""
-import shutil, time
+import shutil, subprocess, sys, time
 from pathlib import Path
 import torch
 from fastcore.script import call_parse
@@ -14,7 +14,7 @@ from dnd_nb.delta import GENERIC
 from dnd_nb.encoder import PromptCache, make_encoder
 from dnd_nb.model import load_base
 from dnd_nb.task import fold_split, read_tasks, val_split
-from dnd_nb.teacher import TeacherConfig, train_teachers
+from dnd_nb.teacher import TeacherConfig, Zoo, train_teachers
 from dnd_nb.train import TrainConfig
 
 @call_parse
@@ -28,11 +28,15 @@ def main(
     fold:int=4, # held out
     n_train:int=60, # training tasks
     n_held:int=16, # held-out tasks
-    steps:int=100, # of every configuration
+    steps:int=300, # of every configuration
     seeds:int=3,
     teacher_steps:int=100,
     hidden:int=256, # width of the generator
-    rows:int=12, # test rows a task
+    rows:int=24, # test rows a task
+    conditions:int=3, # random prompt batches a task
+    zoo:str='', # a zoo that has these tasks' teachers, with deltas on the generic probes; '': train them
+    jobs:int=1, # processes that share the device: small models leave a GPU idle
+    job:int=-1, # which of them this is
     budget:float=540., # seconds
     device:str='cuda',
     max_tokens:int=49152, # of a micro-batch
@@ -44,27 +48,34 @@ def main(
     groups = dict(seen=sp.train[:n_train], val=sp.val[:8], held_out=sp.held_out_far[:n_held])
     tasks,splits = [t for g in groups.values() for t in g],{t.name:s for s,g in groups.items() for t in g}
     spec = LoraSpec.from_model(model, ['q_proj','v_proj'])
-    zoo = train_teachers(model, tok, tasks, spec, work/'zoo', TeacherConfig(steps=teacher_steps, rows=8, lr=2e-3, at_once=77, max_tokens=max_tokens), probes=GENERIC, progress=False)
+    store = Zoo(zoo) if zoo else train_teachers(model, tok, tasks, spec, work/'zoo', TeacherConfig(steps=teacher_steps, rows=8, lr=2e-3, at_once=77, max_tokens=max_tokens), probes=GENERIC, progress=False)
+    store = store.only(splits)
     caches = {n: PromptCache(work/'embeddings', make_encoder(e, model, tok, device)) for n,e in dict(minilm=encoder, both=hidden_states).items()}
     for c in caches.values(): c.encode([p for t in tasks for p in t.prompts])
-    last = dict(zip(zoo.tasks, zoo.last()))
-    mean = zoo.adapters([last[t.name] for t in groups['seen']]).mean()
-    refs = dict(base=lambda t: None, mean_teacher=lambda t: mean, teacher=lambda t: zoo.adapters([last[t.name]]))
-    world = World(model, tok, zoo, tasks, splits, caches, references=refs, k=16, conditions=2, rows=rows)
+    last = dict(zip(store.tasks, store.last()))
+    mean = store.adapters([last[t.name] for t in groups['seen']]).mean()
+    refs = dict(base=lambda t: None, mean_teacher=lambda t: mean, teacher=lambda t: store.adapters([last[t.name]]))
+    world = World(model, tok, store, tasks, splits, caches, references=refs, k=16, conditions=conditions, rows=rows, max_tokens=32768)
     first = Config('base', TrainConfig(loss_mixes(steps)['warm']['stages'], dict(kind='MLPGenerator', hidden=hidden, noise=.3, cond_drop=.1), k=(8,32), val_every=max(1,steps//5)))
     axes = standard_axes(steps, ['both'], [n_train//4])
     for a in axes.values(): # the other kinds have no room for the MLP's arguments
         for c in a.values():
             if c.get('generator',{}).get('kind')=='SetGenerator': c['generator'] |= dict(hidden=64, noise=.3, cond_drop=.1)
     configs = one_at_a_time(first, axes)
+    runs = [(c,seed) for seed in range(seeds) for c in configs]
     print(f'{len(configs)} configurations × {seeds} seeds, {time.time()-start:.0f} s to get ready', flush=True)
+    if jobs>1 and job<0:
+        world.reference(work/'grid')
+        left = f'{budget-(time.time()-start):.0f}'
+        ps = [subprocess.Popen([sys.executable, *sys.argv, '--job', str(i), '--budget', left]) for i in range(jobs)]
+        if any([p.wait() for p in ps]): raise SystemExit('a job failed; call again to go on')
     took = 20.
-    for seed in range(seeds):
-        for c in configs:
-            if time.time()-start+1.5*took>budget: print('out of time: call again to go on'); return
-            t0 = time.time()
-            world.run_one(c, seed, work/'grid')
-            if (d := time.time()-t0)>1: took = max(took*.8, d); print(f'{c.name} seed {seed}: {d:.0f} s', flush=True)
+    for c,seed in runs[max(job,0)::jobs if job>=0 else 1]:
+        if time.time()-start+1.5*took>budget: print('out of time: call again to go on'); return
+        t0 = time.time()
+        world.run_one(c, seed, work/'grid')
+        if (d := time.time()-t0)>1: took = max(took*.8, d); print(f'{c.name} seed {seed}: {d:.0f} s', flush=True)
+    if job>=0: return
     df = run_grid(world, configs, range(seeds), work/'grid', log=None)
     table,_,_ = runs_differ(world, work/'grid')
     out.mkdir(exist_ok=True)

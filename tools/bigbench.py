@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from fastcore.script import call_parse
 from dnd_nb.adapter import LoraSpec, load_peft, save_peft, write_json
+from dnd_nb.delta import GENERIC
 from dnd_nb.demo import Clock
 from dnd_nb.diagnostics import panel_sources
 from dnd_nb.encoder import PromptCache, SentenceEncoder
@@ -31,9 +32,9 @@ def main(
     sft:int=200, # steps through the base
     seed:int=0,
     n_tasks:int=0, # only so many, for a trial
-    rows:int=24, # test rows a task of the panel
+    rows:int=60, # test rows a task of the panel
     k:int=16, # prompts a condition
-    conditions:int=2, # random prompt batches a task
+    conditions:int=8, # random prompt batches a task
     max_tokens:int=49152, # of a micro-batch
     device:str='cuda',
 ):
@@ -45,7 +46,7 @@ def main(
     spec = LoraSpec.from_model(model, ['q_proj','v_proj'])
     tc = TeacherConfig(steps=steps, rows=8, lr=2e-3, seed=seed, at_once=77, max_tokens=max_tokens, keep=(.8,.9,1.))
     clock('loading')
-    zoo = train_teachers(model, tok, tasks, spec, work/'zoo', tc, progress=False)
+    zoo = train_teachers(model, tok, tasks, spec, work/'zoo', tc, probes=GENERIC, progress=False)
     clock('teachers')
     cache = PromptCache(work/'embeddings', SentenceEncoder(load_encoder(encoder, device=device), batch_size=256))
     cache.encode([p for t in tasks for p in t.prompts])
