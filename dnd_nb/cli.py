@@ -216,27 +216,42 @@ def dnd_generate(
         print(f'{out}: a LoRA for {r.spec.base_model} from {len(ps)} prompts; open it with peft.PeftModel.from_pretrained(base, {out!r})')
 
 # %% ../nbs/15_cli.ipynb #1dc49bcf
+def _zoo_of(run, zoo):
+    "The zoo named, or else the one that the run was trained on, beside its folder or one higher, or here"
+    import json
+    from dnd_nb.adapter import read_json, sha256
+    from dnd_nb.teacher import Zoo
+    if zoo: return Zoo(zoo)
+    his = run.config['zoo']
+    for f in (p/his['name'] for p in (run.folder.resolve().parent, run.folder.resolve().parent.parent, Path('.'))):
+        if (f/'manifest.json').exists() and sha256(json.dumps(read_json(f/'manifest.json')['entries']))==his['sha256']: return Zoo(f)
+    raise ValueError(f'{run.folder}: the zoo that it was trained on, {his["name"]}, is neither beside it nor here; say where it is with --zoo')
+
 def _open(run, zoo, base, embeddings, device):
     "A run, its zoo, its base model and tokenizer, and the cache of its encoder"
     from dnd_nb.encoder import make_encoder, PromptCache
-    from dnd_nb.teacher import Zoo
     from dnd_nb.train import Run
-    r,z = Run(run, _device(device)),Zoo(zoo)
+    r = Run(run, _device(device))
+    z = _zoo_of(r, zoo)
     model,tok = _base(base or r.spec.base_model, device)
+    if not embeddings: embeddings = next((f for f in (z.folder.parent/'embeddings',) if f.is_dir()), 'embeddings')
     return r,z,model,tok,PromptCache(embeddings, make_encoder(r.config['encoder'], model, tok, _device(device)))
+
+def _where(tasks, zoo): # the folder named, or else the folder tasks beside the zoo, or the built-in ones
+    return tasks or (str(zoo.folder.parent/'tasks') if (zoo.folder.parent/'tasks').is_dir() else 'builtin')
 
 @call_parse
 def dnd_evaluate(
     run:str, # a run folder
-    zoo:str='zoo', # its teachers
-    tasks:str='builtin', # JSONL folder, or builtin
+    zoo:str='', # its teachers; if empty, the zoo that it was trained on, beside it or here
+    tasks:str='', # JSONL folder, or builtin; if empty, the folder tasks beside the zoo, or builtin
     names:str='', # only these tasks, separated by commas; they need not be in the zoo
     out:str='evaluation.json', # JSON to write
     base:str='', # base model; the run's if empty
     k:int=16, # prompts a condition
     conditions:int=4, # random prompt batches a task
     rows:int=60, # test rows a task
-    embeddings:str='embeddings', # cache of prompt embeddings
+    embeddings:str='', # cache of prompt embeddings; beside the zoo, or here, if empty
     seed:int=0,
     device:str='auto',
 ):
@@ -248,11 +263,12 @@ def dnd_evaluate(
         from dnd_nb.diagnostics import panel_sources
         from dnd_nb.evaluate import paired, run_panel
         import pandas as pd
-        ts = _tasks(tasks, names)
         r,z,model,tok,cache = _open(run, zoo, base, embeddings, device)
+        ts = _tasks(_where(tasks, z), names)
         over = 'tasks' if len(ts)>4 else 'rows' # intervals over a handful of tasks would say nothing
         split = {t.name: 'seen' if t.name in r.config['train_tasks'] else 'validation' if t.name in r.config['val_tasks'] else 'held_out' for t in ts}
         df = run_panel(model, tok, ts, panel_sources(r, cache, z, {t.name:t.prompts for t in ts}, k, conditions, seed), split, rows, r.template, log=lambda s,t: print(f'{s}: {t:.0f} s'))
+        Crew().once(lambda: df.to_csv(r.folder/'panel.csv', index=False)) # for the doctor
         panel = panel_rows(df, seed, over)
         diff = paired(df, [('generated',s) for s in df.source.unique() if s!='generated'], ['nll'], seed=seed, over=over)
         Crew().once(lambda: write_json(out, dict(run=r.config['config'], panel=panel, over=over, paired=diff.to_dict('records'), tasks=split, k=k, conditions=conditions, rows=rows, seed=seed)))
@@ -263,23 +279,25 @@ def dnd_evaluate(
 @call_parse
 def dnd_doctor(
     run:str, # a run folder
-    zoo:str='zoo', # its teachers
-    tasks:str='builtin', # rows of the zoo's tasks: a JSONL folder, or builtin
-    held_out:str='', # names of held-out tasks in that folder, separated by commas
+    zoo:str='', # its teachers; if empty, the zoo that it was trained on, beside it or here
+    tasks:str='', # rows of the zoo's tasks: a JSONL folder, or builtin; if empty, the folder tasks beside the zoo, or builtin
+    held_out:str='', # names of held-out tasks in that folder, separated by commas; if empty, up to 8 that the run never saw
     out:str='', # folder for report.md, report.json and figures; RUN/doctor if empty
     base:str='', # base model; the run's if empty
-    embeddings:str='embeddings', # cache of prompt embeddings
+    embeddings:str='', # cache of prompt embeddings; beside the zoo, or here, if empty
     seed:int=0,
     device:str='auto',
 ):
     "Examine a run: which of the known faults does it have, by which figure, and what to do"
     with one_line_errors():
-        from dnd_nb.doctor import doctor
+        from dnd_nb.doctor import doctor, unseen
         r,z,model,tok,cache = _open(run, zoo, base, embeddings, device)
-        ts = _tasks(tasks, ','.join([*z.tasks, *_list(held_out)]))
-        d = doctor(r, z, [t for t in ts if t.name in z.tasks], model, tok, cache, held_out=[t for t in ts if t.name in _list(held_out)], seed=seed)
+        ts = _tasks(_where(tasks, z))
+        if gone := [n for n in (*z.tasks, *_list(held_out)) if n not in {t.name for t in ts}]: raise ValueError(f'{_where(tasks, z)}: no task {gone[0]!r}, of which the zoo has a teacher or which is to be held out; say where its rows are with --tasks')
+        held = [t for t in ts if t.name in _list(held_out)] or unseen(ts, r, z)
+        d = doctor(r, z, [t for t in ts if t.name in z.tasks], model, tok, cache, held, seed=seed)
         print(d)
-        d.write(out or Path(run)/'doctor')
+        print(f'\n{d.write(out or r.folder/"doctor")} written, with figures')
 
 # %% ../nbs/15_cli.ipynb #f48ca549
 @call_parse

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 from .adapter import *
-from .task import builtin_tasks
+from .task import builtin_tasks, write_tasks
 from .teacher import TeacherConfig, Zoo, train_teachers
 from .dataset import prompt_batches
 from .evaluate import run_panel, summarise, paired
@@ -205,6 +205,7 @@ def demo(
     log(f'{fastest_threads(model, tok)} of {os.cpu_count()} CPU threads')
     names = [*cfg.seen,*cfg.validation,*cfg.near,*cfg.far]
     tasks = {t.name:t for t in builtin_tasks(names, n_train=cfg.n_train, n_test=max(cfg.held_rows,cfg.seen_rows), seed=cfg.seed)}
+    write_tasks(folder/'tasks', tasks.values())
     zoo,oracle,multi = _teachers(cfg, model, tok, tasks, folder, clock)
     run = Trainer(_train_config(cfg), folder/'run', zoo, cache, [tasks[n] for n in (*cfg.seen,*cfg.validation)], list(cfg.validation), model, tok, multi if cfg.base=='given' else None).fit()
     clock('the generator: reconstruction, then SFT')
@@ -232,7 +233,7 @@ def _report(cfg, folder, df, run, diag, src, tasks, clock, log):
     rep = dict(wall_s=round(clock.total,1), peak_rss_gb=round(peak_gb(),2), panel=rows, verdict=words, diagnostics=diag[0], strengths=diag[2], steps_s=clock.steps, config=asdict(cfg), selected=run.selected,
         paired=[r._asdict() for r in paired(df, [('generated',b) for b in ('generated_shuffled','mean_teacher','nearest_teacher','multitask','base','teacher')], ['nll'], seed=cfg.seed, over='rows').itertuples(index=False)],
         versions=dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, python=platform.python_version()), device=str(run.config['device']), threads=torch.get_num_threads())
-    df.to_csv(folder/'panel_rows.csv', index=False)
+    for f in (folder/'panel_rows.csv', folder/'run'/'panel.csv'): df.to_csv(f, index=False) # the second is for the doctor
     write_json(folder/'report.json', rep)
     log(pd.DataFrame(rows).drop(columns='n_tasks').to_string(index=False))
     for sp,ss in words.items(): log(f'\n{sp}:\n' + '\n'.join('  '+s for s in ss))

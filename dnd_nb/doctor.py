@@ -4,8 +4,8 @@
 
 # %% ../nbs/12a_doctor.ipynb #49e67b16
 from __future__ import annotations
-import io
-from dataclasses import asdict, dataclass
+import io, textwrap
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 import numpy as np, pandas as pd, torch
@@ -14,16 +14,17 @@ from fastcore.basics import patch
 from .adapter import *
 from .dataset import PairDataset, prompt_batches
 from .diagnostics import *
-from .diagnostics import bare
+from .diagnostics import bare, _means
 from .evaluate import paired, run_panel, score
 from .model import base_id
-from .task import Example, Template, label_report, overlap_report
+from .task import Example, Template, collate, label_report, overlap_report
 from .teacher import Zoo
-from .train import Run, conditions
+from .train import Run, Trainer, conditions
 
 # %% auto #0
 __all__ = ['MARKS', 'CHECKS', 'UP', 'Finding', 'check', 'ForeignZoo', 'Patient', 'relative_update', 'at_initialisation',
-           'letter_counts', 'separation', 'first_prompt_advantage', 'term_record', 'Diagnosis', 'doctor']
+           'letter_counts', 'separation', 'first_prompt_advantage', 'term_record', 'stage_gradients', 'Diagnosis',
+           'unseen', 'doctor']
 
 # %% ../nbs/12a_doctor.ipynb #80560904
 MARKS = dict(ok='✓', warn='!', fail='✗', skip='·')
@@ -256,6 +257,15 @@ def _overlap(p):
     if not len(r): return dict(status='ok', **res, text=f'none of {r.n_held_out} held-out rows occurs in the training tasks')
     return dict(status='fail' if share>.01 else 'warn', **res, text=r.summary(), mend='clean the training tasks with remove_overlap, collect and train again')
 
+@check('test rows', ['zoo','tasks'])
+def _test_rows(p):
+    known = {t.name:set(p.zoo.prompts(t.name)) for t in p.rows}
+    hit = {t.name:sum(e.prompt in known[t.name] for e in t.test[:p.n_rows]) for t in p.rows}
+    n = sum(min(p.n_rows, len(t.test)) for t in p.rows)
+    res = dict(figure=f'{sum(hit.values())/n:.1%} of the test rows looked at', threshold='0%')
+    if not any(hit.values()): return dict(status='ok', **res, text='none is among the prompts that its teacher was trained on')
+    return dict(status='fail', **res, text=f'{max(hit, key=hit.get)}: {max(hit.values())} test rows are among the prompts that its teacher was trained on', mend='give the tasks as they were when the zoo was collected: the same rows for training and for test')
+
 @check('labels', ['held_out'])
 def _labels(p):
     r = label_report(p.held_out + list(p.rows), warn=False)
@@ -264,13 +274,13 @@ def _labels(p):
 
 # %% ../nbs/12a_doctor.ipynb #80c4d0a5
 def _whose(prompts, tasks): # (share that is its own, the task most are of)
-    own = {n:set(e.prompt for e in t.train) for n,t in tasks.items()}
+    own = {n:set(e.prompt for e in t.train+t.test) for n,t in tasks.items()}
     return lambda t: (np.mean([x in own[t] for x in prompts(t)]), max(own, key=lambda n: sum(x in own[n] for x in prompts(t))))
 
 def _stream(p, n=64): # share of pairs whose prompts are the task's own
     c = p.run.cfg
     ds = PairDataset(p.zoo, k=c.k, seed=c.seed, pairing=c.pairing, tasks=[t for t in p.run.config['train_tasks'] if t in p.zoo.tasks], delta=False)
-    own = {n:set(e.prompt for e in t.train) for n,t in p.tasks.items()}
+    own = {n:set(e.prompt for e in t.train+t.test) for n,t in p.tasks.items()}
     plans = [x for x in map(ds.plan, range(n)) if x['task'] in own]
     return float(np.mean([np.mean([s in own[x['task']] for s in x['prompts']]) for x in plans])) if plans else 1.
 
@@ -420,6 +430,34 @@ def _path(p):
     if s>=1e-4 and not still: return dict(status='ok', **res)
     return dict(status='fail', **res, text='no gradient goes from the condition to the weights' if s<1e-4 else 'the body got no gradient at any step', mend='look for zero layers on the way from condition to heads (gradient_share by group); do not start A and B both at zero')
 
+# %% ../nbs/12a_doctor.ipynb #45e03a95
+def stage_gradients(
+    p:Patient,
+    n:int=4, # pairs of the batch
+)->pd.DataFrame: # (stage, term) × groups of parameters
+    "Gradient norm of each stage's terms in each group of the generator's parameters"
+    cfg,gen = p.run.cfg,p.run.gen
+    names = [t.name for t in p.rows if t.name in p.run.config['train_tasks']]
+    t = Trainer(replace(cfg, base='given', standardise=False), p.run.folder, p.zoo.only(names), p.cache, p.rows, [], p.model, p.tok, gen.loc, p.zoo.probes)
+    b = t.ds.batch(0, n)
+    cond,mask = conditions(p.cache, b['prompts'], gen.takes, device=next(gen.parameters()).device)
+    if any({'sft','kl'} & set(s.terms) for s in cfg.stages): b['rows'] = collate([r for x in t.draw_rows(b['task'], 2, 0) for r in x], p.tok.pad_token_id, t.dev)
+    at = lambda s,terms: {0} if all(w(0)==w(10**9) for w in terms.weights.values()) else {0, s.steps//2, s.steps-1}
+    res = {s.name: pd.concat([gradient_share(gen, cond, mask, terms, b, i) for i in at(s, terms)]).groupby(level=0, sort=False).max() for s,terms in zip(cfg.stages, t.terms)}
+    return pd.concat(res, names=['stage','term'])
+
+@check('gradients', ['generate','zoo','model','tasks'], ['keys','zero'], ('supervision',))
+def _gradients(p):
+    if sum(t in p.run.config['train_tasks'] for t in p.tasks)<2: return dict(status='skip', text='rows of fewer than two training tasks')
+    G = p.memo('gradients', lambda: stage_gradients(p))
+    size = G.pow(2).sum(axis=1).pow(.5)
+    share = size/size.groupby(level='stage').transform('sum').clip(lower=1e-30)
+    by = G.drop(columns='cond', errors='ignore').pow(2).div(size.pow(2).clip(lower=1e-30), axis=0).groupby(level='stage', sort=False).mean().iloc[-1].sort_values(ascending=False)
+    (stage,term),low = share.idxmin(),float(share.min())
+    res = dict(figure='one term a stage' if G.groupby(level='stage').size().max()==1 else f'weakest term {low:.0%} of its stage', threshold='≥ 1%')
+    if low<.01: return dict(status='warn', **res, text=f'{term} in stage {stage} hardly moves the generator', mend=f'raise the weight of {term}, or leave it out; see gradient_share')
+    return dict(status='ok', **res, text=f'{G.index[-1][0]} reaches ' + ', '.join(f'{k} {v:.0%}' for k,v in by.head(3).items()))
+
 # %% ../nbs/12a_doctor.ipynb #01fb0c32
 UP = ('zero','effect','base','teachers','own task','pairing','supervision','condition path','prompt batch')
 
@@ -444,6 +482,25 @@ def _retrieval(p):
     first = R.index[0]
     return dict(status='fail' if weights else 'warn', **res, text=f'prompts of {first} give the adapter of {R.loc[first].idxmax()}, and so on: a consistent mistake' if off>len(R)*.6 and R.idxmax(axis=1).nunique()>2 else 'generated adapters do not resemble the teachers of their tasks' + ('' if weights else ' (no weight term was trained)'), mend='look at pairing and at the encoder' if weights else '')
 
+# %% ../nbs/12a_doctor.ipynb #29e6e940
+@check('condition share', ['generate'], [], UP+('collapse',))
+def _share(p):
+    if len(p.names)<3: return dict(status='skip', text='fewer than three tasks')
+    s = condition_share(p.g, p.run.gen.loc)
+    res = dict(figure=f'{s.task:.0%} by task', threshold='≥ 5%')
+    text = f'of the correction {s.bias:.0%} is the same for all, {s.batch:.0%} hangs on which prompts were drawn'
+    if s.task>=.05: return dict(status='ok', **res, text=text)
+    return dict(status='warn' if s.task>=.01 else 'fail', **res, text=text, mend='less noise and dropout on the condition, more steps; standardise conditions (TrainConfig.standardise)')
+
+@check('rank', ['generate','zoo'], ['keys'], UP+('collapse','condition share'))
+def _rank(p):
+    if len(p.names)<3: return dict(status='skip', text='fewer than three tasks')
+    ours,theirs = n_directions(_means(p.g)),n_directions(p.teachers)
+    res = dict(figure=f'{ours:.1f} directions', threshold=f'≥ 1.5, teachers {theirs:.1f}')
+    text = f'effective rank of a ΔW {float(effective_rank(p.g.adapters).mean()):.1f} of {p.run.spec.rank}, of the teachers\' {float(effective_rank(p.teachers).mean()):.1f}'
+    if ours>=1.5 or theirs<3: return dict(status='ok', **res, text=text)
+    return dict(status='warn', **res, text='tasks differ along one line only: a volume knob; '+text, mend='more tasks, a larger generator, or a term that sees directions (weight:z, weight:product)')
+
 # %% ../nbs/12a_doctor.ipynb #d42502ad
 @check('margin', ['generate','model','tasks'], ['keys'], UP+('collapse','retrieval','encoder'))
 def _margin(p):
@@ -451,7 +508,7 @@ def _margin(p):
     df = p.memo('margin', lambda: margin_panel(p.model, p.tok, p.generate, p.rows, k=p.k, n=min(2,p.n), n_rows=p.n_rows, template=p.template))
     m = margin(df, 500)
     res = dict(figure=f'{m.margin:+.2f} [{m.lo:+.2f}, {m.hi:+.2f}] nats', threshold='> 0')
-    if m.lo>0: return dict(status='ok', **res, text="what a task's own prompts are worth against another's, on training tasks")
+    if m.lo>0: return dict(status='ok', **res, text="a task's own prompts against another's, training tasks")
     return dict(status='fail', **res, text="a task's own prompts are no better than another task's", mend='warm-start by reconstruction, more prompt batches, a better encoder')
 
 @check('held out', ['generate','model','tasks','held_out'], ['keys'], UP+('collapse','retrieval','margin','encoder'))
@@ -470,6 +527,35 @@ def _novelty(p):
     res = dict(figure=f'{len(s)} of {len(r)} held-out tasks', threshold=f'distance ≤ {r.threshold[0]:.2g}')
     return dict(status='ok', **res, text='none is unlike anything trained on') if not s else dict(status='warn', **res, text=f'{s[0]} is farther from every training task than those are from each other', mend='expect a guess there: fall back to the multi-task LoRA, or train on relatives')
 
+# %% ../nbs/12a_doctor.ipynb #bf3e3374
+def _curves(p, tasks):
+    "Loss against strength, number of prompts and share of foreign prompts"
+    some,kw = tasks[:4],dict(n_rows=max(2, p.n_rows//2), template=p.template)
+    prompts = {t.name:t.prompts for t in some}
+    g = generate_many(p.generate, prompts, p.k, 2, p.seed)
+    res = dict(strength=strength_curve(p.model, p.tok, p.run.gen.loc.to(p.model.device), g, some, (0.,.25,.5,.75,1.,1.25,1.5,2.), **kw), k=k_curve(p.model, p.tok, p.generate, some, seed=p.seed, **kw))
+    if len(some)>1: res['foreign'] = contamination_curve(p.model, p.tok, p.generate, some, (0.,.25,.5,.75,1.), min(p.k, 16), seed=p.seed, **kw)
+    return res
+
+@check('strength', ['generate','model','tasks'], ['keys'], UP+('collapse','retrieval','margin','encoder'))
+def _strength(p):
+    where,c = ('held-out','curves_held_out') if p.held_out else ('training','curves')
+    s = p.memo(c, lambda: _curves(p, p.held_out or p.rows))['strength'].set_index('strength').nll
+    best = float(s.idxmin())
+    res = dict(figure=f'{s[1.]-s[best]:.2f} nats above the best', threshold='≤ 0.1')
+    text = f'{s[0.]:.2f} at 0, {s[1.]:.2f} at 1, {s[2.]:.2f} at 2; on {where} tasks the best is {best:g}'
+    if s[1.]-s[best]<=.1: return dict(status='ok', **res, text=text)
+    return dict(status='warn', **res, text=text, mend=f'generate at {best:g} times the strength (choose it on validation tasks: TrainConfig.strengths), or train longer' if best else 'on these tasks no correction is better than this one: fall back to the adapter it starts from')
+
+@check('prompts read', ['generate','model','tasks'], ['keys'], UP+('collapse','retrieval','margin','encoder'))
+def _prompts_read(p):
+    c = p.memo('curves', lambda: _curves(p, p.rows))
+    k = c['k'].set_index('k').nll
+    res = dict(figure=f'{k.iloc[-1]-k.iloc[0]:+.2f} nats from K = {k.index[0]} to {k.index[-1]}', threshold='≤ 0.1')
+    text = f"half of them another task's: {c['foreign'].nll.iloc[2]-c['foreign'].nll.iloc[0]:+.2f}, all: {c['foreign'].nll.iloc[-1]-c['foreign'].nll.iloc[0]:+.2f}" if 'foreign' in c else ''
+    if k.iloc[-1]-k.iloc[0]<=.1: return dict(status='ok', **res, text=text)
+    return dict(status='warn', **res, text='more prompts make it worse; '+text, mend='train with larger batches of prompts (TrainConfig.k), or give it no more than it was trained with')
+
 # %% ../nbs/12a_doctor.ipynb #ead846d0
 @check('evaluation', ['panel'], [], ('condition path','collapse'))
 def _evaluation(p):
@@ -479,7 +565,8 @@ def _evaluation(p):
     rows = df.groupby(['source','task'])['row'].nunique().min()
     mend = 'evaluate over several random prompt batches a task (run_panel takes n adapters a task)'
     res = dict(figure=f'{c.min()} conditions, {rows} rows a task', threshold='≥ 3, ≥ 12')
-    if c.min()<2: return dict(status='fail', **res, text=f'{int((c<2).sum())} of {len(c)} tasks were evaluated on one condition: the intervals lack the draw of prompts', mend=mend)
+    one,out = c[c<2],set(df.task[df.split.astype(str).str.startswith('held')])
+    if len(one): return dict(status='warn' if out and not out & set(one.index.get_level_values('task')) else 'fail', **res, text=f'{one.index.get_level_values("task").nunique()} of {df.task.nunique()} tasks were evaluated on one condition' + (', none of them held out' if out and not out & set(one.index.get_level_values('task')) else '') + ': their intervals lack the draw of prompts', mend=mend)
     return dict(status='ok', **res) if c.min()>=3 and rows>=12 else dict(status='warn', **res, text='few conditions' if c.min()<3 else 'few rows: small differences are noise', mend=mend if c.min()<3 else 'use 60 test rows or more')
 
 # %% ../nbs/12a_doctor.ipynb #19cf731f
@@ -524,6 +611,16 @@ def _explain(findings):
         f.because = next((a for a in CHECKS.get(f.name, ((),)*4)[3] if a in failed and origin(a)!=f.name), '')
     for f in findings: f.because = origin(f.because) # of a chain, name the first
 
+def unseen(
+    tasks, # of Task
+    run:Run,
+    zoo=None, # `Zoo`
+    n:int=8, # at most, spread evenly
+)->list: # of Task
+    "Tasks of which neither run nor zoo knows anything: what can be looked at as held out"
+    new = [t for t in tasks if t.name not in {*run.config['train_tasks'], *run.config['val_tasks'], *(zoo.tasks if zoo else ())}]
+    return [new[round(i)] for i in np.linspace(0, len(new)-1, min(n,len(new)))]
+
 def doctor(
     run=None, # `Run`, or a run's folder
     zoo=None, # `Zoo`, its folder, or a folder of PEFT adapters made by others
@@ -549,10 +646,13 @@ def doctor(
 @patch
 def __repr__(self:Diagnosis):
     mark = '✓' if self.ok else '✗'
-    lines = [f'{mark} {self.verdict()}', '']
-    for f in sorted(self.findings, key=_order):
-        lines.append(f.line())
-        if f.mend and not f.because and f.status in ('fail','warn'): lines.append(f'  {"":<15} → {f.mend}')
+    lines,tail = [f'{mark} {self.verdict()}', ''],' '*18
+    for f in sorted((f for f in self.findings if f.status!='skip'), key=_order):
+        bad = not f.because and f.status in ('fail','warn')
+        lines += textwrap.wrap(f.line(10**4), 118, subsequent_indent=tail) if bad else [f.line()]
+        if f.mend and bad: lines += textwrap.wrap(f'→ {f.mend}', 118, initial_indent=tail, subsequent_indent=tail+'  ')
+    for why in dict.fromkeys(f.text for f in self.findings if f.status=='skip'): # those not made, by reason
+        lines += textwrap.wrap(f'{MARKS["skip"]} not made: ' + ', '.join(f.name for f in self.findings if f.status=='skip' and f.text==why) + f' ({why})', 118, subsequent_indent=tail)
     return '\n'.join(lines)
 
 @patch
@@ -574,9 +674,21 @@ def figures(self:Diagnosis)->dict: # file name → function that draws
     m = p.__dict__.get('_memo', {}) if p else {}
     if 'g' in m and len(p.names)>1: res['distances'] = lambda: heatmap(condition_distances(p.g), 'distance of generated ΔW', vmin=0)
     if 'retrieval' in m: res['retrieval'] = lambda: heatmap(m['retrieval'], 'points to', cmap='Blues', vmin=0, vmax=1)
+    if 'gradients' in m: res['gradients'] = lambda: heatmap(m['gradients'].set_axis([': '.join(i) for i in m['gradients'].index]).clip(lower=1e-9).map(np.log10), 'gradient norm, log10')
+    if {'curves','curves_held_out'} & set(m): res['curves'] = lambda: _plot_curves({n:m[k] for k,n in dict(curves='training tasks', curves_held_out='held-out tasks').items() if k in m})
     if 'cross' in m: res['cross_task'] = lambda: heatmap(m['cross'], 'teacher (row) on task (column), nats')
     if 'margin' in m or 'teacher_panel' in m: res['per_task'] = lambda: _plot_tasks(pd.concat([m[k] for k in ('teacher_panel','margin') if k in m]))
     return res
+
+def _plot_curves(curves):
+    import matplotlib.pyplot as plt
+    fig,axs = plt.subplots(1, 3, figsize=(8,2.4), dpi=75)
+    for ax,(k,x,l) in zip(axs, (('strength','strength','strength of the correction'), ('k','k','K, prompts a condition'), ('foreign','fraction',"share of another task's prompts"))):
+        for n,c in curves.items():
+            if k in c: ax.errorbar(c[k][x], c[k].nll, c[k]['sem'], fmt='o-', ms=3, capsize=2, label=n)
+        ax.set_xlabel(l)
+    axs[1].set_xscale('log', base=2); axs[0].set_ylabel('nats a token'); axs[0].legend(fontsize=7); plt.tight_layout()
+    return axs[0]
 
 def _plot_tasks(df):
     import matplotlib.pyplot as plt

@@ -50,7 +50,8 @@ class Encoder:
         "SHA-256 of kind, settings, vocabulary and weights"
         if self._fp is None:
             tok = getattr(self, 'tok', None) or getattr(self.model, 'tokenizer', None)
-            vocab = sorted(tok.get_vocab().items()) if tok is not None else []
+            vocab = tok.get_vocab() if tok is not None else []
+            if isinstance(vocab, dict): vocab = sorted(vocab.items()) # word tables such as GloVe's have a list
             self._fp = sha256(json.dumps([type(self).__name__, self.tokens, self.settings, sha256(json.dumps(vocab)), weights_hash(self.model)], sort_keys=True))
         return self._fp
 
@@ -223,8 +224,9 @@ def make_encoder(
     kind,_,rest = spec.partition(':')
     if kind=='base' and rest:
         if model is None: raise ValueError(f'encoder {spec!r} reads the base model: pass model= and tok=')
-        if not re.fullmatch(r'-?\d+(,-?\d+)*', rest): raise ValueError(f'encoder {spec!r}: expected layers after base:, as in base:18 or base:9,18')
-        return HiddenStateEncoder(model, tok, [int(l) for l in rest.split(',')], name=spec)
+        if not re.fullmatch(r'-?\d+(,-?\d+)*(:(mean|last|tokens))?', rest): raise ValueError(f'encoder {spec!r}: expected layers after base:, as in base:18 or base:9,18, and perhaps :mean, :last or :tokens')
+        layers,_,pool = rest.partition(':')
+        return HiddenStateEncoder(model, tok, [int(l) for l in layers.split(',')], pool or ('mean','last'), name=spec)
     if kind=='hf' and rest:
         name,_,pool = rest.rpartition(':') if rest.rpartition(':')[2] in ('cls','mean','tokens') else (rest,'','mean')
         enc = HFEncoder(name, pooling=pool)

@@ -628,6 +628,16 @@ class TokenEmbeddingGenerator(MLPGenerator):
     def example(self, n=1)->tuple: "Random ids, and their mask"; return torch.randint(0, self.config['vocab'], (n,64)), torch.ones(n,64, dtype=torch.bool)
 
 # %% ../nbs/07_generator.ipynb #c2b99741
+def _kept(gen, args): # bytes that a forward pass keeps for the backward one, weights and buffers apart
+    own,seen = {id(t) for t in (*gen.parameters(), *gen.buffers())},{}
+    def pack(t):
+        x = t if t._base is None else t._base
+        if id(x) not in own: seen[id(x)] = (x, x.numel()*x.element_size()) # held, so that no other gets its id
+        return t
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t): out = gen(*args)
+    del out
+    return sum(b for _,b in seen.values())
+
 @patch
 def summary(self:Generator, *cond): # a condition (n=1) and its mask; a random one if left out
     "Parameters, memory and arithmetic of a generator"
@@ -636,9 +646,10 @@ def summary(self:Generator, *cond): # a condition (n=1) and its mask; a random o
     p,was = next(self.parameters()),self.training
     args = [None if c is None else c.to(p.device) for c in cond or self.example()]
     with torch.no_grad(), FlopCounterMode(display=False) as f: self.eval()(*args)
+    kept = _kept(self, args)
     self.train(was)
-    heads,out = sum(q.numel() for q in self.head_parameters()), self.spec.n_params*4
-    return pd.DataFrame([dict(generator=type(self).__name__, takes=self.takes, body=self.n_params-heads, heads=heads, MB=round(self.n_params*p.element_size()/1e6,1),
+    heads,out,mb = sum(q.numel() for q in self.head_parameters()), self.spec.n_params*4, self.n_params*p.element_size()/1e6
+    return pd.DataFrame([dict(generator=type(self).__name__, takes=self.takes, body=self.n_params-heads, heads=heads, MB=round(mb,1), kept_MB=round(kept/1e6,2), train_MB=round(4*mb+kept/1e6,1),
         writes=self.spec.n_params, GFLOP=round(f.get_total_flops()/1e9, 3), FLOP_per_byte=round(f.get_total_flops()/out,1))])
 
 # %% ../nbs/07_generator.ipynb #f46f22f6

@@ -4,7 +4,7 @@
 
 # %% ../nbs/04_teacher.ipynb #d8102532
 from __future__ import annotations
-import copy, json, os, random, shutil, sys, time
+import copy, json, os, random, shutil, sys, time, warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, asdict
 from pathlib import Path
@@ -17,7 +17,7 @@ from safetensors.torch import save as st_save
 from .adapter import *
 from .adapter import load_tensors, _key
 from .crew import Crew
-from .delta import ProbeSet, delta_embedding
+from .delta import ProbeSet, check_probes, delta_embedding
 from .fast import ENGINES, Graphed, Lean, engine_for, pack
 from .task import Template, encode_rows, collate, token_batches
 
@@ -530,11 +530,26 @@ def _with_bar(groups, steps, progress):
     next(it, None)
 
 # %% ../nbs/04_teacher.ipynb #3db6429b
+def _their_probes(folder): # the probes in an adapter's folder, or None
+    f = folder/'probes.json'
+    if not f.exists(): return None
+    x = read_json(f)
+    return ProbeSet.from_dict(x) if isinstance(x, dict) else ProbeSet(f'{folder.name}/probes.json', x)
+
+def _import_deltas(names, probes): # (adapter folder → its delta's file, the probes of all)
+    deltas = {p:p/f for p in names for f in ('delta_embedding.npy','delta.npy') if (p/f).exists()}
+    for p in deltas:
+        if theirs := _their_probes(p):
+            if probes is not None: check_probes(probes, theirs)
+            probes = probes or theirs
+    if deltas and probes is None: warnings.warn(f'{len(deltas)} of {len(names)} adapters hold a delta (first: {next(iter(deltas)).name}), but not the probes it was computed on: left out. Give probes=, or a probes.json beside each')
+    return (deltas if probes else {}),probes
+
 def import_adapters(
     src, # folder of adapter folders, each with adapter_config.json, adapter_model.safetensors and prompts.json
     folder, # the zoo to make
     model=None, # base model: checks shapes and orders modules
-    probes:ProbeSet=None, # the probes that the deltas were computed on, if they hold deltas
+    probes:ProbeSet=None, # the probes that their deltas were computed on; None: as a probes.json in each folder says
 )->Zoo:
     "Make a zoo from PEFT adapter folders"
     src,folder = Path(src),Path(folder)
@@ -544,11 +559,11 @@ def import_adapters(
     if not names: raise ValueError(f'{src}: no adapter in it; expected {src}/<name>/adapter_config.json with adapter_model.safetensors and prompts.json')
     spec = LoraSpec.from_peft(names[0], model)
     read = [(p, load_peft(p, spec), read_prompts(p/'prompts.json')) for p in names]
+    deltas,probes = _import_deltas(names, probes)
     man = new_manifest(spec, probes=probes, imported_from=src.name)
     for p,ad,prompts in read:
         write_json(folder/p.name/'prompts.json', prompts)
-        delta = next((p/f for f in ('delta.npy','delta_embedding.npy') if (p/f).exists()), None)
-        extra = {'delta.npy': lambda t,f=delta: shutil.copyfile(f, t)} if probes and delta else {}
+        extra = {'delta.npy': lambda t,f=deltas[p]: shutil.copyfile(f, t)} if p in deltas else {}
         save_peft(ad, folder/p.name/'imported', extra=extra)
         man['entries'].append(dict(task=p.name, family=p.name, checkpoint='imported', step=0, folder=f'{p.name}/imported', loss_first=None, loss=None))
     write_json(folder/'manifest.json', man)
