@@ -409,7 +409,11 @@ def condition_gradient(
     cond:Tensor, # [n, …]
     mask=None,
 )->float: # 0: no condition reaches the output
-    "Relative change of the correction for a relative change of the condition (random directions, by backpropagation)"
+    "Relative change of the correction for a relative change of the condition (random directions, by backpropagation); for token ids, when samples exchange them"
+    if not cond.is_floating_point():
+        with torch.no_grad(): out,other = gen(cond, mask).flat(),gen(cond.roll(1,0), mask.roll(1,0)).flat()
+        c = out-gen.loc.flat().to(out)
+        return float((out-other).norm()/c.norm()) if c.any() else 0.
     x = cond.detach().clone().requires_grad_()
     out = gen(x, mask).flat()
     v = torch.randn(out.shape, generator=torch.Generator().manual_seed(0)).to(out)

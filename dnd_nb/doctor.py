@@ -134,6 +134,8 @@ def template(self:Patient): return self.run.template if self.run else Template(*
 @patch(as_prop=True)
 def prompts(self:Patient)->dict: "Each task's prompts: of its rows if they are given, else as the zoo has them"; return {t:self.tasks[t].prompts if t in self.tasks else self.zoo.prompts(t) for t in self.names if t in self.tasks or (self.zoo and (self.zoo.folder/t/'prompts.json').exists())}
 @patch(as_prop=True)
+def most(self:Patient)->int: "Prompts that the generator can take"; return self.run.gen.config.get('K') or 10**6
+@patch(as_prop=True)
 def generate(self:Patient): return partial(self.run.generate, self.cache)
 @patch
 def memo(self:Patient, key, f):
@@ -384,7 +386,7 @@ def _prompt_batch(p):
     t = min(few, key=few.get)
     mend = 'draw a fresh batch of prompts at every step (PairDataset does), and pool over all of it'
     if few[t]<4: return dict(status='fail', figure=f'{few[t]} prompts', threshold='≥ 16 a task', text=f'{t} has {few[t]} different prompts: there is no batch to draw', mend='store all training prompts in prompts.json')
-    inf = prompt_influence(p.generate, p.prompts, min(8, max(4,p.k)))
+    inf = prompt_influence(p.generate, p.prompts, min(8, max(4,p.k), p.most))
     top = float(inf.drop('order').max()/max(inf.drop('order').sum(), 1e-30))
     if inf.drop('order').sum()>1e-6 and top>.75: return dict(status='fail', figure=f'{top:.0%} of the influence', threshold=f'≤ 75%, even: {1/(len(inf)-1):.0%}', text=f'only prompt {inf.drop("order").idxmax()} of the batch counts', mend=mend)
     adv = first_prompt_advantage(p.generate, {t:p.zoo.prompts(t) for t in p.names}, p.teachers, p.k)
@@ -533,7 +535,7 @@ def _curves(p, tasks):
     some,kw = tasks[:4],dict(n_rows=max(2, p.n_rows//2), template=p.template)
     prompts = {t.name:t.prompts for t in some}
     g = generate_many(p.generate, prompts, p.k, 2, p.seed)
-    res = dict(strength=strength_curve(p.model, p.tok, p.run.gen.loc.to(p.model.device), g, some, (0.,.25,.5,.75,1.,1.25,1.5,2.), **kw), k=k_curve(p.model, p.tok, p.generate, some, seed=p.seed, **kw))
+    res = dict(strength=strength_curve(p.model, p.tok, p.run.gen.loc.to(p.model.device), g, some, (0.,.25,.5,.75,1.,1.25,1.5,2.), **kw), k=k_curve(p.model, p.tok, p.generate, some, [k for k in (1,2,4,8,16,32,64,128) if k<=p.most], seed=p.seed, **kw))
     if len(some)>1: res['foreign'] = contamination_curve(p.model, p.tok, p.generate, some, (0.,.25,.5,.75,1.), min(p.k, 16), seed=p.seed, **kw)
     return res
 
