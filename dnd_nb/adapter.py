@@ -4,7 +4,7 @@
 
 # %% ../nbs/00_adapter.ipynb #0585c7e5
 from __future__ import annotations
-import hashlib, json, os, re, shutil, tempfile
+import hashlib, json, os, re, shutil, uuid
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, asdict
 from functools import partial
@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn, Tensor
 from fastcore.basics import patch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 # %% auto #0
@@ -22,21 +23,32 @@ __all__ = ['atomic_write', 'atomic_dir', 'write_json', 'read_json', 'sha256', 'L
 
 # %% ../nbs/00_adapter.ipynb #5aec305e
 @contextmanager
+def _naming(path):
+    "A full disk is an error that names what was not written, in whose words ever it comes"
+    try: yield
+    except (OSError, SafetensorError) as e:
+        if not re.search(r'No space left|quota exceeded|requested and \d+ written', str(e)): raise # the last is numpy's
+        raise OSError(f'{path}: No space left on device; nothing was changed, make room and call again') from None
+
+def _beside(path): return path.with_name(f'.{path.name}.{uuid.uuid4().hex[:12]}')
+
+@contextmanager
 def atomic_write(
     path, # file to (re)place
     mode='w', # 'w' or 'wb'
 ):
     "A file object whose content appears at `path` only if the block ends without an error"
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd, tmp = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
-    try:
-        with os.fdopen(fd, mode) as f:
-            yield f
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(tmp, path)
-    finally: Path(tmp).unlink(missing_ok=True)
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tmp = _beside(path)
+        try:
+            with open(tmp, mode) as f:
+                yield f
+                f.flush()
+                os.fsync(f.fileno())
+            os.replace(tmp, path)
+        finally: tmp.unlink(missing_ok=True)
 
 # %% ../nbs/00_adapter.ipynb #b9c38512
 @contextmanager
@@ -45,15 +57,16 @@ def atomic_dir(
 ):
     "A scratch folder that becomes `path` only if the block ends without an error; an older `path` is replaced"
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = Path(tempfile.mkdtemp(dir=path.parent, prefix=f'.{path.name}.'))
-    try:
-        yield tmp
-        tmp.chmod(0o755)
-        if path.exists(): os.replace(path, tmp.with_name(tmp.name+'.old'))
-        os.replace(tmp, path)
-    finally:
-        for o in (tmp, tmp.with_name(tmp.name+'.old')): shutil.rmtree(o, ignore_errors=True)
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tmp = _beside(path)
+        tmp.mkdir()
+        try:
+            yield tmp
+            if path.exists(): os.replace(path, tmp.with_name(tmp.name+'.old'))
+            os.replace(tmp, path)
+        finally:
+            for o in (tmp, tmp.with_name(tmp.name+'.old')): shutil.rmtree(o, ignore_errors=True)
 
 # %% ../nbs/00_adapter.ipynb #2e5fc347
 def write_json(
@@ -426,7 +439,7 @@ def match_keys(
 # %% ../nbs/00_adapter.ipynb #aa6a81a9
 def save_peft(
     adapters:Adapters,
-    folder, # made anew, or replaced as a whole
+    folder, # made anew, or replaced as a whole if it holds an adapter
     i:int=0, # which of the n
     prompts:list=None, # the prompts that belong to it
     extra:dict=None, # file name → JSON content, or a function that writes to a path
@@ -435,6 +448,8 @@ def save_peft(
     from peft import LoraConfig
     s,a,folder = adapters.spec,adapters[i],Path(folder)
     sd = {f'base_model.model.{k}.lora_{w}.weight': t[k][0].detach().cpu().contiguous() for k in s.modules for w,t in (('A',a.A),('B',a.B))}
+    other = [p.name for p in ([folder] if folder.is_file() else sorted(folder.glob('*')))]
+    if other and not (folder/'adapter_config.json').exists(): raise ValueError(f'{folder}: is there and holds no adapter but {other[0]}; nothing was written, name another folder')
     bad = [k for k,v in sd.items() if not v.isfinite().all()]
     if bad: raise ValueError(f'{folder.name}: {len(bad)} tensors hold NaN or infinity (first: {bad[0]}); nothing was written. Did training diverge? Lower the learning rate')
     cfg = LoraConfig(r=s.rank, lora_alpha=s.alpha, use_rslora=s.rslora, target_modules=list(s.modules), fan_in_fan_out=s.fan_in_fan_out,
@@ -485,10 +500,14 @@ def from_peft(
     torn = [k for k,v in found.items() if len(v)!=2]
     if torn or not found: raise ValueError(f'{folder}: ' + (f'{len(torn)} modules have A or B only (first: {torn[0]})' if torn else 'holds no lora_A or lora_B tensor'))
     listed = c['target_modules'] if isinstance(c.get('target_modules'), list) else []
-    order = list(dict(model.named_modules())) if model is not None else listed if set(listed)==set(found) else sorted(found, key=_natural)
+    mods = dict(model.named_modules()) if model is not None else {}
+    order = list(mods) if mods else listed if set(listed)==set(found) else sorted(found, key=_natural)
     gone = [k for k in found if k not in order]
     if gone: raise ValueError(f'{folder.name}: {len(gone)} modules are not in the base model (first: {gone[0]}); was it trained on another base model? its config says {c.get("base_model_name_or_path")!r}')
-    return cls({k:(found[k]['A'][1], found[k]['B'][0]) for k in order if k in found}, c['r'], c['lora_alpha'], c.get('use_rslora',False), c.get('base_model_name_or_path') or '', c.get('fan_in_fan_out',False))
+    shapes = {k:(found[k]['A'][1], found[k]['B'][0]) for k in order if k in found}
+    for k,s in shapes.items():
+        if mods and _features(mods[k])!=s: raise ValueError(f'{folder.name}: {k} is {s} (in, out), {_features(mods[k])} in the base model; was it trained on another base model? its config says {c.get("base_model_name_or_path")!r}')
+    return cls(shapes, c['r'], c['lora_alpha'], c.get('use_rslora',False), c.get('base_model_name_or_path') or '', c.get('fan_in_fan_out',False))
 
 # %% ../nbs/00_adapter.ipynb #4f6905e5
 def load_peft(

@@ -7,7 +7,7 @@ __all__ = ['one_line_errors', 'dnd_demo', 'dnd_collect', 'dnd_train', 'read_prom
            'dnd_doctor', 'dnd_bench']
 
 # %% ../nbs/15_cli.ipynb #4f88de30
-import os, warnings
+import os, sys, warnings
 from contextlib import contextmanager
 from pathlib import Path
 from fastcore.script import call_parse, bool_arg, store_true, Param
@@ -15,8 +15,9 @@ from fastcore.script import call_parse, bool_arg, store_true, Param
 # %% ../nbs/15_cli.ipynb #5baa9f51
 @contextmanager
 def one_line_errors():
-    "What a user can mend ends the command with one line and exit code 1"
+    "What a user can mend ends the command with one line and exit code 1; a warning is one line too"
     warnings.filterwarnings('ignore', category=FutureWarning)
+    warnings.showwarning = lambda message,*a,**kw: print(f'note: {message}', file=sys.stderr, flush=True)
     for k,v in dict(TOKENIZERS_PARALLELISM='false', GOMP_SPINCOUNT='20000').items(): os.environ.setdefault(k, v) # threads that wait by spinning for long take the core from those they wait for, if anything else runs
     from dnd_nb.crew import OtherFailed
     from dnd_nb.model import NoWeights
@@ -24,8 +25,29 @@ def one_line_errors():
     except (ValueError, OSError, NoWeights, OtherFailed) as e:
         if os.environ.get('DND_NB_DEBUG'): raise
         raise SystemExit(f'error: {" ".join(str(e).split())}') from None
+    except KeyboardInterrupt:
+        print('\nstopped; what was finished is kept, and the same command goes on from there', file=sys.stderr)
+        raise SystemExit(130) from None
 
-def _list(s): "A comma-separated option"; return [x.strip() for x in s.split(',') if x.strip()]
+def _list(s): "A comma-separated option"; return [x.strip() for x in (s or '').split(',') if x.strip()]
+
+def _above0(**kw):
+    "These options are above 0"
+    for k,v in kw.items():
+        if not v>0: raise ValueError(f'--{k} {v}: expected a number above 0')
+
+def _numbers(
+    name, # of the option
+    s, # its text
+    kind=int, # of number
+    ok=lambda x: x>0,
+    want='numbers above 0, separated by commas',
+)->list:
+    "The numbers of a comma-separated option"
+    try: res = [kind(x) for x in _list(s)]
+    except ValueError: res = []
+    if not res or not all(map(ok, res)): raise ValueError(f'--{name} {s}: expected {want}')
+    return res
 
 def _device(d): # 'auto' → cuda if there is one; one for each process under accelerate launch
     import torch
@@ -40,7 +62,7 @@ def _say(*what):
     from dnd_nb.crew import Crew
     if Crew().main: print(*what, flush=True)
 
-def _tasks(where, names='', n_train=240):
+def _tasks(where, names=None, n_train=240):
     "Tasks of a JSONL folder, or the built-in ones"
     from dnd_nb.task import read_tasks, builtin_tasks
     names = _list(names) or None
@@ -51,6 +73,11 @@ def _base(name, device):
     from dnd_nb.model import load_base
     return load_base(name, device=_device(device))
 
+def _fit(model, zoo):
+    "Do the zoo's adapters belong into this base model? An error before anything is trained or scored, if not"
+    from dnd_nb.adapter import apply_adapters
+    with apply_adapters(model, zoo.adapters(zoo.last()[:1])): pass
+
 # %% ../nbs/15_cli.ipynb #f954e286
 @call_parse
 def dnd_demo(
@@ -59,7 +86,7 @@ def dnd_demo(
     seed:int=0, # of everything random
     tiny:store_true=False, # a random two-layer model: to try the plumbing in seconds, not to learn anything
 ):
-    "Teach LoRAs, then a generator that writes them from prompts, on a real 135M model; show whether it works and whether it is the prompts"
+    "Teach LoRAs, then a generator that writes them from prompts, on a real 135M model; show whether it works and whether it is the prompts. About 10 minutes on 2 cores, 2 with `--quick`; read FOLDER/report.json and FOLDER/figures, try FOLDER/run with dnd_generate"
     with one_line_errors():
         from dataclasses import replace
         from dnd_nb.demo import DemoConfig, demo, quick as quick_config
@@ -77,9 +104,9 @@ def dnd_collect(
     tasks:str='builtin', # folder of NAME.train.jsonl and NAME.test.jsonl, or builtin
     zoo:str='zoo', # folder to write; called again, it goes on where it was cut
     base:str='HuggingFaceTB/SmolLM2-135M-Instruct', # base model: a folder or a name
-    names:str='', # only these tasks, separated by commas
+    names:str=None, # only these tasks, separated by commas
     targets:str='q_proj,v_proj', # module suffixes, or all-linear
-    rank:int=8, # of the LoRA
+    rank:int=8, # r of the LoRA
     alpha:float=16., # the scale is alpha/rank
     steps:int=120, # optimiser steps a teacher
     rows:int=8, # rows a teacher sees a step
@@ -87,24 +114,27 @@ def dnd_collect(
     keep:str='0.8,0.9,1', # checkpoints to keep, as shares of the steps
     at_once:int=64, # teachers that share a forward pass
     max_tokens:int=0, # tokens a micro-batch; 0: as free memory allows
-    engine:str='', # plain, lean, compiled or graphs; lean on a GPU, else plain, if empty
+    engine:str=None, # plain, lean, compiled or graphs; if not given, lean on a GPU and plain elsewhere
     probes:bool_arg=True, # compute delta activations on the generic probes?
-    import_from:str='', # instead of training: a folder of PEFT adapter folders, each with a prompts.json
-    seed:int=0,
+    import_from:str=None, # instead of training: a folder of PEFT adapter folders, each with a prompts.json (list of strings)
+    seed:int=0, # of the shared first A and of the order of rows
     device:str='auto', # cpu, cuda, or auto
 ):
-    "Train a teacher LoRA for every task, many at once, into a zoo; or import adapters that others trained"
+    "Train a teacher LoRA for every task, many at once, into a zoo; or import adapters that others trained. E.g. `dnd_collect --tasks my_tasks --zoo zoo`, then `dnd_train --zoo zoo --tasks my_tasks`"
     with one_line_errors():
         from dnd_nb.adapter import LoraSpec
         from dnd_nb.teacher import ENGINES, TeacherConfig, train_teachers, import_adapters
         from dnd_nb.delta import GENERIC
         if import_from: return print(import_adapters(import_from, zoo, _base(base, device)[0]))
         if engine and engine not in ENGINES: raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
+        _above0(rank=rank, alpha=alpha, steps=steps, rows=rows, lr=lr, at_once=at_once)
+        keep = _numbers('keep', keep, float, lambda x: 0<x<=1, 'shares of the steps, above 0 and up to 1')
         ts = _tasks(tasks, names)
         model,tok = _base(base, device)
         spec = LoraSpec.from_model(model, targets if targets=='all-linear' else _list(targets), rank, alpha)
-        cfg = TeacherConfig(steps=steps, rows=rows, lr=lr, keep=tuple(float(k) for k in _list(keep)), seed=seed, at_once=at_once, max_tokens=max_tokens)
-        _say(train_teachers(model, tok, ts, spec, zoo, cfg, probes=GENERIC if probes else None, engine=engine or None))
+        cfg = TeacherConfig(steps=steps, rows=rows, lr=lr, keep=tuple(keep), seed=seed, at_once=at_once, max_tokens=max_tokens)
+        z = train_teachers(model, tok, ts, spec, zoo, cfg, probes=GENERIC if probes else None, engine=engine)
+        _say(f'\n{z}') # the progress bar ends without a new line
 
 # %% ../nbs/15_cli.ipynb #a60d6546
 def _val_names(zoo, val, seed):
@@ -130,40 +160,42 @@ def dnd_train(
     zoo:str='zoo', # teachers, as made by dnd_collect
     run:str='runs/first', # folder to write; called again, it goes on where it was cut
     tasks:str='builtin', # rows of the zoo's tasks: a JSONL folder, or builtin
-    base:str='', # base model: a folder or a name; the zoo's if empty
+    base:str=None, # base model: a folder or a name; the zoo's, if not given
     encoder:str='sentence-transformers/all-MiniLM-L6-v2', # what reads the prompts; also hf:NAME:cls, base:LAYER, or several joined by ' + '
     start:str='mean', # what the generator corrects: mean (teacher), multitask, fresh, or a PEFT folder
-    generator:str='MLPGenerator', # MLPGenerator, SetGenerator, …
+    generator:str='MLPGenerator', # or AttentionGenerator, SetGenerator, BasisGenerator, TokenEmbeddingGenerator; HyperConvGenerator (HIDDEN does not apply) needs an encoder at token level
     hidden:int=256, # its width
     noise:float=.3, # on the normalised condition while training
     cond_drop:float=.1, # share of training conditions replaced by a learned null
     recon_steps:int=600, # reconstruction of the teachers' weights first
-    recon_lr:float=1e-3,
+    recon_lr:float=1e-3, # its peak learning rate
     sft_steps:int=200, # then training through the frozen base; 0: reconstruction only
-    sft_lr:float=3e-4,
+    sft_lr:float=3e-4, # its peak learning rate
     batch:int=16, # pairs a step through the base
     rows:int=4, # rows a pair is scored on
-    k:str='8,32', # prompts a condition: a number, or a range
+    k:str='8,32', # prompts a condition: a number, or a range; of a task with fewer, all
     val:str='0', # training-side tasks that choose the checkpoint and are not trained on: how many, or their names
     multitask_steps:int=200, # of the multi-task LoRA, for --start multitask
     embeddings:str='embeddings', # cache of prompt embeddings
-    seed:int=0,
+    seed:int=0, # of weights, pairs and noise
     device:str='auto', # cpu, cuda, or auto
 ):
-    "Train a generator on a zoo's pairs of prompts and checkpoints"
+    "Train a generator on a zoo's pairs of prompts and checkpoints. E.g. `dnd_train --zoo zoo --tasks my_tasks --val 3`, then dnd_evaluate and dnd_doctor"
     with one_line_errors():
         from dnd_nb.encoder import make_encoder, PromptCache
         from dnd_nb.teacher import Zoo
         from dnd_nb.train import Trainer, TrainConfig, warm_start
-        z = Zoo(zoo)
+        _above0(hidden=hidden, batch=batch, rows=rows, recon_lr=recon_lr, sft_lr=sft_lr, multitask_steps=multitask_steps, **{'recon_steps + sft_steps':max(recon_steps,0)+max(sft_steps,0)})
+        z,ks = Zoo(zoo),_numbers('k', k)
         model,tok = _base(base or z.spec.base_model, device)
+        _fit(model, z)
         ts = [t for t in _tasks(tasks, ','.join(z.tasks)) if t.name in set(z.tasks)]
         vals = _val_names(z, val, seed)
-        stages = tuple(s for s in warm_start(recon_steps, sft_steps, recon_lr, sft_lr, batch, rows) if s.steps)
-        ks = [int(x) for x in _list(k)]
+        stages = tuple(s for s in warm_start(recon_steps, sft_steps, recon_lr, sft_lr, batch, rows) if s.steps>0)
         given = _given(start, z.spec, model, tok, [t for t in ts if t.name not in vals], seed, run, multitask_steps) if start not in ('mean','fresh') else None
-        cfg = TrainConfig(stages, dict(kind=generator, hidden=hidden, noise=noise, cond_drop=cond_drop), start if given is None else 'given', (ks[0],ks[-1]), seed=seed)
-        print(Trainer(cfg, run, z, PromptCache(embeddings, make_encoder(encoder, model, tok, _device(device))), ts, vals, model, tok, given).fit())
+        cfg = TrainConfig(stages, dict(kind=generator, noise=noise, cond_drop=cond_drop) | ({} if generator=='HyperConvGenerator' else dict(hidden=hidden)), start if given is None else 'given', (ks[0],ks[-1]), seed=seed)
+        r = Trainer(cfg, run, z, PromptCache(embeddings, make_encoder(encoder, model, tok, _device(device))), ts, vals, model, tok, given).fit()
+        _say(f'\n{r}')
 
 # %% ../nbs/15_cli.ipynb #5dc7ee15
 def read_prompt_file(
@@ -172,8 +204,9 @@ def read_prompt_file(
     "The prompts of a file"
     import json
     path = Path(path)
-    if not path.exists(): raise FileNotFoundError(f'{path}: no such file')
-    lines = [l for l in path.read_text().splitlines() if l.strip()]
+    if not path.is_file(): raise FileNotFoundError(f'{path}: no such file')
+    try: lines = [l for l in path.read_text(encoding='utf-8').splitlines() if l.strip()]
+    except UnicodeDecodeError: raise ValueError(f'{path}: not a text in UTF-8; save it as such, one prompt a line') from None
     if path.suffix=='.json':
         from dnd_nb.teacher import read_prompts
         return read_prompts(path)
@@ -191,15 +224,15 @@ def read_prompt_file(
 @call_parse
 def dnd_generate(
     run:str, # a run folder, as made by dnd_train or dnd_demo (its folder run)
-    prompts:str, # file of prompts: text, one a line, or JSONL with a field prompt
-    out:str='adapter', # PEFT folder to write
+    prompts:str, # file of prompts: text, one a line; JSONL with a field prompt; or JSON, a list of strings
+    out:str='adapter', # PEFT folder to write; an adapter that is there is replaced
     k:int=0, # prompts to read, drawn by the seed; 0: all of them
-    strength:float=-1., # of the correction; below 0: the one that training chose
+    strength:float=None, # of the correction to what the run starts from; if not given, the one that training chose
     seed:int=0, # of the draw
-    base:str='', # base model, for encoders that read it; the run's if empty
-    device:str='cpu',
+    base:str=None, # base model, for encoders that read it; the run's, if not given
+    device:str='cpu', # cpu, cuda, or auto
 ):
-    "Write the LoRA for a task's prompts as a PEFT adapter folder"
+    "Write the LoRA for a task's prompts as a PEFT adapter folder. E.g. `dnd_generate runs/first prompts.txt --out new`, then PeftModel.from_pretrained(base, 'new')"
     with one_line_errors():
         import random
         ps = read_prompt_file(prompts)
@@ -211,7 +244,7 @@ def dnd_generate(
         r = Run(run, device)
         enc = r.config['encoder']
         model,tok = _base(base or r.spec.base_model, device) if 'base:' in enc else (None,None)
-        ad = r.generate(make_encoder(enc, model, tok, device), [ps], None if strength<0 else strength)
+        ad = r.generate(make_encoder(enc, model, tok, device), [ps], strength)
         save_peft(ad, out, prompts=ps)
         print(f'{out}: a LoRA for {r.spec.base_model} from {len(ps)} prompts; open it with peft.PeftModel.from_pretrained(base, {out!r})')
 
@@ -234,6 +267,7 @@ def _open(run, zoo, base, embeddings, device):
     r = Run(run, _device(device))
     z = _zoo_of(r, zoo)
     model,tok = _base(base or r.spec.base_model, device)
+    _fit(model, z)
     if not embeddings: embeddings = next((f for f in (z.folder.parent/'embeddings',) if f.is_dir()), 'embeddings')
     return r,z,model,tok,PromptCache(embeddings, make_encoder(r.config['encoder'], model, tok, _device(device)))
 
@@ -243,19 +277,19 @@ def _where(tasks, zoo): # the folder named, or else the folder tasks beside the 
 @call_parse
 def dnd_evaluate(
     run:str, # a run folder
-    zoo:str='', # its teachers; if empty, the zoo that it was trained on, beside it or here
-    tasks:str='', # JSONL folder, or builtin; if empty, the folder tasks beside the zoo, or builtin
-    names:str='', # only these tasks, separated by commas; they need not be in the zoo
+    zoo:str=None, # its teachers; if not given, the zoo that it was trained on, beside it or here
+    tasks:str=None, # JSONL folder, or builtin; if not given, the folder tasks beside the zoo, or builtin
+    names:str=None, # only these tasks, separated by commas; they need not be in the zoo
     out:str='evaluation.json', # JSON to write
-    base:str='', # base model; the run's if empty
-    k:int=16, # prompts a condition
+    base:str=None, # base model; the run's, if not given
+    k:int=16, # prompts a condition; of a task with fewer, all
     conditions:int=4, # random prompt batches a task
     rows:int=60, # test rows a task
-    embeddings:str='', # cache of prompt embeddings; beside the zoo, or here, if empty
-    seed:int=0,
-    device:str='auto',
+    embeddings:str=None, # cache of prompt embeddings; if not given, beside the zoo, or here
+    seed:int=0, # of the prompts drawn and of the intervals
+    device:str='auto', # cpu, cuda, or auto
 ):
-    "Base, mean and nearest teacher, and adapters generated from right and from other tasks' prompts, on the same test rows"
+    "Base, mean and nearest teacher, and adapters generated from right and from other tasks' prompts, on the same test rows. E.g. `dnd_evaluate runs/first --tasks my_tasks --names held_out_a,held_out_b`"
     with one_line_errors():
         from dnd_nb.adapter import write_json
         from dnd_nb.crew import Crew
@@ -263,8 +297,10 @@ def dnd_evaluate(
         from dnd_nb.diagnostics import panel_sources
         from dnd_nb.evaluate import paired, run_panel
         import pandas as pd
+        _above0(k=k, conditions=conditions, rows=rows)
         r,z,model,tok,cache = _open(run, zoo, base, embeddings, device)
         ts = _tasks(_where(tasks, z), names)
+        if small := [t.name for t in ts if len(set(t.prompts))<k]: _say(f'k={k} is more than the prompts of {len(small)} tasks (first: {small[0]}): all of them are used, none twice')
         over = 'tasks' if len(ts)>4 else 'rows' # intervals over a handful of tasks would say nothing
         split = {t.name: 'seen' if t.name in r.config['train_tasks'] else 'validation' if t.name in r.config['val_tasks'] else 'held_out' for t in ts}
         df = run_panel(model, tok, ts, panel_sources(r, cache, z, {t.name:t.prompts for t in ts}, k, conditions, seed), split, rows, r.template, log=lambda s,t: print(f'{s}: {t:.0f} s'))
@@ -279,16 +315,16 @@ def dnd_evaluate(
 @call_parse
 def dnd_doctor(
     run:str, # a run folder
-    zoo:str='', # its teachers; if empty, the zoo that it was trained on, beside it or here
-    tasks:str='', # rows of the zoo's tasks: a JSONL folder, or builtin; if empty, the folder tasks beside the zoo, or builtin
-    held_out:str='', # names of held-out tasks in that folder, separated by commas; if empty, up to 8 that the run never saw
-    out:str='', # folder for report.md, report.json and figures; RUN/doctor if empty
-    base:str='', # base model; the run's if empty
-    embeddings:str='', # cache of prompt embeddings; beside the zoo, or here, if empty
-    seed:int=0,
-    device:str='auto',
+    zoo:str=None, # its teachers; if not given, the zoo that it was trained on, beside it or here
+    tasks:str=None, # rows of the zoo's tasks: a JSONL folder, or builtin; if not given, the folder tasks beside the zoo, or builtin
+    held_out:str=None, # names of held-out tasks in that folder, separated by commas; if not given, up to 8 that the run never saw
+    out:str=None, # folder for report.md, report.json and figures; RUN/doctor, if not given
+    base:str=None, # base model; the run's, if not given
+    embeddings:str=None, # cache of prompt embeddings; if not given, beside the zoo, or here
+    seed:int=0, # of the prompts drawn
+    device:str='auto', # cpu, cuda, or auto
 ):
-    "Examine a run: which of the known faults does it have, by which figure, and what to do"
+    "Examine a run: which of the known faults does it have, by which figure, and what to do. E.g. `dnd_doctor runs/first --tasks my_tasks`, then read runs/first/doctor/report.md"
     with one_line_errors():
         from dnd_nb.doctor import doctor, unseen
         r,z,model,tok,cache = _open(run, zoo, base, embeddings, device)

@@ -126,7 +126,7 @@ def _train_config(cfg)->TrainConfig:
 def _say(d, a, b):
     "One comparison in words"
     r = d.iloc[0]
-    how = 'lower than' if r.hi<0 else 'higher than' if r.lo>0 else 'not clearly different from'
+    how = 'lower than with' if r.hi<0 else 'higher than with' if r.lo>0 else 'not clearly different from those with'
     return f'{a} are {how} {b}: {r["mean"]:+.2f} nats a token (95% interval {r.lo:+.2f} to {r.hi:+.2f})'
 
 def verdict(

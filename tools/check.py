@@ -142,7 +142,7 @@ def broken(p, page, pages):
         path, _, frag = l.partition('#')
         to = (p.parent/unquote(path.partition('?')[0])).resolve() if path else p
         if to.is_dir(): to /= 'index.html'
-        if not to.exists(): yield l
+        if not to.exists() or root/'_docs' not in to.parents: yield l
         elif frag and to in pages and unquote(frag) not in pages[to].ids: yield l
 
 @check
@@ -157,6 +157,7 @@ def site():
         bad += [f'{rel(p)}: shows {t.strip()[:60]!r}' for t in page.text if re.search(r'^\s*(#\||:::)|\\[(\[].*\\[)\]]', t, re.M)]
         bad += [f'{rel(p)}: needs another host: {d.get("src") or d.get("href")}' for d in page.remote]
         if page.error: bad.append(f'{rel(p)}: shows a saved error')
+    bad += [f'{rel(p)}: needs another host: {m.group(0)}' for p in sorted(docs.rglob('*.css')) for m in re.finditer(r'@import[^;]*//[^;]*', p.read_text(encoding='utf-8'))]
     built, want = {p.stem for p in pages}, {re.sub(r'^\d+[a-zA-Z0-9]*_', '', p.stem.lower()) for p in notebooks() if p.name[0] != '_'}
     return bad + [f'_docs has no page {o}.html' for o in sorted(want - built)]
 

@@ -15,9 +15,10 @@ _number = r'\d+[a-zA-Z0-9]*_'  # nbdev leaves this prefix out of the names of pa
 
 def page_name(name): return re.sub(f'^{_number}', '', name)
 
-def relink(text, site_url, up=''):
-    "Links to the published site or to a numbered notebook, as relative links of this site"
+def relink(text, site_url, up='', repo_url=''):
+    "Links to the published site or to a numbered notebook, as relative links of this site; to other files of the repository, as links there"
     text = text.replace(f'{site_url}/', up)
+    text = re.sub(r'\]\((?:\.\./)+([A-Z]+(?:\.md)?)\)', rf']({repo_url}/\1)', text)
     return re.sub(rf'(\]\((?:\.\./|studies/)*){_number}([\w.-]+)\.(?:ipynb|html)\b', r'\1\2.ipynb', text)
 
 def unlink_code(text):
@@ -25,20 +26,20 @@ def unlink_code(text):
     parts = re.split(r'(^```.*?^```)', text, flags=re.M|re.S)
     return ''.join(re.sub(r'\[(`[^`]+`)\]\([^)\s]+\)', r'\1', o) if o.startswith('```') else o for o in parts)
 
-def relink_nb(path, site_url, up):
+def relink_nb(path, site_url, up, repo_url):
     nb = json.loads(path.read_text(encoding='utf-8'))
     nb['metadata'].pop('widgets', None)  # static pages show no widgets, their state only weighs
     for c in nb['cells']:
-        if c['cell_type'] != 'code': c['source'] = relink(''.join(c['source']), site_url, up)
+        if c['cell_type'] != 'code': c['source'] = relink(''.join(c['source']), site_url, up, repo_url)
         for o in c.get('outputs', []):
             md = o.get('data', {}).get('text/markdown')
-            if md is not None: o['data']['text/markdown'] = unlink_code(relink(''.join(md), site_url, up))
+            if md is not None: o['data']['text/markdown'] = unlink_code(relink(''.join(md), site_url, up, repo_url))
     path.write_text(json.dumps(nb), encoding='utf-8')
 
-def plain_pages(site, site_url):
+def plain_pages(site, site_url, repo_url):
     "Rename pages as nbdev would have quarto name them, in the folder and in what refers to them"
     for p in sorted(site.rglob('*.ipynb')):
-        relink_nb(p, site_url, '../'*len(p.relative_to(site).parts[:-1]))
+        relink_nb(p, site_url, '../'*len(p.relative_to(site).parts[:-1]), repo_url)
         to = p.with_name(page_name(p.name.lower()))
         if to != p and to.exists(): raise SystemExit(f'{p.name} and {to.name} would be one page: rename one')
         p.rename(to)
@@ -94,6 +95,12 @@ def own_math(docs):
         t = re.sub(r'<span class="math (inline|display)">\\[(\[](.*?)\\[)\]]</span>', mathml, t, flags=re.S)
         p.write_text(re.sub(r'<script[^>]*/katex[^>]*></script>|<link[^>]*/katex[^>]*>', '', t), encoding='utf-8')
 
+def own_fonts(docs):
+    "Themes fetch fonts from another host; the browser's own do"
+    for p in docs.rglob('*.css'):
+        t = p.read_text(encoding='utf-8')
+        p.write_text(re.sub(r'@import\s*url\([^)]*//[^)]*\);?', '', t), encoding='utf-8')
+
 def build(n_workers=2):
     try: from smalldocs.site import build as render
     except ImportError: raise SystemExit(f"smalldocs is not installed: `pip install -e '.[dev]'` (it needs Python 3.11 or later; this is {sys.version.split()[0]})") from None
@@ -108,7 +115,7 @@ def build(n_workers=2):
     with tempfile.TemporaryDirectory() as tmp:
         site = Path(tmp)/'site'
         shutil.copytree(proc, site)
-        plain_pages(site, site_url)
+        plain_pages(site, site_url, f'{cfg.git_url}/blob/{cfg.branch}')
         title_sections(site/'sidebar.yml')
         only_pages(site/'_quarto.yml', site)
         warnings = render(site, quiet=True).warnings
@@ -116,7 +123,8 @@ def build(n_workers=2):
         shutil.move(site/cfg.doc_path.name, cfg.doc_path)
     mend_anchors(cfg.doc_path)
     own_math(cfg.doc_path)
-    return cfg.doc_path, warnings
+    own_fonts(cfg.doc_path)
+    return cfg.doc_path, [w for w in warnings if 'output-file' not in str(w)] # which plain_pages sees to
 
 @call_parse
 def main(n_workers:Param('Processes that run the imports and exports of the notebooks', int)=2):

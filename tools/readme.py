@@ -18,6 +18,9 @@ def tidy(nb):
         c.metadata['tags'] = [t for k,t in [('echo','remove_input'),('output','remove_all_outputs'),('include','remove_cell')] if d.get(k) == 'false']
         c.metadata['alt'] = d.get('fig-alt', '').strip('"\'')
         c.source = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M)
+        for o in c.outputs:
+            for k,v in o.get('data', {}).items():
+                if k.startswith('text/'): o['data'][k] = ''.join(v)  # a list of lines on disk
     return nb
 
 def figures(body, outputs, nb, folder):
