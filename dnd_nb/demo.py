@@ -37,6 +37,7 @@ class DemoConfig:
     n_train:int=56 # rows a task
     encoder:str='sentence-transformers/all-MiniLM-L6-v2 + base:18' # a sentence encoder beside the base model's own hidden states
     rank:int=8
+    bare:float=.5 # share of the layers, from below, without adapters: what these make of a row is computed once, so a step costs half
     teacher_steps:int=32
     teacher_rows:int=2 # rows a teacher sees a step
     teacher_lr:float=4e-3
@@ -59,7 +60,7 @@ class DemoConfig:
     held_rows:int=24 # test rows a held-out task
     seen_rows:int=5 # test rows a seen task
     seen_conditions:int=1
-    max_tokens:int=384 # of a micro-batch: bounds the memory
+    max_tokens:int=1024 # of a micro-batch: bounds the memory
     seed:int=0
 
 # %% ../nbs/14_demo.ipynb #27473d2e
@@ -106,7 +107,9 @@ def peak_gb()->float: "Peak resident memory of this process in GB"; return resou
 # %% ../nbs/14_demo.ipynb #77ff9627
 def _teachers(cfg, model, tok, tasks, folder, clock):
     "Zoo of the seen tasks, and apart from it the oracles of the held-out ones"
-    spec = LoraSpec.from_model(model, ['q_proj','v_proj'], rank=cfg.rank, alpha=2*cfg.rank)
+    n = model.config.num_hidden_layers
+    upper = '|'.join(map(str, range(int(n*cfg.bare), n)))
+    spec = LoraSpec.from_model(model, rf'model\.layers\.({upper})\.self_attn\.(q_proj|v_proj)', rank=cfg.rank, alpha=2*cfg.rank)
     tc = TeacherConfig(steps=cfg.teacher_steps, rows=cfg.teacher_rows, lr=cfg.teacher_lr, seed=cfg.seed, keep=(.8,.9,1.), max_tokens=cfg.max_tokens)
     get = lambda *ns: [tasks[n] for g in ns for n in g]
     zoo = train_teachers(model, tok, get(cfg.seen), spec, folder/'zoo', tc)
@@ -183,7 +186,7 @@ def diagnose(
     g,seen = get([*cfg.seen,*cfg.near,*cfg.far]),get(cfg.seen)
     teachers = zoo.adapters([zoo.of(t)[-1] for t in cfg.seen])
     res = dict(sensitivity=sensitivity(g), collapse=collapse_report(seen, teachers, run.gen.loc))
-    return {k:{n:round(float(x),4) if math.isfinite(x) else None for n,x in v.items()} for k,v in res.items()} | dict(retrieval=round(retrieval_accuracy(retrieval(seen, teachers)),4)), condition_distances(g), \
+    return {k:{n:round(float(x),4) if math.isfinite(x) else None for n,x in v.items()} for k,v in res.items()} | dict(retrieval=round(retrieval_accuracy(retrieval(seen, teachers, common=False)),4)), condition_distances(g), \
         {t:round(float(run.strengths(cache, prompt_batches(tasks[t].prompts, cfg.k, n, f'{cfg.seed}/{t}')).mean()),3) for t in (*cfg.near,*cfg.far)}
 
 # %% ../nbs/14_demo.ipynb #bc2afd5f

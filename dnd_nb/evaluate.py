@@ -31,26 +31,33 @@ def _read_prompts(model, rows, pad_id, adapters, owner):
     kw = {k:b[k] for k in ('input_ids','attention_mask','position_ids')}
     with apply_adapters(model, adapters, owner) if adapters is not None else nullcontext(): return b,model(**kw, use_cache=True, logits_to_keep=1)
 
-def _score_batch(model, rows, cands, pad_id, adapters, owner, read=None):
+def _nats(logits, y): # logits(slice) → [k, V], y [m] → (nats [m], is y the likeliest? [m]), a few at a time: in float32 all of them would be large
+    parts = [(F.cross_entropy(l.float(), y[i:i+2048], reduction='none'), l.argmax(-1)==y[i:i+2048]) for i in range(0, len(y), 2048) for l in [logits(slice(i,i+2048))]]
+    return [torch.cat(p) for p in zip(*parts)]
+
+def _after_prompts(model, b, kv, idx, cands): # (logits [answers, T-1, V] after each token but the last, y [answers, T] with -100 behind the end)
+    y = torch.nn.utils.rnn.pad_sequence([torch.tensor(c) for c in cands], True, -100).to(idx.device)
+    if y.shape[1]==1: return None,y
+    x,ok = y[:,:-1].clamp(min=0),(y[:,:-1]!=-100).long()
+    pos = b['attention_mask'].sum(1)[idx][:,None] + torch.arange(x.shape[1], device=idx.device)
+    return model(input_ids=x, attention_mask=torch.cat([b['attention_mask'][idx], ok], 1), position_ids=pos, past_key_values=_spread(kv, idx), use_cache=True).logits, y
+
+def _score_batch(model, rows, cands, pad_id, adapters, owner, read=None, max_tokens=16384):
     "Log-likelihoods of candidate answers; rows: prompts' ids, cands: per row a list of token lists"
     dev,n = model.device,[len(c) for c in cands]
     b,out = read or _read_prompts(model, rows, pad_id, adapters, owner)
-    ctx = lambda o: apply_adapters(model, adapters, o) if adapters is not None else nullcontext()
-    idx = torch.arange(len(rows)).repeat_interleave(torch.tensor(n)).to(dev)
-    flat = [c for cs in cands for c in cs]
-    y = torch.full((len(flat), max(map(len, flat))), -100)
-    for i,c in enumerate(flat): y[i,:len(c)] = torch.tensor(c)
-    y = y.to(dev)
-    logits = out.logits[idx]
-    if y.shape[1]>1:
-        x,ok = y[:,:-1].clamp(min=0),(y[:,:-1]!=-100).long()
-        mask = torch.cat([b['attention_mask'][idx], ok], 1)
-        pos = b['attention_mask'].sum(1)[idx][:,None] + torch.arange(x.shape[1], device=dev)
-        with ctx(owner if owner is None else owner[idx.cpu()]): more = model(input_ids=x, attention_mask=mask, position_ids=pos, past_key_values=_spread(out.past_key_values, idx), use_cache=True).logits
-        logits = torch.cat([logits, more], 1)
-    nll = F.cross_entropy(logits.float().transpose(1,2), y, reduction='none')
-    greedy = ((logits.argmax(-1)==y) | (y==-100)).all(1)
-    return nll.sum(1).cpu().split(n), greedy.cpu().split(n)
+    flat,idx = [c for cs in cands for c in cs],torch.arange(len(rows)).repeat_interleave(torch.tensor(n)).to(dev)
+    nats,greedy = _nats(lambda s: out.logits[idx[s],-1], torch.tensor([c[0] for c in flat], device=dev))
+    for part in token_batches(flat, max_tokens): # answers of similar length, as many as the limit lets run at once
+        of = idx[part]
+        with apply_adapters(model, adapters, owner if owner is None else owner[of.cpu()]) if adapters is not None else nullcontext(): more,y = _after_prompts(model, b, out.past_key_values, of, [flat[i] for i in part])
+        if more is None: continue
+        r,c = (y[:,1:]!=-100).nonzero(as_tuple=True)
+        v,g = _nats(lambda s: more[r[s],c[s]], y[r,c+1])
+        at = torch.tensor(part, device=dev)[r]
+        nats.index_add_(0, at, v)
+        greedy[at[~g]] = False
+    return nats.cpu().split(n), greedy.cpu().split(n)
 
 # %% ../nbs/09_evaluate.ipynb #3393dd7c
 def _encode_each(tok, examples, template, max_len): # per example its row with each answer; an example that comes again is encoded once
@@ -79,7 +86,7 @@ def score(
     if adapters is not None: owner = torch.zeros(len(examples), dtype=torch.long) if owner is None else torch.as_tensor(owner)
     res = [None]*len(examples)
     for ix in token_batches(size, max_tokens):
-        nlls,greedy = _score_batch(model, [prompts[i] for i in ix], [cands[i] for i in ix], tok.pad_token_id, adapters, owner if owner is None else owner[ix])
+        nlls,greedy = _score_batch(model, [prompts[i] for i in ix], [cands[i] for i in ix], tok.pad_token_id, adapters, owner if owner is None else owner[ix], max_tokens=max_tokens//4)
         for i,l,g in zip(ix, nlls, greedy): res[i] = (l, bool(g[0]))
     ch = [bool(e.choices) for e in examples]
     return pd.DataFrame(dict(nll=[float(l[0]) for l,_ in res], tokens=[len(c[0]) for c in cands],

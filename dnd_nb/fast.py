@@ -4,7 +4,7 @@
 
 # %% ../nbs/03a_fast.ipynb #80e89ea4
 from __future__ import annotations
-import json
+import json, re
 from dataclasses import dataclass, replace
 from functools import cache
 import numpy as np, torch
@@ -15,7 +15,8 @@ from fastcore.basics import patch
 from .adapter import Adapters, LoraSpec
 
 # %% auto #0
-__all__ = ['ENGINES', 'block_size', 'Pack', 'buckets', 'pack', 'why_not', 'Lean', 'Graphed', 'micro_batches', 'engine_for']
+__all__ = ['ENGINES', 'block_size', 'Pack', 'buckets', 'pack', 'why_not', 'first_layer', 'Lean', 'Graphed', 'micro_batches',
+           'engine_for']
 
 # %% ../nbs/03a_fast.ipynb #1d3140ea
 def block_size(
@@ -37,6 +38,7 @@ class Pack:
     "Rows of several adapters as one stream of tokens"
     ids:Tensor # [N] tokens
     pos:Tensor # [N] place in the row
+    src:Tensor # [N] place in all rows' tokens, one row after another
     owner:Tensor # [N/block] adapter of each block, in rising order
     turns:list # [(blocks, adapters)]: each adapter's first block, each one's second, …
     to:Tensor # [sum of b·T] stream token at each place of the buckets
@@ -48,6 +50,7 @@ class Pack:
     row:Tensor # [m] whose
     lens:Tensor # [rows] answer tokens of each row
     rounded:bool=False # is the last row one that does not exist?
+    stem:Tensor=None # [N, d] residual stream where the first adapted layer begins, if it was kept
     @property
     def block(self)->int: "Tokens a block"; return len(self.ids)//len(self.owner)
     def __repr__(self): return f'Pack({len(self.lens)} rows, {len(self.ids)} tokens in blocks of {self.block}, {len(self.y)} to predict, attention {" + ".join(f"{b}×{T}" for b,T in self.shapes)})'
@@ -86,19 +89,19 @@ def _turns(owner): # [(blocks, adapters)]
 def _lay_out(rows, lens, owner, block, most=3): # the fields of a Pack as arrays
     start,owners = _stream(lens, owner, block)
     N = len(owners)*block
-    ids,pos,back = np.zeros(N,int),np.zeros(N,int),np.full(N,-1)
-    to,real,shapes,p = [],[],[],0
+    ids,pos,src,back = np.zeros(N,int),np.zeros(N,int),np.zeros(N,int),np.full(N,-1)
+    to,real,shapes,p,first = [],[],[],0,np.cumsum(lens)-lens
     for ix in buckets(lens, most):
         T = -(-int(lens[ix].max())//8)*8
         for i in ix:
             n,s = len(rows[i].ids),start[i]
-            ids[s:s+n],pos[s:s+n],back[s:s+n] = rows[i].ids,np.arange(n),np.arange(p,p+n)
+            ids[s:s+n],pos[s:s+n],src[s:s+n],back[s:s+n] = rows[i].ids,np.arange(n),first[i]+np.arange(n),np.arange(p,p+n)
             p += T
         t = np.arange(T)
         to.append(start[ix,None]+np.minimum(t, lens[ix,None]-1)); real.append(t<lens[ix,None]); shapes.append((len(ix),T))
     last = np.maximum.accumulate(np.where(back<0, 0, np.arange(N))) # filling repeats the token before it
     k = np.array([r.n_answer for r in rows])
-    return dict(ids=ids[last], pos=pos, owner=owners, to=to, real=real, back=back[last], shapes=shapes, row=np.repeat(np.arange(len(rows)), k), lens=k,
+    return dict(ids=ids[last], pos=pos, src=src[last], owner=owners, to=to, real=real, back=back[last], shapes=shapes, row=np.repeat(np.arange(len(rows)), k), lens=k,
         at=np.concatenate([start[i]+r.n_prompt-1+np.arange(r.n_answer) for i,r in enumerate(rows)]), y=np.concatenate([r.ids[r.n_prompt:] for r in rows]))
 
 def pack(
@@ -209,6 +212,8 @@ def why_not(
     odd = [k for k in spec.modules if k not in known]
     return f'adapters on {odd[0]}' if odd else ''
 
+def first_layer(spec:LoraSpec)->int: "The first layer with an adapter, where modules are named as LLaMA's"; return min((int(m[1]) for k in spec.modules for m in [re.match(r'model\.layers\.(\d+)\.', k)] if m), default=0)
+
 @cache
 def _compiled(): return torch.compile(_before, dynamic=True), torch.compile(_after, dynamic=True)
 
@@ -227,6 +232,7 @@ class Lean:
         self.layers = [(((l.input_layernorm.weight,), *(lin(getattr(l.self_attn,f'{s}_proj')) for s in 'qkv')),
                         ((l.post_attention_layernorm.weight,), lin(l.self_attn.o_proj), *(lin(getattr(l.mlp,f'{s}_proj')) for s in ('gate','up','down')))) for l in model.model.layers]
         self.before,self.after = _compiled() if compile else (_before,_after)
+        self.first,self.stems = first_layer(spec),{}
 
 # %% ../nbs/03a_fast.ipynb #a93bef26
 @patch
@@ -241,11 +247,15 @@ def hidden(self:Lean,
     x:Tensor=None, # [n, P] values of the adapters in float32; None: the bare base
 )->Tensor: # [N, d], before the final norm
     "The residual stream of every token"
-    h = F.embedding(pk.ids, self.model.get_input_embeddings().weight)
-    cos,sin = (t[0] for t in self.model.model.rotary_emb(h[None], pk.pos[None]))
+    h,first = (F.embedding(pk.ids, self.model.get_input_embeddings().weight),0) if pk.stem is None else (pk.stem,self.first)
     none = [None]*len(_SLOTS)
     ab = [none]*len(self.layers) if x is None else self._pairs(x.to(self.dtype) if len(x)==1 else _Spread.apply(x, pk, self.dtype))
-    for (w1,w2),a in zip(self.layers, ab):
+    return self._run(pk, h, zip(self.layers[first:], ab[first:]))
+
+@patch
+def _run(self:Lean, pk, h, layers): # through [(weights, adapters)]
+    cos,sin = (t[0] for t in self.model.model.rotary_emb(h[None], pk.pos[None]))
+    for (w1,w2),a in layers:
         q,k,v = self.before(h, w1, a[:3], cos, sin, self.eps, self.d, self.spec.scale)
         h = self.after(h, _attention(q,k,v,pk), w2, a[3:], self.eps, self.spec.scale)
     return h
@@ -290,7 +300,7 @@ def _round(d, room): # sizes of a layout rounded up; where `room` does not suffi
     block = N//len(d['owner'])
     more,k = size(N,512,room[0])-N, size(len(d['y']),128,room[3])-len(d['y'])
     end = lambda x,n: np.pad(x, (0,n), 'edge')
-    return dict(ids=end(d['ids'],more), pos=end(d['pos'],more), owner=end(d['owner'],more//block), back=end(back,more), to=to, real=real, shapes=shapes,
+    return dict(ids=end(d['ids'],more), pos=end(d['pos'],more), src=end(d['src'],more), owner=end(d['owner'],more//block), back=end(back,more), to=to, real=real, shapes=shapes,
         at=end(d['at'],k), y=end(d['y'],k), row=np.pad(d['row'], (0,k), constant_values=R), lens=np.append(d['lens'],1))
 
 @patch
@@ -313,7 +323,29 @@ class Graphed(Lean):
         self.most,self.kept,self.met,self.pool,self.rooms,self.cuts = most,{},set(),None,{},{}
 
 @patch
-def pack(self:Lean, rows, owner)->Pack: "`pack` as this engine wants it"; return pack(rows, owner, device=self.device, weight=self.spec.n_params/5e5)
+def pack(self:Lean, rows, owner)->Pack:
+    "`pack` as this engine wants it, with what the layers below the first adapter make of these rows"
+    pk = pack(rows, owner, device=self.device, weight=self.spec.n_params/5e5)
+    if self.first: pk.stem = torch.cat(self.below(rows)).index_select(0, pk.src)
+    return pk
+
+@patch
+@torch.no_grad()
+def below(self:Lean,
+    rows:list, # of Row
+    most=2**29, # bytes to keep
+)->list: # of [tokens, d]
+    "The residual stream of each row where the first adapted layer begins: no adapter changes it, so it is computed once"
+    keys = [tuple(r.ids) for r in rows]
+    new = {k:r for k,r in zip(keys, rows) if k not in self.stems}
+    if sum(map(len, [*self.stems,*new]))*self.model.config.hidden_size*self.dtype.itemsize>most: self.stems.clear(); new = dict(zip(keys, rows))
+    if new:
+        pk = pack(list(new.values()), [0]*len(new), device=self.device)
+        h = self._run(pk, F.embedding(pk.ids, self.model.get_input_embeddings().weight), [(l,[None]*len(_SLOTS)) for l in self.layers[:self.first]])
+        at = torch.empty(sum(map(len, new)), dtype=torch.long, device=self.device)
+        at[pk.src] = torch.arange(len(pk.src), device=self.device)
+        self.stems.update(zip(new, h.index_select(0, at).split([len(k) for k in new])))
+    return [self.stems[k] for k in keys]
 
 @patch
 def pack(self:Graphed, rows, owner)->Pack:
@@ -383,10 +415,10 @@ ENGINES = ('plain','lean','compiled','graphs')
 def engine_for(
     model, # frozen base
     spec:LoraSpec, # of the adapters
-    engine:str=None, # one of `ENGINES`; None: graphs on a GPU where the model allows it, else plain
+    engine:str=None, # one of `ENGINES`; None: where the model allows it graphs on a GPU, and lean where no adapter is in the lower layers; else plain
 )->Lean: # None: the plain path
     "What runs steps of this kind, shared by all who ask"
-    if engine is None: engine = 'plain' if model.device.type!='cuda' or why_not(model, spec) else 'graphs'
+    if engine is None: engine = 'plain' if why_not(model, spec) else 'graphs' if model.device.type=='cuda' else 'lean' if first_layer(spec) else 'plain'
     if engine not in ENGINES: raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
     if engine=='graphs' and model.device.type!='cuda': raise ValueError("engine 'graphs' records CUDA graphs and needs a GPU; use lean or plain")
     if engine=='plain': return None

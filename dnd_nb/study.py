@@ -760,6 +760,7 @@ def bases(self:Study, fold, seed, rec)->dict: # task → Adapters n=1
     "Multi-task LoRAs of half the steps, each without some of the families: what their tasks are corrected from in training"
     tasks = self.trained(fold, rec)
     fams = sorted({t.family for t in tasks})
+    if len(fams)<rec.cross: raise ValueError(f'{fold.name}: recipe {rec.name} makes {rec.cross} parts of the training families, but there are {len(fams)} ({", ".join(fams)}); expected at least one family a part')
     part = {f:i%rec.cross for i,f in enumerate(random.Random(f'{seed}/cross').sample(fams, len(fams)))}
     made = [self._multi(fold, f'cross_s{seed}_{len(tasks)}_{rec.cross}_{k}', [t for t in tasks if part[t.family]!=k], self.cfg.multi_steps//2, seed) for k in range(rec.cross)]
     return {t.name:made[part[t.family]] for t in tasks}

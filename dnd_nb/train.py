@@ -24,7 +24,7 @@ from .loss import Terms, token_spread
 from .evaluate import score
 
 # %% auto #0
-__all__ = ['Stage', 'TrainConfig', 'warm_start', 'conditions', 'train_multitask', 'Trainer', 'correct', 'Familiarity',
+__all__ = ['Stage', 'TrainConfig', 'warm_start', 'conditions', 'train_multitask', 'Trainer', 'correct', 'Familiarity', 'borders',
            'standardised', 'Run']
 
 # %% ../nbs/10_train.ipynb #d50c0e79
@@ -427,22 +427,26 @@ class Familiarity:
     "How much a condition looks like a training task's own: 0 as much as another task's at most, 1 as its own"
     def __init__(self,
         centres:Tensor, # [tasks, d], standardised mean conditions
-        lo:float, # cosine to the nearest centre that means 0
-        hi:float, # … and 1
-    ): self.centres,self.lo,self.hi = F.normalize(centres.float().cpu(), dim=1),lo,hi
-    def cosine(self, z:Tensor)->Tensor: # [n] of standardised conditions [n, d]
-        "To the nearest centre"
-        return (F.normalize(z.float().cpu(), dim=1)@self.centres.T).amax(1)
-    def __call__(self, z:Tensor)->Tensor: "[n], 0 to 1"; return ((self.cosine(z)-self.lo)/(self.hi-self.lo)).clamp(0,1)
+        lo:Tensor, # [tasks] cosine to this centre that means 0
+        hi:Tensor, # [tasks] … and 1
+    ): self.centres,self.lo,self.hi = F.normalize(centres.float().cpu(), dim=1),lo.float().cpu(),hi.float().cpu()
+    def __call__(self, z:Tensor)->Tensor: # [n], 0 to 1
+        "Of standardised conditions [n, d]: as much as to the task that they look like most"
+        return ((F.normalize(z.float().cpu(), dim=1)@self.centres.T-self.lo)/(self.hi-self.lo)).clamp(0,1).amax(1)
     def save(self, folder):
-        with atomic_write(Path(folder)/'familiar.safetensors', 'wb') as f: f.write(st_save(dict(centres=self.centres), dict(lo=str(self.lo), hi=str(self.hi))))
+        with atomic_write(Path(folder)/'familiar.safetensors', 'wb') as f: f.write(st_save({k:getattr(self,k).contiguous() for k in ('centres','lo','hi')}))
     @classmethod
-    def load(cls, folder):
-        from safetensors import safe_open
-        f = Path(folder)/'familiar.safetensors'
-        ts = load_tensors(f)
-        with safe_open(f, 'pt') as o: m = o.metadata()
-        return cls(ts['centres'], float(m['lo']), float(m['hi']))
+    def load(cls, folder): return cls(**load_tensors(Path(folder)/'familiar.safetensors'))
+
+def borders(
+    cos:Tensor, # [tasks, batches, tasks] cosine of each task's prompt batches to each task's centre
+)->tuple: # (lo [tasks], hi [tasks])
+    "Full strength for all but 1% of a task's own batches; none as far below that as that lies below their median, or where 5% of the other tasks' batches stand, if lower than full"
+    T = len(cos)
+    own,other = cos[range(T),:,range(T)],torch.stack([cos[[j for j in range(T) if j!=t],:,t].flatten() for t in range(T)])
+    hi,mid = own.quantile(.01, 1),own.median(1).values
+    lo,far = 2*hi-mid,other.quantile(.95, 1)
+    return torch.minimum(torch.where(far<hi, torch.maximum(lo, far), lo), hi-1e-3),hi
 
 def standardised(
     gen, # Generator
@@ -456,19 +460,13 @@ def standardised(
 @patch(as_prop=True)
 @torch.no_grad()
 def familiarity(self:Trainer)->Familiarity:
-    "From batches of the training tasks: 0 where 95% stand to the nearest other task, 1 where all but 1% stand to their own; where these cross, the medians"
+    "From batches of the training tasks, see `borders`"
     if getattr(self, '_fam', None) is None:
         if self.cache.tokens or self.gen.takes=='ids' or len(self.train_names)<2: raise ValueError(f'familiar=True needs one vector a prompt and two training tasks or more; this generator takes {self.gen.takes}')
         shown = {t:[a if self.cfg.answers=='prompt+answer' else p for p,a in self.ds.texts[t]] for t in self.train_names}
         c = F.normalize(standardised(self.gen, self.cache, list(shown.values())), dim=1)
-        b = [(i,x) for i,t in enumerate(shown) for x in prompt_batches(shown[t], self.cfg.val_k, 8, f'{self.cfg.seed}/{t}')]
-        own = torch.tensor([i for i,_ in b], device=c.device)
-        cos = F.normalize(standardised(self.gen, self.cache, [x for _,x in b]), dim=1)@c.T
-        mine = cos.gather(1, own[:,None])[:,0]
-        other = cos.scatter(1, own[:,None], -1.).amax(1)
-        lo,hi = float(other.quantile(.95)),float(mine.quantile(.01))
-        if lo>=hi: lo,hi = float(other.median()),float(mine.median()) # prompts tell tasks apart poorly: between the middles
-        self._fam = Familiarity(c, min(lo, hi-1e-3), hi)
+        cos = [F.normalize(standardised(self.gen, self.cache, prompt_batches(x, self.cfg.val_k, 32, f'{self.cfg.seed}/{t}')), dim=1)@c.T for t,x in shown.items()]
+        self._fam = Familiarity(c, *borders(torch.stack(cos).cpu()))
     return self._fam
 
 @patch

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from fastcore.script import call_parse
 from dnd_nb.ablations import Config, World, one_at_a_time, loss_mixes, run_grid, runs_differ, standard_axes
-from dnd_nb.adapter import LoraSpec
+from dnd_nb.adapter import LoraSpec, load_peft, save_peft
 from dnd_nb.delta import GENERIC
 from dnd_nb.encoder import PromptCache, make_encoder
 from dnd_nb.model import load_base
 from dnd_nb.task import fold_split, read_tasks, val_split
 from dnd_nb.teacher import TeacherConfig, Zoo, train_teachers
-from dnd_nb.train import TrainConfig
+from dnd_nb.train import TrainConfig, train_multitask
 
 @call_parse
 def main(
@@ -30,7 +30,7 @@ def main(
     n_held:int=16, # held-out tasks
     steps:int=300, # of every configuration
     seeds:int=3,
-    teacher_steps:int=100,
+    teacher_steps:int=100, # of every teacher
     hidden:int=256, # width of the generator
     rows:int=24, # test rows a task
     conditions:int=3, # random prompt batches a task
@@ -55,9 +55,14 @@ def main(
     last = dict(zip(store.tasks, store.last()))
     mean = store.adapters([last[t.name] for t in groups['seen']]).mean()
     refs = dict(base=lambda t: None, mean_teacher=lambda t: mean, teacher=lambda t: store.adapters([last[t.name]]))
-    world = World(model, tok, store, tasks, splits, caches, references=refs, k=16, conditions=conditions, rows=rows, max_tokens=12288)
+    if not (work/'multitask').exists(): save_peft(train_multitask(model, tok, groups['seen'], spec, steps, 24, 2e-3, progress=False)[0], work/'multitask')
+    multi = load_peft(work/'multitask', spec)
+    refs |= dict(multitask=lambda t: multi)
+    world = World(model, tok, store, tasks, splits, caches, multi, refs, k=16, conditions=conditions, rows=rows, max_tokens=12288)
     first = Config('base', TrainConfig(loss_mixes(steps)['warm']['stages'], dict(kind='MLPGenerator', hidden=hidden, noise=.3, cond_drop=.1), k=(8,32), val_every=max(1,steps//5)))
-    axes = standard_axes(steps, ['both'], [n_train//4])
+    axes = standard_axes(steps, ['both'], [n_train//4], vocab=len(caches['minilm'].encoder.model.tokenizer))
+    axes['start']['multitask'] = dict(base='given')
+    axes['generator'] = {'basis':dict(generator=dict(kind='BasisGenerator'))}
     for a in axes.values(): # the other kinds have no room for the MLP's arguments
         for c in a.values():
             if c.get('generator',{}).get('kind')=='SetGenerator': c['generator'] |= dict(hidden=64, noise=.3, cond_drop=.1)
