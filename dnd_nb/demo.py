@@ -48,11 +48,11 @@ class DemoConfig:
     recon_steps:int=240
     recon_batch:int=16
     recon_lr:float=1e-3
-    sft_steps:int=130
-    sft_batch:int=8 # pairs a step
-    sft_rows:int=3
+    sft_steps:int=110
+    sft_batch:int=16 # pairs a step
+    sft_rows:int=2
     sft_lr:float=7e-4
-    hidden:int=128
+    hidden:int=192
     noise:float=.3 # on the normalised condition while training
     cond_drop:float=.1
     k:int=16 # prompts of an evaluated condition
