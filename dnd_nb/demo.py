@@ -219,10 +219,10 @@ def demo(
     clock('the panel')
     diag = diagnose(cfg, run, cache, zoo, tasks)
     clock('diagnostics')
-    return _report(cfg, folder, pd.concat(df, ignore_index=True), run, diag, src, tasks, clock, log)
+    return _report(cfg, folder, pd.concat(df, ignore_index=True), run, diag, src, tasks, clock, str(model.dtype).removeprefix('torch.'), log)
 
 # %% ../nbs/14_demo.ipynb #3842ef75
-def _report(cfg, folder, df, run, diag, src, tasks, clock, log):
+def _report(cfg, folder, df, run, diag, src, tasks, clock, dtype, log):
     "Adapters of the held-out tasks, figures, report.json; says the verdict"
     import matplotlib.pyplot as plt, transformers
     from dnd_nb import __version__
@@ -235,7 +235,7 @@ def _report(cfg, folder, df, run, diag, src, tasks, clock, log):
         plt.close(fig)
     rep = dict(wall_s=round(clock.total,1), peak_rss_gb=round(peak_gb(),2), panel=rows, verdict=words, diagnostics=diag[0], strengths=diag[2], steps_s=clock.steps, config=asdict(cfg), selected=run.selected,
         paired=[r._asdict() for r in paired(df, [('generated',b) for b in ('generated_shuffled','mean_teacher','nearest_teacher','multitask','base','teacher')], ['nll'], seed=cfg.seed, over='rows').itertuples(index=False)],
-        versions=dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, python=platform.python_version()), device=str(run.config['device']), threads=torch.get_num_threads())
+        versions=dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, python=platform.python_version()), device=str(run.config['device']), threads=torch.get_num_threads(), dtype=dtype)
     for f in (folder/'panel_rows.csv', folder/'run'/'panel.csv'): df.to_csv(f, index=False) # the second is for the doctor
     write_json(folder/'report.json', rep)
     log(pd.DataFrame(rows).drop(columns='n_tasks').to_string(index=False))
