@@ -6,11 +6,12 @@
 from __future__ import annotations
 import hashlib, json, os, re, shutil, uuid
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, asdict
+from dataclasses import dataclass, asdict, replace
 from functools import partial
 from pathlib import Path
 from weakref import WeakKeyDictionary
 import torch
+import torch.nn.functional as F
 from torch import nn, Tensor
 from fastcore.basics import patch
 from safetensors import SafetensorError
@@ -18,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 # %% auto #0
 __all__ = ['atomic_write', 'atomic_dir', 'write_json', 'read_json', 'sha256', 'LoraSpec', 'Adapters', 'apply_adapters',
-           'product_gram', 'pairwise_distance', 'product_sq', 'product_distance', 'canonical', 'KeyReport',
+           'product_gram', 'pairwise_distance', 'product_sq', 'product_distance', 'canonical', 'truncate', 'KeyReport',
            'match_keys', 'save_peft', 'load_tensors', 'load_peft']
 
 # %% ../nbs/00_adapter.ipynb #5aec305e
@@ -391,15 +392,28 @@ def canonical(
     p:Adapters, # n adapters
 )->Adapters: # the same ΔW, in one gauge, ordered by singular value; same dtype
     "B ← U√Σ and A ← √ΣVᵀ of each ΔW = UΣVᵀ, by QR and a small SVD in float64"
+    return Adapters(p.spec, *_singular(p, p.spec.rank))
+
+def truncate(
+    p:Adapters, # n adapters
+    rank:int, # to keep
+)->Adapters: # n, of that rank, canonical
+    "The best approximation of each ΔW at a lower rank"
+    s = p.spec
+    if not 0<rank<=s.rank: raise ValueError(f'rank {rank}: expected 1 to {s.rank}, the rank there is')
+    return Adapters(replace(s, rank=rank, alpha=s.alpha*(rank/s.rank)**(.5 if s.rslora else 1)), *_singular(p, rank))
+
+def _singular(p, rank): # A and B of the largest singular values; zeros where a module has fewer
     A,B = {},{}
     for k in p.spec.modules:
         (qb,rb),(qa,ra) = torch.linalg.qr(p.B[k].double()), torch.linalg.qr(p.A[k].double().mT)
-        U,S,Vh = torch.linalg.svd(rb@ra.mT)
+        U,S,Vh = torch.linalg.svd(rb@ra.mT, full_matrices=False)
         b,a,s = qb@U, Vh@qa.mT, S.sqrt()
         sign = torch.gather(b, 1, b.abs().argmax(1, keepdim=True)).sign()
-        B[k] = (b*sign*s[:,None]).to(p.dtype)
-        A[k] = (a*sign.mT*s[...,None]).to(p.dtype)
-    return Adapters(p.spec, A, B)
+        b,a = b*sign*s[:,None],a*sign.mT*s[...,None]
+        short = max(0, rank-s.shape[1])
+        B[k],A[k] = F.pad(b[...,:rank], (0,short)).to(p.dtype),F.pad(a[:,:rank], (0,0,0,short)).to(p.dtype)
+    return A,B
 
 # %% ../nbs/00_adapter.ipynb #27a3d4e1
 _key = re.compile(r'^(?:base_model\.model\.)?(?P<mod>.+)\.lora_(?P<ab>[AB])(?:\.[^.]+)?\.weight$')

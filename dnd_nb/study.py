@@ -26,9 +26,9 @@ from .train import Run, Stage, TrainConfig, Trainer, standardised
 from .diagnostics import bare, pooled, wrong_batches
 
 # %% auto #0
-__all__ = ['SPLITS', 'MINILM', 'AXES', 'RECIPES', 'SOURCES', 'STARTS', 'RIVALS', 'PAIRS', 'Fold', 'family_folds', 'held_out_fold',
-           'leave_one_out', 'refuse_leaks', 'clean', 'prepare', 'plan_of', 'planned', 'Recipe', 'recipe',
-           'Standardised', 'standardise', 'centres', 'MixedPairs', 'Curve', 'calibrate', 'follow', 'ZeroShot',
+__all__ = ['SPLITS', 'MINILM', 'AXES', 'RECIPES', 'SOUPS', 'SOURCES', 'STARTS', 'RIVALS', 'PAIRS', 'Fold', 'family_folds',
+           'held_out_fold', 'leave_one_out', 'refuse_leaks', 'clean', 'prepare', 'plan_of', 'planned', 'Recipe',
+           'recipe', 'Standardised', 'standardise', 'centres', 'MixedPairs', 'Curve', 'calibrate', 'follow', 'ZeroShot',
            'gibberish', 'shuffled_batches', 'with_shots', 'mixture', 'StudyConfig', 'configure', 'OutOfTime', 'Study',
            'linked_zoo', 'device_name', 'Boot', 'task_table', 'nested_tasks', 'bars', 'commit', 'headline',
            'plot_sources', 'task_frame', 'plot_gap', 'plot_strength', 'plot_tuning', 'plot_axes', 'model_card',
@@ -178,7 +178,8 @@ class Recipe:
     encoder:str=f'{MINILM} + base:18' # see `make_encoder`
     standardise:bool=True # features of a condition in units of their spread between training tasks?
     familiar:bool=True # the last checkpoint, and full strength for prompts like a training task's own? or the checkpoint that is best on validation tasks, at one strength
-    start:str='multitask' # what is corrected: 'multitask' LoRA, 'mean' teacher, or 'fresh': nothing
+    start:str='soup' # what is corrected: 'soup', an average of multi-task LoRAs and the mean teacher; one 'multitask' LoRA; the 'mean' teacher; or 'fresh': nothing
+    bag:int=4 # multi-task LoRAs of the soup, half the steps each and each without one part of the training families
     cross:int=0 # parts of the training families: in training, a task's base is a multi-task LoRA that never saw its part; 0: one for all. These LoRAs come on top of equal compute
     generator:dict=field(default_factory=lambda: dict(kind='MLPGenerator', hidden=256, noise=.3, cond_drop=.1, zero_start=True))
     recon:int=0 # reconstruction steps, which do not touch the base model
@@ -198,31 +199,33 @@ class Recipe:
     parts:int=1 # prompt batches whose adapters are averaged into one
 
     def __post_init__(self):
-        if self.start not in ('multitask','mean','fresh'): raise ValueError(f'recipe {self.name}: start {self.start!r}; expected multitask, mean or fresh')
+        if self.start not in ('soup','multitask','mean','fresh'): raise ValueError(f'recipe {self.name}: start {self.start!r}; expected soup, multitask, mean or fresh')
+        if self.bag<1: raise ValueError(f'recipe {self.name}: bag {self.bag}; expected 1 or more')
         if self.cross and self.start!='multitask' or self.cross==1: raise ValueError(f'recipe {self.name}: cross {self.cross}; expected 0, or 2 or more parts with start multitask')
         if not re.fullmatch(r'[\w.+=-]+', self.name): raise ValueError(f'recipe {self.name!r}: a name is made of letters, digits and _ . + = -, for it names a folder')
     @property
     def stages(self)->tuple:
         return tuple(s for s in (Stage('reconstruction', self.recon, {'weight:z':1.}, self.recon_lr, batch=self.recon_batch), Stage('sft', self.sft, dict(self.terms), self.lr, batch=self.batch, rows=self.rows)) if s.steps)
+    def base_passes(self, multi:float)->float: "Rows of what is corrected, if one multi-task LoRA takes `multi`"; return multi*dict(soup=self.bag/2, multitask=1+self.cross/2).get(self.start, 0)
     @property
     def passes(self)->float: "Rows that training sends through the base and back; the teacher's reading for kl counts a third"; return self.sft*self.batch*self.rows*(4/3 if 'kl' in self.terms else 1)
 
 # %% ../nbs/16_study.ipynb #598c9d06
 AXES = dict( # axis → recipe → what is changed
     reading=dict(minilm=dict(encoder=MINILM), hidden=dict(encoder='base:18'), raw=dict(standardise=False)), # what reads the prompts, and how
-    start=dict(mean=dict(start='mean', recon=600), fresh=dict(start='fresh', recon=600)), # what is corrected
+    start=dict(multitask=dict(start='multitask'), bag2=dict(bag=2), mean=dict(start='mean', recon=600), fresh=dict(start='fresh', recon=600)), # what is corrected
     loss=dict(recon=dict(recon=600), joint=dict(terms={'sft':1.,'weight:z':.1}), kl=dict(terms={'sft':1.,'kl':1.}), all=dict(recon=600, terms={'sft':1.,'kl':1.,'weight:z':.1})),
     generator=dict(attention=dict(kind='AttentionGenerator'), set=dict(kind='SetGenerator')),
     following=dict(flat=dict(familiar=False, border=False), steady=dict(familiar=False), three=dict(parts=3)), # how far the generator is followed
     regularisation=dict(mixed=dict(mix=.3), nodrop=dict(cond_drop=0.), nonoise=dict(noise=0.)), # against learning tasks by heart
-    crossfit=dict(cross=dict(cross=5), crosssmall=dict(cross=5, hidden=32, noise=.6, cond_drop=.3), small=dict(hidden=32, noise=.6, cond_drop=.3), basis=dict(kind='BasisGenerator'), crossbasis=dict(cross=5, kind='BasisGenerator')), # does the base know the task, and how free is the correction?
+    crossfit=dict(cross=dict(start='multitask', cross=5), crosssmall=dict(start='multitask', cross=5, hidden=32, noise=.6, cond_drop=.3), small=dict(hidden=32, noise=.6, cond_drop=.3), basis=dict(kind='BasisGenerator'), crossbasis=dict(start='multitask', cross=5, kind='BasisGenerator')), # does the base know the task, and how free is the correction?
     prompts=dict(k1=dict(k=(1,1)), k8=dict(k=(8,8)), k64=dict(k=(64,64))), # of a condition
     tasks=dict(tasks20=dict(n_tasks=20), tasks40=dict(n_tasks=40), tasks80=dict(n_tasks=80))) # trained on
 _kinds = {n:c for axis in AXES.values() for n,c in axis.items()}
 
 def recipe(
     name:str='default', # one of `RECIPES`
-    multi:float=0., # rows of the multi-task LoRA: recipes without it get them
+    multi:float=0., # rows of one multi-task LoRA: recipes whose start takes fewer train for so much longer
     **changes, # to any field, or to the generator
 )->Recipe:
     "A named recipe at the default's compute"
@@ -232,8 +235,8 @@ def recipe(
     r = replace(Recipe(**{k:v for k,v in changes.items() if k in own and k not in _kinds.get(name, {}) and k!='generator'}), name=name)
     g = r.generator | changes.get('generator', {}) | {k:v for k,v in c.items() if k not in own}
     res = replace(r, generator=g, **{k:v for k,v in c.items() if k in own and k!='generator'})
-    want = r.passes + (multi if r.start=='multitask' else 0)
-    return replace(res, sft=max(1, round(res.sft*(want-(multi if res.start=='multitask' else 0))/res.passes)))
+    want = r.passes + replace(r, cross=0).base_passes(multi)
+    return replace(res, sft=max(1, round(res.sft*(want-replace(res, cross=0).base_passes(multi))/res.passes)))
 
 RECIPES = ('default', *_kinds)
 
@@ -513,7 +516,7 @@ class StudyConfig:
     def passes(self, n:int)->dict:
         "Rows through the base and back, of a generator with `n` training tasks and all it is made from"
         r = self.recipe
-        d = dict(teachers=n*self.teacher.steps*self.teacher.rows, multitask=self.multi_passes*(1+r.cross/2) if r.start=='multitask' else 0, generator=round(r.passes))
+        d = dict(teachers=n*self.teacher.steps*self.teacher.rows, multitask=r.base_passes(self.multi_passes), generator=round(r.passes))
         return d | dict(total=sum(d.values()))
 
 def configure(
@@ -757,13 +760,44 @@ def _multi(self:Study, fold, name, tasks, steps, seed):
 
 @patch
 def bases(self:Study, fold, seed, rec)->dict: # task → Adapters n=1
-    "Multi-task LoRAs of half the steps, each without some of the families: what their tasks are corrected from in training"
+    "What tasks are corrected from in training: the multi-task LoRA that never saw their family"
+    made,part = self.parted(fold, seed, rec, rec.cross)
+    return {t.name:made[part[t.family]] for t in self.trained(fold, rec)}
+
+@patch
+def parted(self:Study, fold, seed, rec, n)->tuple: # (n times Adapters n=1, family → the one that never saw it)
+    "Multi-task LoRAs of half the steps, each without one part of the families"
     tasks = self.trained(fold, rec)
     fams = sorted({t.family for t in tasks})
-    if len(fams)<rec.cross: raise ValueError(f'{fold.name}: recipe {rec.name} makes {rec.cross} parts of the training families, but there are {len(fams)} ({", ".join(fams)}); expected at least one family a part')
-    part = {f:i%rec.cross for i,f in enumerate(random.Random(f'{seed}/cross').sample(fams, len(fams)))}
-    made = [self._multi(fold, f'cross_s{seed}_{len(tasks)}_{rec.cross}_{k}', [t for t in tasks if part[t.family]!=k], self.cfg.multi_steps//2, seed) for k in range(rec.cross)]
-    return {t.name:made[part[t.family]] for t in tasks}
+    if len(fams)<n or n==1: raise ValueError(f'{fold.name}: recipe {rec.name} makes {n} parts of the training families, but there are {len(fams)} ({", ".join(fams)}); expected two parts or more, and a family for each')
+    part = {f:i%n for i,f in enumerate(random.Random(f'{seed}/cross').sample(fams, len(fams)))}
+    return [self._multi(fold, f'cross_s{seed}_{len(tasks)}_{n}_{k}', [t for t in tasks if part[t.family]!=k], self.cfg.multi_steps//2, seed) for k in range(n)], part
+
+@patch
+def soup(self:Study, fold, seed, rec)->Adapters: # n=1
+    "Multi-task LoRAs and the mean teacher, averaged in ΔW and cut to the rank there is; the weights of both are chosen on validation tasks"
+    tasks,n = self.trained(fold, rec),min(rec.bag, len({t.family for t in self.trained(fold, rec)}))
+    folder = self.work/'folds'/fold.name/f'soup_s{seed}_{len(tasks)}_{rec.bag}'
+    def make():
+        if not folder.exists():
+            made = self.parted(fold, seed, rec, n)[0] if n>1 else [self.multi(fold, seed, rec)]
+            names,last = self.last(fold)
+            with self.clock('soup', f'{fold.name}, seed {seed}'):
+                ads = Adapters.cat([*made, last[[names.index(t.name) for t in tasks]].mean()])
+                mix = lambda w: truncate(mixture(ads, torch.tensor([[w[0]/n]*n+[w[1]]], device=self.device)), self.spec.rank)
+                nll = {w:self.val_nll(fold, mix(w)) for w in SOUPS}
+                best = min(nll, key=nll.get)
+                save_peft(mix(best), folder, extra={'soup.json': lambda p: write_json(p, dict(multitask=best[0], mean_teacher=best[1], parts=n, tried=[dict(multitask=a, mean_teacher=b, nll=v) for (a,b),v in nll.items()]))})
+        return load_peft(folder, self.spec).to(self.device)
+    return self.keep(('soup',fold.name,seed,len(tasks),rec.bag), make)
+
+SOUPS = tuple((a,b) for a in (.4,.6,.8,1.) for b in (0.,.3,.6) if a+b>.5) # weights of the multi-task LoRAs together, and of the mean teacher
+
+@patch
+def base(self:Study, fold, seed, rec=None)->Adapters: # n=1
+    "What a recipe corrects"
+    rec = rec or self.cfg.recipe
+    return self.soup(fold, seed, rec) if rec.start=='soup' else self.multi(fold, seed, rec)
 
 @patch
 def full(self:Study, fold, seed)->tuple: # (Adapters n=1, how it came about)
@@ -775,7 +809,9 @@ def full(self:Study, fold, seed)->tuple: # (Adapters n=1, how it came about)
     checks = {max(1, round(steps*(i+1)/c.full_checks)) for i in range(c.full_checks)}
     def make():
         with self.unless(folder, 'full multitask', f'{fold.name}, seed {seed}'): ad = self.fit_lora(folder, fold.train, steps, c.full_rows, c.full_lr, seed, checks, partial(self.val_nll, fold))
-        fit,small = read_json(folder/'fit.json'),self.multi(fold, seed)
+        fit = read_json(folder/'fit.json')
+        if c.recipe.start!='multitask': return ad, fit | dict(chosen=f'step {fit["step"]}')
+        small = self.multi(fold, seed)
         v = self.val_nll(fold, small)
         return (small if v<fit['nll'] else ad), fit | dict(correct_nll=v, chosen='corrected' if v<fit['nll'] else f'step {fit["step"]}')
     return self.keep(('full',fold.name,seed), make)
@@ -787,10 +823,10 @@ def fit_generator(self:Study, fold, seed, rec=None)->Run:
     rec,c = rec or self.cfg.recipe,self.cfg
     folder = self.work/'folds'/fold.name/f'{rec.name}_s{seed}'
     if (folder/'selected.json').exists(): return Run(folder, self.device)
-    tasks,start = self.trained(fold, rec),{'multitask':'given'}.get(rec.start, rec.start)
+    tasks,start = self.trained(fold, rec),{'multitask':'given','soup':'given'}.get(rec.start, rec.start)
     gone = {t.name for t in fold.held}
     assert not gone & {t.name for t in (*tasks,*fold.val)} and not gone & set(self.zoo(fold).tasks)
-    given = self.multi(fold, seed, rec) if start=='given' else None
+    given = self.base(fold, seed, rec) if start=='given' else None
     bases = self.bases(fold, seed, rec) if rec.cross and given is not None else None
     cfg = TrainConfig(rec.stages, dict(rec.generator), start, rec.k, seed=seed, max_len=c.max_len, val_every=c.val_every, val_k=c.k, val_rows=c.val_rows, strengths=(1.,), standardise=rec.standardise, familiar=rec.familiar)
     cache = self.cache(fold, rec)
@@ -807,7 +843,7 @@ def zero_shot(self:Study, fold, seed, rec=None)->ZeroShot:
     rec = rec or self.cfg.recipe
     def make():
         run,cache = self.fit_generator(fold, seed, rec),self.cache(fold, rec)
-        fb = run.gen.loc if rec.start=='multitask' else self.multi(fold, seed, rec)
+        fb = run.gen.loc if rec.start in ('multitask','soup') else self.multi(fold, seed, rec)
         view = self.view(fold, rec)
         z = ZeroShot(run, cache, fb.detach().to(self.device), view, centres(view, {t.name:t.prompts for t in self.trained(fold, rec)}), parts=rec.parts)
         f = run.folder/'calibration.json'
