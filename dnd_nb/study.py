@@ -774,10 +774,13 @@ def parted(self:Study, fold, seed, rec, n)->tuple: # (n times Adapters n=1, fami
     return [self._multi(fold, f'cross_s{seed}_{len(tasks)}_{n}_{k}', [t for t in tasks if part[t.family]!=k], self.cfg.multi_steps//2, seed) for k in range(n)], part
 
 @patch
+def soup_folder(self:Study, fold, seed, rec): return self.work/'folds'/fold.name/f'soup_s{seed}_{len(self.trained(fold, rec))}_{rec.bag}'
+
+@patch
 def soup(self:Study, fold, seed, rec)->Adapters: # n=1
     "Multi-task LoRAs and the mean teacher, averaged in ΔW and cut to the rank there is; the weights of both are chosen on validation tasks"
     tasks,n = self.trained(fold, rec),min(rec.bag, len({t.family for t in self.trained(fold, rec)}))
-    folder = self.work/'folds'/fold.name/f'soup_s{seed}_{len(tasks)}_{rec.bag}'
+    folder = self.soup_folder(fold, seed, rec)
     def make():
         if not folder.exists():
             made = self.parted(fold, seed, rec, n)[0] if n>1 else [self.multi(fold, seed, rec)]
@@ -1036,7 +1039,7 @@ def made_of(self:Study, fold, seed)->dict:
     mean = lambda f,t: float(f(self.batches(fold, t, self.cfg.conditions, seed)).mean())
     use = {t.name:dict(split=fold.split(t)) | {k:mean(f, t) for k,f in dict(distance=z.distance, strength=z.strength, familiarity=z.familiarity).items()} for t in fold.held}
     return dict(fold=fold.name, seed=seed, recipe=self.cfg.recipe.name, calibration=read_json(z.run.folder/'calibration.json'), multitask=fit, passes=self.cfg.passes(len(fold.train)), tasks=use,
-        generator=sha256(z.run.folder/'generator.safetensors'), parameters=z.run.gen.n_params, device=device_name(self.device))
+        **(dict(soup=read_json(self.soup_folder(fold, seed, self.cfg.recipe)/'soup.json')) if self.cfg.recipe.start=='soup' else {}), generator=sha256(z.run.folder/'generator.safetensors'), parameters=z.run.gen.n_params, device=device_name(self.device))
 
 def device_name(device)->str: return torch.cuda.get_device_name(device) if torch.device(device).type=='cuda' else f'{platform.machine()} CPU, {torch.get_num_threads()} threads'
 
@@ -1206,7 +1209,7 @@ def bars(
     return res + _single_bars(rep)
 
 # %% ../nbs/16_study.ipynb #3fa2bafe
-PAIRS = tuple(('generated',s) for s in SOURCES if s!='generated') + (('generated_other_task','base'),('generated_shuffled','base'),('generated_gibberish','base'),('multitask','mean_teacher'),('multitask','few_shot'))
+PAIRS = tuple(('generated',s) for s in SOURCES if s!='generated') + (('generated_other_task','base'),('generated_shuffled','base'),('generated_gibberish','base'),('multitask','mean_teacher'),('multitask','few_shot'),('generated','corrected'),('corrected','multitask'))
 
 @patch
 def figures(self:Study, df, tuned, made)->dict: # panel, tasks, paired, more, tuned, tuned_paired, bars
