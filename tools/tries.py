@@ -1,0 +1,85 @@
+"""What does best on unrelated tasks without training anything more: multi-task LoRAs, teachers, and their averages in ΔW, at several strengths.
+
+    python tools/tries.py --data ../shared/data/bigbench --work runs/tries --out results/zero_shot_tries.csv
+
+Tasks with short prompts; those of one fold are validated on, those of another are not looked at, the rest is trained on. Adapters on the upper half of the
+layers, so that two CPU cores can do it in under an hour; resumable. A row a source: NLL, and its paired difference from one multi-task LoRA over tasks."""
+import random
+from dataclasses import replace
+from pathlib import Path
+import numpy as np, pandas as pd, torch
+import torch.nn.functional as F
+from fastcore.script import call_parse
+from dnd_nb.adapter import Adapters, LoraSpec, load_peft, save_peft, truncate
+from dnd_nb.dataset import prompt_batches
+from dnd_nb.demo import fastest_threads
+from dnd_nb.diagnostics import pooled
+from dnd_nb.encoder import PromptCache, make_encoder
+from dnd_nb.evaluate import run_panel
+from dnd_nb.model import load_base
+from dnd_nb.study import centres, mixture, standardise
+from dnd_nb.task import read_tasks
+from dnd_nb.teacher import TeacherConfig, train_teachers
+from dnd_nb.train import train_multitask
+
+@call_parse
+def main(
+    data:str='../shared/data/bigbench', # JSONL tasks with families.json
+    work:str='runs/tries', # LoRAs, teachers and embeddings
+    out:str='results/zero_shot_tries.csv',
+    validate:int=3, # the fold whose tasks are judged
+    leave:int=4, # the fold that is not looked at
+    longest:int=60, # tokens of a prompt: 90% of a task's are no longer
+    rows:int=24, # test rows a task
+    boot:int=2000, # resamplings of tasks
+    seed:int=0,
+    device:str='cpu',
+    max_tokens:int=2048, # of a micro-batch
+):
+    "Averages of LoRAs on validation tasks"
+    work = Path(work)
+    model,tok = load_base('HuggingFaceTB/SmolLM2-135M-Instruct', device=device)
+    if device=='cpu': fastest_threads(model, tok)
+    short = lambda t: np.quantile([len(tok(e.prompt).input_ids) for e in t.train[:40]], .9)<=longest
+    tasks = [t for t in read_tasks(data) if t.fold!=leave and short(t)]
+    train,val = [t for t in tasks if t.fold!=validate],[replace(t, test=t.test[:rows]) for t in tasks if t.fold==validate]
+    n = model.config.num_hidden_layers
+    spec = LoraSpec.from_model(model, rf'model\.layers\.({"|".join(map(str,range(n//2,n)))})\.self_attn\.(q_proj|v_proj)', rank=8, alpha=16)
+
+    def lora(name, tasks, steps, seed):
+        if not (work/name).exists(): save_peft(train_multitask(model, tok, tasks, spec, steps, 24, 2e-3, seed, progress=False)[0], work/name); print(name, flush=True)
+        return load_peft(work/name, spec).to(device)
+    fams = sorted({t.family for t in train})
+    part = {f:i%4 for i,f in enumerate(random.Random(seed).sample(fams, len(fams)))}
+    multi,again = lora('multi0', train, 160, seed),lora('multi1', train, 160, seed+1)
+    bag = [lora(f'cross{k}', [t for t in train if part[t.family]!=k], 100, seed) for k in range(4)]
+    zoo = train_teachers(model, tok, train+val, spec, work/'zoo', TeacherConfig(steps=40, rows=4, lr=3e-3, at_once=100, max_tokens=max_tokens, seed=seed), progress=False)
+    last = dict(zip(zoo.tasks, zoo.last()))
+    own = zoo.adapters([last[t.name] for t in train]).to(device)
+    mean = own.mean()
+
+    cache = PromptCache(work/'emb', make_encoder('sentence-transformers/all-MiniLM-L6-v2 + base:18', model, tok, device))
+    view = standardise(cache, {t.name:t.prompts for t in train})
+    mid = F.normalize(centres(view, {t.name:t.prompts for t in train}), dim=1)
+    near = {t.name:(F.normalize(pooled(view, prompt_batches(t.prompts, 16, 1, t.name)), dim=1)@mid.T)[0].to(device) for t in val}
+    def like(t, tau): return Adapters.from_flat(spec, (torch.softmax(near[t.name]/tau, 0)[:,None]*own.flat()).sum(0, keepdim=True))
+    mix = lambda *ws: mixture(Adapters.cat([a for a,_ in ws]), torch.tensor([[w for _,w in ws]], device=device))
+    of = lambda w: [(a,w/4) for a in bag]
+
+    S = {'base':lambda t: None, "the task's own teacher":lambda t: zoo.adapters([last[t.name]]).to(device), 'nearest teacher by prompts':lambda t: own[[int(near[t.name].argmax())]]}
+    fixed = {f'multi-task LoRA × {s:g}':multi.scaled(s) for s in (.25,.5,.75,1.,1.25)} | {f'mean teacher × {s:g}':mean.scaled(s) for s in (.5,1.,1.5)}
+    fixed |= {'two multi-task LoRAs, other rows':mix((multi,.5),(again,.5)), 'four multi-task LoRAs, each without a quarter of the families':mix(*of(1.)),
+        'multi-task LoRA × 0.8 + mean teacher × 0.3':mix((multi,.8),(mean,.3)), 'multi-task LoRA × 0.6 + mean teacher × 0.6':mix((multi,.6),(mean,.6)), '… cut to rank 8':truncate(mix((multi,.6),(mean,.6)), 8),
+        'four × 0.8 + mean teacher × 0.3':mix(*of(.8),(mean,.3)), 'four × 0.6 + mean teacher × 0.6':mix(*of(.6),(mean,.6)), '…, cut to rank 8':truncate(mix(*of(.6),(mean,.6)), 8)}
+    S |= {k:(lambda t,v=v: v) for k,v in fixed.items()}
+    S |= {f'teachers weighted by prompts, temperature {x:g}':(lambda t,x=x: like(t,x)) for x in (.1,.2,.4)}
+    S |= {f'multi-task LoRA × 0.6 + teachers weighted by prompts, temperature {x:g} × 0.6':(lambda t,x=x: mix((multi,.6),(like(t,x),.6))) for x in (.1,.2,.4)}
+    df = run_panel(model, tok, val, S, n_rows=rows, max_tokens=max_tokens)
+    g = df.groupby(['source','task'], sort=False)[['nll','tokens']].sum()
+    nll = (g.nll/g.tokens).unstack(0)[list(S)]
+    diff = nll.sub(nll['multi-task LoRA × 1'], axis=0)
+    pick = np.random.default_rng(seed).integers(0, len(nll), (boot,len(nll)))
+    lo,hi = (pd.Series(q, diff.columns) for q in np.quantile(diff.to_numpy()[pick].mean(1), [.025,.975], axis=0))
+    res = pd.DataFrame(dict(nll=nll.mean(), minus_multitask=diff.mean(), lo=lo, hi=hi, worst=diff.max(), accuracy=df.groupby('source').accuracy.mean(), train_tasks=len(train), tasks=len(val))).reindex(list(S)).round(4).rename_axis('source')
+    res.to_csv(out)
+    print(res.to_string())
