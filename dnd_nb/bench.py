@@ -611,7 +611,7 @@ def demo_cpu(lab, *args):
     with tempfile.TemporaryDirectory() as d:
         with _script('dnd_demo') as f:
             t0 = time.perf_counter()
-            subprocess.run([sys.executable, f, f'{d}/demo', *args], check=True, env=os.environ|dict(CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS=str(torch.get_num_threads())), stdout=subprocess.DEVNULL)
+            subprocess.run([sys.executable, f, '--folder', f'{d}/demo', *args], check=True, env=os.environ|dict(CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS=str(torch.get_num_threads())), stdout=subprocess.DEVNULL)
             took = time.perf_counter()-t0
         rep = read_json(f'{d}/demo/report.json')
         return dict(value=took, baseline=None, ratio=None, steps_s=rep['steps_s'], peak_rss_gb=rep['peak_rss_gb'], threads=torch.get_num_threads())

@@ -86,7 +86,7 @@ def dnd_demo(
     seed:int=0, # of everything random
     tiny:store_true=False, # a random two-layer model: to try the plumbing in seconds, not to learn anything
 ):
-    "Teach LoRAs, then a generator that writes them from prompts, on a real 135M model; show whether it works and whether it is the prompts. About 10 minutes on 2 cores, 2 with `--quick`; read FOLDER/report.json and FOLDER/figures, try FOLDER/run with dnd_generate"
+    "Teach LoRAs, then a generator that writes them from prompts, on a real 135M model; show whether it works and whether it is the prompts. 2 to 10 minutes on 2 cores, by how fast they are in bfloat16; a quarter of that with `--quick`; read FOLDER/report.json and FOLDER/figures, try FOLDER/run with dnd_generate"
     with one_line_errors():
         from dataclasses import replace
         from dnd_nb.demo import DemoConfig, demo, quick as quick_config
