@@ -5,6 +5,7 @@
 # %% ../nbs/06_encoder.ipynb #696b9fba
 from __future__ import annotations
 import hashlib, importlib.util, json, re, shutil, time, uuid, warnings
+from contextlib import suppress
 from pathlib import Path
 import numpy as np, torch
 from fastcore.basics import patch
@@ -273,8 +274,9 @@ def _open(self:PromptCache):
     meta,about = self.folder/'encoder.json',dict(name=self.name, dim=self.dim, tokens=self.tokens, dtype=str(self.dtype), fingerprint=self.encoder.fingerprint)
     if not meta.exists(): write_json(meta, about)
     if (got:=read_json(meta))!=about: raise ValueError(f'{meta}: written for {got}, expected {about}; name another folder')
-    for o in self.folder.glob('.shard-*'): # scratch of writers that were killed
-        if time.time()-o.stat().st_mtime>3600: shutil.rmtree(o, ignore_errors=True)
+    for o in self.folder.glob('.shard-*'): # scratch of writers that were killed; that of living ones may go while we look
+        with suppress(FileNotFoundError):
+            if time.time()-o.stat().st_mtime>3600: shutil.rmtree(o, ignore_errors=True)
     self.refresh()
 
 @patch

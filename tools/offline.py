@@ -1,7 +1,7 @@
 """What a machine without a network needs to run `dnd_nb`: the few packages it may lack, the weights and task data, as pieces that are small enough to send.
 
     python tools/offline.py pack parts --pieces 3 --data ../shared/data/bigbench
-    python tools/offline.py unpack parts /tmp/dnd          # there; prints the lines that a shell needs
+    python tools/offline.py unpack parts FOLDER         # on that machine; prints the lines that a shell needs
 
 The packages are installed there with `pip install --no-index --no-deps`; torch, transformers, peft and accelerate must be there already."""
 import hashlib, json, shutil, subprocess, sys, tarfile, tempfile
