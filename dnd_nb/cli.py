@@ -29,6 +29,7 @@ def one_line_errors():
         print('\nstopped; what was finished is kept, and the same command goes on from there', file=sys.stderr)
         raise SystemExit(130) from None
 
+# %% ../nbs/15_cli.ipynb #5baa9f53
 def _list(s): "A comma-separated option"; return [x.strip() for x in (s or '').split(',') if x.strip()]
 
 def _above0(**kw):
@@ -49,6 +50,7 @@ def _numbers(
     if not res or not all(map(ok, res)): raise ValueError(f'--{name} {s}: expected {want}')
     return res
 
+# %% ../nbs/15_cli.ipynb #5baa9f56
 def _device(d): # 'auto' → cuda if there is one; one for each process under accelerate launch
     import torch
     if d!='auto': return d
@@ -86,7 +88,7 @@ def dnd_demo(
     seed:int=0, # of everything random
     tiny:store_true=False, # a random two-layer model: to try the plumbing in seconds, not to learn anything
 ):
-    "Teach LoRAs, then a generator that writes them from prompts, on a real 135M model; show whether it works and whether it is the prompts. 2 to 10 minutes on 2 cores, by how fast they are in bfloat16; a quarter of that with `--quick`; read FOLDER/report.json and FOLDER/figures, try FOLDER/run with dnd_generate"
+    "Teach LoRAs, then a generator that writes them from prompts, on a real 135M model; show whether it works and whether it is the prompts. Some minutes on 2 cores, fewer with `--quick`; read FOLDER/report.json and FOLDER/figures, try FOLDER/run with dnd_generate"
     with one_line_errors():
         from dataclasses import replace
         from dnd_nb.demo import DemoConfig, demo, quick as quick_config

@@ -15,7 +15,7 @@ from fastcore.basics import patch
 from .adapter import Adapters, LoraSpec
 
 # %% auto #0
-__all__ = ['ENGINES', 'block_size', 'Pack', 'buckets', 'pack', 'why_not', 'first_layer', 'Lean', 'Graphed', 'micro_batches',
+__all__ = ['ENGINES', 'block_size', 'Pack', 'buckets', 'pack', 'why_not', 'first_layer', 'Lean', 'micro_batches', 'Graphed',
            'engine_for']
 
 # %% ../nbs/03a_fast.ipynb #1d3140ea
@@ -282,6 +282,49 @@ def nats(self:Lean,
     else: l = torch.cat([checkpoint(_nats, a, head.weight, head.bias, y, use_reentrant=False) for a,y in zip(h.split(chunk), pk.y.split(chunk))])
     return torch.zeros(len(pk.lens), device=l.device).index_add_(0, pk.row, l)
 
+# %% ../nbs/03a_fast.ipynb #72a64b61
+def micro_batches(
+    lens, # [rows] tokens of each row, adapter after adapter
+    max_tokens:int,
+)->list: # of (first row, last row + 1)
+    "Runs of neighbouring rows, near equal in tokens, none above the limit (but for a longer row alone)"
+    ends,total = np.cumsum(lens),int(np.sum(lens))
+    k = -(-total//max_tokens)
+    while True:
+        cut = np.unique(np.r_[0, np.searchsorted(ends, total*np.arange(1,k)/k, side='right'), len(lens)])
+        res = list(zip(cut[:-1].tolist(), cut[1:].tolist()))
+        if all(b-a==1 or ends[b-1]-(ends[a-1] if a else 0)<=max_tokens for a,b in res): return res
+        k += 1
+
+@patch
+def parts(self:Lean, rows, owner, max_tokens:int)->list: "Micro-batches, as (first row, last row + 1)"; return micro_batches([len(r) for r in rows], max_tokens)
+
+# %% ../nbs/03a_fast.ipynb #72a64b64
+@patch
+@torch.no_grad()
+def below(self:Lean,
+    rows:list, # of Row
+    most=2**29, # bytes to keep
+)->list: # of [tokens, d]
+    "The residual stream of each row where the first adapted layer begins: no adapter changes it, so it is computed once"
+    keys = [tuple(r.ids) for r in rows]
+    new = {k:r for k,r in zip(keys, rows) if k not in self.stems}
+    if sum(map(len, [*self.stems,*new]))*self.model.config.hidden_size*self.dtype.itemsize>most: self.stems.clear(); new = dict(zip(keys, rows))
+    if new:
+        pk = pack(list(new.values()), [0]*len(new), device=self.device)
+        h = self._run(pk, F.embedding(pk.ids, self.model.get_input_embeddings().weight), [(l,[None]*len(_SLOTS)) for l in self.layers[:self.first]])
+        at = torch.empty(sum(map(len, new)), dtype=torch.long, device=self.device)
+        at[pk.src] = torch.arange(len(pk.src), device=self.device)
+        self.stems.update(zip(new, h.index_select(0, at).split([len(k) for k in new])))
+    return [self.stems[k] for k in keys]
+
+@patch
+def pack(self:Lean, rows, owner)->Pack:
+    "`pack` as this engine wants it, with what the layers below the first adapter make of these rows"
+    pk = pack(rows, owner, device=self.device, weight=self.spec.n_params/5e5)
+    if self.first: pk.stem = torch.cat(self.below(rows)).index_select(0, pk.src)
+    return pk
+
 # %% ../nbs/03a_fast.ipynb #217a6f20
 def _up(x, step): # rounded up to a multiple of `step`; of twice as much above eight times as much, and so on
     while x>8*step: step *= 2
@@ -323,52 +366,11 @@ class Graphed(Lean):
         self.most,self.kept,self.met,self.pool,self.rooms,self.cuts = most,{},set(),None,{},{}
 
 @patch
-def pack(self:Lean, rows, owner)->Pack:
-    "`pack` as this engine wants it, with what the layers below the first adapter make of these rows"
-    pk = pack(rows, owner, device=self.device, weight=self.spec.n_params/5e5)
-    if self.first: pk.stem = torch.cat(self.below(rows)).index_select(0, pk.src)
-    return pk
-
-@patch
-@torch.no_grad()
-def below(self:Lean,
-    rows:list, # of Row
-    most=2**29, # bytes to keep
-)->list: # of [tokens, d]
-    "The residual stream of each row where the first adapted layer begins: no adapter changes it, so it is computed once"
-    keys = [tuple(r.ids) for r in rows]
-    new = {k:r for k,r in zip(keys, rows) if k not in self.stems}
-    if sum(map(len, [*self.stems,*new]))*self.model.config.hidden_size*self.dtype.itemsize>most: self.stems.clear(); new = dict(zip(keys, rows))
-    if new:
-        pk = pack(list(new.values()), [0]*len(new), device=self.device)
-        h = self._run(pk, F.embedding(pk.ids, self.model.get_input_embeddings().weight), [(l,[None]*len(_SLOTS)) for l in self.layers[:self.first]])
-        at = torch.empty(sum(map(len, new)), dtype=torch.long, device=self.device)
-        at[pk.src] = torch.arange(len(pk.src), device=self.device)
-        self.stems.update(zip(new, h.index_select(0, at).split([len(k) for k in new])))
-    return [self.stems[k] for k in keys]
-
-@patch
 def pack(self:Graphed, rows, owner)->Pack:
     key = (int(owner[-1])+1, len(rows))
     pk = pack(rows, owner, device=self.device, rounded=True, room=self.rooms.get(key,(0,0,0,0)))
     self.rooms[key] = (len(pk.ids), *pk.shapes[0], len(pk.y))
     return pk
-
-def micro_batches(
-    lens, # [rows] tokens of each row, adapter after adapter
-    max_tokens:int,
-)->list: # of (first row, last row + 1)
-    "Runs of neighbouring rows, near equal in tokens, none above the limit (but for a longer row alone)"
-    ends,total = np.cumsum(lens),int(np.sum(lens))
-    k = -(-total//max_tokens)
-    while True:
-        cut = np.unique(np.r_[0, np.searchsorted(ends, total*np.arange(1,k)/k, side='right'), len(lens)])
-        res = list(zip(cut[:-1].tolist(), cut[1:].tolist()))
-        if all(b-a==1 or ends[b-1]-(ends[a-1] if a else 0)<=max_tokens for a,b in res): return res
-        k += 1
-
-@patch
-def parts(self:Lean, rows, owner, max_tokens:int)->list: "Micro-batches, as (first row, last row + 1)"; return micro_batches([len(r) for r in rows], max_tokens)
 
 @patch
 def parts(self:Graphed, rows, owner, max_tokens:int)->list:
@@ -380,6 +382,7 @@ def parts(self:Graphed, rows, owner, max_tokens:int)->list:
     ends = np.unique([0, *at, R]).tolist()
     return list(zip(ends, ends[1:]))
 
+# %% ../nbs/03a_fast.ipynb #5cf15848
 @patch
 def grad(self:Graphed, pk:Pack, x:Tensor, weight:float=1.)->tuple:
     "As `Lean.grad`; what is returned holds until the next call"

@@ -297,6 +297,7 @@ def principal_directions(
     V = (U*own/len(x)**.5).T.to(z)@z*unit # U'z has norm sqrt(lam), which over sqrt(N) is the deviation along it
     return F.pad(V, (0,0,0,n-len(V)))
 
+# %% ../nbs/07_generator.ipynb #d51e57d0
 class _Combine(nn.Module):
     "Features [n, hidden] → coefficients → combinations of `basis` [n, P]"
     def __init__(self, hidden, size, widths, tune, start):
@@ -341,6 +342,7 @@ class BasisGenerator(Generator):
     def forward(self, cond, mask=None)->Adapters: return Adapters.from_flat(self.spec, self.loc.flat() + self.heads(self.body(cond, mask)))
     def example(self, n=1)->tuple: "A random condition, and its mask"; return torch.randn(n, self.config['d']), None
 
+# %% ../nbs/07_generator.ipynb #d51e57d1
 @patch
 def set_stats(self:BasisGenerator, teachers)->BasisGenerator:
     "Take the directions in which these teachers differ"

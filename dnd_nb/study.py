@@ -179,7 +179,7 @@ class Recipe:
     standardise:bool=True # features of a condition in units of their spread between training tasks?
     familiar:bool=True # the last checkpoint, and full strength for prompts like a training task's own? or the checkpoint that is best on validation tasks, at one strength
     start:str='soup' # what is corrected: 'soup', an average of multi-task LoRAs and the mean teacher; one 'multitask' LoRA; the 'mean' teacher; or 'fresh': nothing
-    bag:int=4 # multi-task LoRAs of the soup, half the steps each and each without one part of the training families
+    bag:int=4 # 2 or more: multi-task LoRAs of the soup, half the steps each and each without one part of the training families
     cross:int=0 # parts of the training families: in training, a task's base is a multi-task LoRA that never saw its part; 0: one for all. These LoRAs come on top of equal compute
     generator:dict=field(default_factory=lambda: dict(kind='MLPGenerator', hidden=256, noise=.3, cond_drop=.1, zero_start=True))
     recon:int=0 # reconstruction steps, which do not touch the base model
@@ -200,7 +200,7 @@ class Recipe:
 
     def __post_init__(self):
         if self.start not in ('soup','multitask','mean','fresh'): raise ValueError(f'recipe {self.name}: start {self.start!r}; expected soup, multitask, mean or fresh')
-        if self.bag<1: raise ValueError(f'recipe {self.name}: bag {self.bag}; expected 1 or more')
+        if self.bag<2: raise ValueError(f'recipe {self.name}: bag {self.bag}; expected 2 or more')
         if self.cross and self.start!='multitask' or self.cross==1: raise ValueError(f'recipe {self.name}: cross {self.cross}; expected 0, or 2 or more parts with start multitask')
         if not re.fullmatch(r'[\w.+=-]+', self.name): raise ValueError(f'recipe {self.name!r}: a name is made of letters, digits and _ . + = -, for it names a folder')
     @property
@@ -759,50 +759,6 @@ def _multi(self:Study, fold, name, tasks, steps, seed):
     return self.keep((name,fold.name), make)
 
 @patch
-def bases(self:Study, fold, seed, rec)->dict: # task → Adapters n=1
-    "What tasks are corrected from in training: the multi-task LoRA that never saw their family"
-    made,part = self.parted(fold, seed, rec, rec.cross)
-    return {t.name:made[part[t.family]] for t in self.trained(fold, rec)}
-
-@patch
-def parted(self:Study, fold, seed, rec, n)->tuple: # (n times Adapters n=1, family → the one that never saw it)
-    "Multi-task LoRAs of half the steps, each without one part of the families"
-    tasks = self.trained(fold, rec)
-    fams = sorted({t.family for t in tasks})
-    if len(fams)<n or n==1: raise ValueError(f'{fold.name}: recipe {rec.name} makes {n} parts of the training families, but there are {len(fams)} ({", ".join(fams)}); expected two parts or more, and a family for each')
-    part = {f:i%n for i,f in enumerate(random.Random(f'{seed}/cross').sample(fams, len(fams)))}
-    return [self._multi(fold, f'cross_s{seed}_{len(tasks)}_{n}_{k}', [t for t in tasks if part[t.family]!=k], self.cfg.multi_steps//2, seed) for k in range(n)], part
-
-@patch
-def soup_folder(self:Study, fold, seed, rec): return self.work/'folds'/fold.name/f'soup_s{seed}_{len(self.trained(fold, rec))}_{rec.bag}'
-
-@patch
-def soup(self:Study, fold, seed, rec)->Adapters: # n=1
-    "Multi-task LoRAs and the mean teacher, averaged in ΔW and cut to the rank there is; the weights of both are chosen on validation tasks"
-    tasks,n = self.trained(fold, rec),min(rec.bag, len({t.family for t in self.trained(fold, rec)}))
-    folder = self.soup_folder(fold, seed, rec)
-    def make():
-        if not folder.exists():
-            made = self.parted(fold, seed, rec, n)[0] if n>1 else [self.multi(fold, seed, rec)]
-            names,last = self.last(fold)
-            with self.clock('soup', f'{fold.name}, seed {seed}'):
-                ads = Adapters.cat([*made, last[[names.index(t.name) for t in tasks]].mean()])
-                mix = lambda w: truncate(mixture(ads, torch.tensor([[w[0]/n]*n+[w[1]]], device=self.device)), self.spec.rank)
-                nll = {w:self.val_nll(fold, mix(w)) for w in SOUPS}
-                best = min(nll, key=nll.get)
-                save_peft(mix(best), folder, extra={'soup.json': lambda p: write_json(p, dict(multitask=best[0], mean_teacher=best[1], parts=n, tried=[dict(multitask=a, mean_teacher=b, nll=v) for (a,b),v in nll.items()]))})
-        return load_peft(folder, self.spec).to(self.device)
-    return self.keep(('soup',fold.name,seed,len(tasks),rec.bag), make)
-
-SOUPS = tuple((a,b) for a in (.4,.6,.8,1.) for b in (0.,.3,.6) if a+b>.5) # weights of the multi-task LoRAs together, and of the mean teacher
-
-@patch
-def base(self:Study, fold, seed, rec=None)->Adapters: # n=1
-    "What a recipe corrects"
-    rec = rec or self.cfg.recipe
-    return self.soup(fold, seed, rec) if rec.start=='soup' else self.multi(fold, seed, rec)
-
-@patch
 def full(self:Study, fold, seed)->tuple: # (Adapters n=1, how it came about)
     "The panel's multi-task LoRA: the generator's full compute, chosen on validation tasks"
     c = self.cfg
@@ -818,6 +774,55 @@ def full(self:Study, fold, seed)->tuple: # (Adapters n=1, how it came about)
         v = self.val_nll(fold, small)
         return (small if v<fit['nll'] else ad), fit | dict(correct_nll=v, chosen='corrected' if v<fit['nll'] else f'step {fit["step"]}')
     return self.keep(('full',fold.name,seed), make)
+
+# %% ../nbs/16_study.ipynb #1c211d5b
+@patch
+def parted(self:Study, fold, seed, rec, n)->tuple: # (n times Adapters n=1, family → the one that never saw it)
+    "Multi-task LoRAs of half the steps, each without one part of the families"
+    tasks = self.trained(fold, rec)
+    fams = sorted({t.family for t in tasks})
+    if len(fams)<n or n==1: raise ValueError(f'{fold.name}: recipe {rec.name} makes {n} parts of the training families, but there are {len(fams)} ({", ".join(fams)}); expected two parts or more, and a family for each')
+    part = {f:i%n for i,f in enumerate(random.Random(f'{seed}/cross').sample(fams, len(fams)))}
+    return [self._multi(fold, f'cross_s{seed}_{len(tasks)}_{n}_{k}', [t for t in tasks if part[t.family]!=k], self.cfg.multi_steps//2, seed) for k in range(n)], part
+
+@patch
+def bases(self:Study, fold, seed, rec)->dict: # task → Adapters n=1
+    "What tasks are corrected from in training: the multi-task LoRA that never saw their family"
+    made,part = self.parted(fold, seed, rec, rec.cross)
+    return {t.name:made[part[t.family]] for t in self.trained(fold, rec)}
+
+# %% ../nbs/16_study.ipynb #1c211d5d
+SOUPS = tuple((a,b) for a in (.4,.6,.8,1.) for b in (0.,.3,.6) if a+b>.5) # weights of the multi-task LoRAs together, and of the mean teacher
+
+@patch
+def soup_folder(self:Study, fold, seed, rec): return self.work/'folds'/fold.name/f'soup_s{seed}_{len(self.trained(fold, rec))}_{rec.bag}'
+
+@patch
+def soup(self:Study, fold, seed, rec)->Adapters: # n=1
+    "Multi-task LoRAs and the mean teacher, averaged in ΔW and cut to the rank there is; the weights of both are chosen on validation tasks"
+    folder = self.soup_folder(fold, seed, rec)
+    def make():
+        if not folder.exists(): self._cook(folder, fold, seed, rec)
+        return load_peft(folder, self.spec).to(self.device)
+    return self.keep(('soup',folder), make)
+
+@patch
+def _cook(self:Study, folder, fold, seed, rec):
+    tasks,(names,last) = self.trained(fold, rec),self.last(fold)
+    n = min(rec.bag, len({t.family for t in tasks}))
+    made = self.parted(fold, seed, rec, n)[0] if n>1 else [self.multi(fold, seed, rec)]
+    with self.clock('soup', f'{fold.name}, seed {seed}'):
+        ads = Adapters.cat([*made, last[[names.index(t.name) for t in tasks]].mean()])
+        mix = lambda a,b: truncate(mixture(ads, torch.tensor([[a/n]*n+[b]], device=self.device)), self.spec.rank)
+        tried = [dict(multitask=a, mean_teacher=b, nll=self.val_nll(fold, mix(a,b))) for a,b in SOUPS]
+        best = min(tried, key=lambda d: d['nll'])
+        save_peft(mix(best['multitask'], best['mean_teacher']), folder, extra={'soup.json': lambda p: write_json(p, best | dict(parts=n, tried=tried))})
+
+@patch
+def base(self:Study, fold, seed, rec=None)->Adapters: # n=1
+    "What a recipe falls back to: the soup or multi-task LoRA that it corrects, or else a multi-task LoRA"
+    rec = rec or self.cfg.recipe
+    return self.soup(fold, seed, rec) if rec.start=='soup' else self.multi(fold, seed, rec)
 
 # %% ../nbs/16_study.ipynb #91359a66
 @patch
@@ -846,9 +851,8 @@ def zero_shot(self:Study, fold, seed, rec=None)->ZeroShot:
     rec = rec or self.cfg.recipe
     def make():
         run,cache = self.fit_generator(fold, seed, rec),self.cache(fold, rec)
-        fb = run.gen.loc if rec.start in ('multitask','soup') else self.multi(fold, seed, rec)
         view = self.view(fold, rec)
-        z = ZeroShot(run, cache, fb.detach().to(self.device), view, centres(view, {t.name:t.prompts for t in self.trained(fold, rec)}), parts=rec.parts)
+        z = ZeroShot(run, cache, self.base(fold, seed, rec), view, centres(view, {t.name:t.prompts for t in self.trained(fold, rec)}), parts=rec.parts)
         f = run.folder/'calibration.json'
         if not f.exists():
             with self.clock('calibration', f'{fold.name}, seed {seed}'): write_json(f, self.calibration(fold, z, rec, seed))
