@@ -18,8 +18,8 @@ from .train import TrainConfig, Trainer, Run, train_multitask, warm_start
 from .diagnostics import collapse_report, condition_distances, generate_many, heatmap, panel_sources, retrieval, retrieval_accuracy, sensitivity
 
 # %% auto #0
-__all__ = ['SEEN', 'VALIDATION', 'NEAR', 'FAR', 'DemoConfig', 'quick', 'Clock', 'fastest_threads', 'peak_gb', 'verdict',
-           'panel_rows', 'plot_panel', 'diagnose', 'demo']
+__all__ = ['SEEN', 'VALIDATION', 'NEAR', 'FAR', 'DemoConfig', 'quick', 'Clock', 'fastest_threads', 'peak_gb', 'upper_spec',
+           'verdict', 'panel_rows', 'plot_panel', 'diagnose', 'demo']
 
 # %% ../nbs/14_demo.ipynb #ec19950a
 SEEN = ('upper_case','quote','bold','json_pair','csv_join', 'plural','past','comparative','opposite', 'cm_in_metres','minutes_in_hours','days_in_weeks',
@@ -37,7 +37,7 @@ class DemoConfig:
     n_train:int=56 # rows a task
     encoder:str='sentence-transformers/all-MiniLM-L6-v2 + base:18' # a sentence encoder beside the base model's own hidden states
     rank:int=8
-    bare:float=.5 # share of the layers, from below, without adapters: what these make of a row is computed once, so a step costs half
+    bare:float=.5 # share of the layers, from below, without adapters: what these make of a row is computed once, so a step costs less
     teacher_steps:int=32
     teacher_rows:int=2 # rows a teacher sees a step
     teacher_lr:float=4e-3
@@ -105,11 +105,19 @@ def fastest_threads(
 def peak_gb()->float: "Peak resident memory of this process in GB"; return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*(1 if sys.platform=='darwin' else 1024)/1e9
 
 # %% ../nbs/14_demo.ipynb #77ff9627
+def upper_spec(
+    model, # named as LLaMA's
+    bare:float, # share of the layers, from below, without adapters
+    rank:int=8,
+)->LoraSpec:
+    "q and v of the upper layers"
+    n = model.config.num_hidden_layers
+    upper = '|'.join(map(str, range(int(n*bare), n)))
+    return LoraSpec.from_model(model, rf'model\.layers\.({upper})\.self_attn\.(q_proj|v_proj)', rank=rank, alpha=2*rank)
+
 def _teachers(cfg, model, tok, tasks, folder, clock):
     "Zoo of the seen tasks, and apart from it the oracles of the held-out ones"
-    n = model.config.num_hidden_layers
-    upper = '|'.join(map(str, range(int(n*cfg.bare), n)))
-    spec = LoraSpec.from_model(model, rf'model\.layers\.({upper})\.self_attn\.(q_proj|v_proj)', rank=cfg.rank, alpha=2*cfg.rank)
+    spec = upper_spec(model, cfg.bare, cfg.rank)
     tc = TeacherConfig(steps=cfg.teacher_steps, rows=cfg.teacher_rows, lr=cfg.teacher_lr, seed=cfg.seed, keep=(.8,.9,1.), max_tokens=cfg.max_tokens)
     get = lambda *ns: [tasks[n] for g in ns for n in g]
     zoo = train_teachers(model, tok, get(cfg.seen), spec, folder/'zoo', tc)

@@ -701,7 +701,7 @@ def trained(self:Study, fold, rec)->list:
 
 # %% ../nbs/16_study.ipynb #6ad964b3
 @patch
-def val_nll(self:Study, fold, adapters, owner=None)->float: # mean over validation tasks
+def val_nll(self:Study, fold, adapters)->float: # mean over validation tasks
     "Nats a token on the validation tasks' rows, under one adapter for all or one for each"
     return float(np.mean(list(self.val_table(fold, lambda t: adapters if len(adapters)==1 else adapters[[v.name for v in fold.val].index(t.name)]).values())))
 

@@ -436,7 +436,11 @@ class Familiarity:
     def save(self, folder):
         with atomic_write(Path(folder)/'familiar.safetensors', 'wb') as f: f.write(st_save({k:getattr(self,k).contiguous() for k in ('centres','lo','hi')}))
     @classmethod
-    def load(cls, folder): return cls(**load_tensors(Path(folder)/'familiar.safetensors'))
+    def load(cls, folder):
+        f = Path(folder)/'familiar.safetensors'
+        ts = load_tensors(f)
+        if gone := {'centres','lo','hi'}-ts.keys(): raise ValueError(f'{f}: {sorted(gone)[0]} is missing; expected centres, lo and hi, one of each a training task: train this run again')
+        return cls(**ts)
 
 def borders(
     cos:Tensor, # [tasks, batches, tasks] cosine of each task's prompt batches to each task's centre
