@@ -100,7 +100,7 @@ class Sizes:
     teachers:int=153 # trained at once
     rows:int=8 # a teacher sees a step
     reps:int=5 # times to measure
-    equal_tasks:int=3 # trained both ways, to compare final losses
+    equal_tasks:int=6 # trained both ways, to compare final losses
     equal_steps:int=60
     apply:tuple=(64,256) # adapters = rows, tokens
     batch:int=64 # adapters generated at once
@@ -288,7 +288,7 @@ def _teachers(lab, targets):
     toks,ans = (sum(f(r) for rs in rows.values() for r in rs)/sum(map(len, rows.values()))*lab.s.rows for f in (len, lambda r: r.n_answer))
     work = train_work(lab.model, spec, toks, ans)
     fl = work['flops']/(ms[best][0]/1e3)
-    return dict(value=ms[best][0], baseline=base[kind], ratio=base[kind]/ms[best][0], error=max(abs(a-b)/b for a,b in zip(ours,theirs)), engine=best,
+    return dict(value=ms[best][0], baseline=base[kind], ratio=base[kind]/ms[best][0], error=abs(sum(ours)-sum(theirs))/sum(theirs), worst_task=max(abs(a-b)/b for a,b in zip(ours,theirs)), engine=best,
         engines={k:v[0] for k,v in ms.items()}, micro_batch={k:v[1] for k,v in ms.items()}, failed=bad, peft=base, losses=dict(ours=ours, peft=theirs),
         weights=lab.base_name or 'random', adapters=len(rows), rows=lab.s.rows, tokens_an_adapter_step=toks, share_of_matrix_rate=fl/lab.limits()['flops'], **lab.roof(work))
 

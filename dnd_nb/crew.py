@@ -4,13 +4,16 @@
 
 # %% ../nbs/01a_crew.ipynb #69a8fa9f
 from __future__ import annotations
-import os
+import os, subprocess, sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
+from queue import Queue
 from fastcore.basics import patch
 
 # %% auto #0
-__all__ = ['Crew', 'OtherFailed']
+__all__ = ['Crew', 'OtherFailed', 'gpus', 'side_by_side']
 
 # %% ../nbs/01a_crew.ipynb #fde43ffe
 class Crew:
@@ -57,3 +60,28 @@ def once(self:Crew, f):
     "`f()` in the main process; the others wait for it"
     with self.together():
         if self.main: f()
+
+# %% ../nbs/01a_crew.ipynb #c0a1f002
+def gpus()->list: # of str
+    "What `CUDA_VISIBLE_DEVICES` may be set to, one GPU at a time"
+    if (v := os.environ.get('CUDA_VISIBLE_DEVICES')) is not None: return [o for o in v.split(',') if o.strip()]
+    import torch
+    return [str(i) for i in range(torch.cuda.device_count())]
+
+def side_by_side(
+    commands:dict, # name → arguments of this Python, or a function that gives them when their turn comes
+    jobs:int, # at a time
+    logs, # folder that gets NAME.log
+)->dict: # name of what failed → its last words
+    "Run commands, `jobs` at a time, each with one GPU and one thread"
+    logs,slots,devs = Path(logs),Queue(),gpus()
+    logs.mkdir(parents=True, exist_ok=True)
+    for i in range(jobs): slots.put(i)
+    def one(name):
+        i = slots.get()
+        args = commands[name]() if callable(commands[name]) else commands[name]
+        env = os.environ | dict(OMP_NUM_THREADS='1') | (dict(CUDA_VISIBLE_DEVICES=devs[i%len(devs)]) if devs else {})
+        with open(logs/f'{name}.log', 'a') as log: r = subprocess.run([sys.executable, *map(str, args)], stdout=log, stderr=subprocess.STDOUT, env=env)
+        slots.put(i)
+        return '' if not r.returncode else (logs/f'{name}.log').read_text().strip().split('\n')[-1]
+    with ThreadPoolExecutor(jobs) as ex: return {n:w for n,w in zip(commands, ex.map(one, commands)) if w}

@@ -5,7 +5,6 @@
 # %% ../nbs/16_study.ipynb #e4b53663
 from __future__ import annotations
 import json, os, platform, random, re, shutil, string, subprocess, sys, time, uuid
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace, asdict, fields
 from functools import cached_property, partial
@@ -15,8 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from fastcore.basics import patch
 from fastcore.script import call_parse, anno_parser, Param, store_true
+from filelock import FileLock
 from safetensors.torch import save as st_save
 from .adapter import *
+from .crew import side_by_side
 from .task import Example, Split, Task, TaskError, Template, encode_rows, fold_split, near_fold, overlap_report, read_tasks, val_split
 from .teacher import AdapterTrainer, TeacherConfig, Zoo, train_teachers
 from .dataset import PairDataset, prompt_batches
@@ -178,8 +179,8 @@ class Recipe:
     encoder:str=f'{MINILM} + base:18' # see `make_encoder`
     standardise:bool=True # features of a condition in units of their spread between training tasks?
     familiar:bool=True # the last checkpoint, and full strength for prompts like a training task's own? or the checkpoint that is best on validation tasks, at one strength
-    start:str='soup' # what is corrected: 'soup', an average of multi-task LoRAs and the mean teacher; one 'multitask' LoRA; the 'mean' teacher; or 'fresh': nothing
-    bag:int=4 # 2 or more: multi-task LoRAs of the soup, half the steps each and each without one part of the training families
+    start:str='soup' # what is corrected: 'soup', the average of multi-task LoRAs and the mean teacher that is best on validation tasks; one 'multitask' LoRA; the 'mean' teacher; or 'fresh': nothing
+    bag:int=4 # 2 or more: blind multi-task LoRAs of the soup, half the steps each and each without one part of the training families
     cross:int=0 # parts of the training families: in training, a task's base is a multi-task LoRA that never saw its part; 0: one for all. These LoRAs come on top of equal compute
     generator:dict=field(default_factory=lambda: dict(kind='MLPGenerator', hidden=256, noise=.3, cond_drop=.1, zero_start=True))
     recon:int=0 # reconstruction steps, which do not touch the base model
@@ -206,7 +207,7 @@ class Recipe:
     @property
     def stages(self)->tuple:
         return tuple(s for s in (Stage('reconstruction', self.recon, {'weight:z':1.}, self.recon_lr, batch=self.recon_batch), Stage('sft', self.sft, dict(self.terms), self.lr, batch=self.batch, rows=self.rows)) if s.steps)
-    def base_passes(self, multi:float)->float: "Rows of what is corrected, if one multi-task LoRA takes `multi`"; return multi*dict(soup=self.bag/2, multitask=1+self.cross/2).get(self.start, 0)
+    def base_passes(self, multi:float)->float: "Rows of what is corrected, if one multi-task LoRA takes `multi`"; return multi*dict(soup=1+self.bag/2, multitask=1+self.cross/2).get(self.start, 0)
     @property
     def passes(self)->float: "Rows that training sends through the base and back; the teacher's reading for kl counts a third"; return self.sft*self.batch*self.rows*(4/3 if 'kl' in self.terms else 1)
 
@@ -719,27 +720,35 @@ def val_prompts(self:Study, t)->list: "Prompts of a validation task for conditio
 @patch
 def fit_lora(self:Study, folder, tasks, steps, rows, lr, seed, checks=(), validate=None)->Adapters: # n=1
     "One LoRA on the rows of many tasks; the best of its checkpoints if it is validated"
-    folder,cfg = Path(folder),self.cfg
-    if (folder/'adapter_config.json').exists(): return load_peft(folder, self.spec).to(self.device)
-    n,state = max(len(t.train) for t in tasks),folder.with_name(folder.name+'_state')
+    with _alone(folder): (Path(folder)/'adapter_config.json').exists() or self._fit_lora(Path(folder), tasks, steps, rows, lr, seed, checks, validate)
+    return load_peft(folder, self.spec).to(self.device)
+
+def _alone(folder): # what several processes need is made by the first that asks; the others wait for it
+    Path(folder).parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(f'{folder}.lock')
+
+@patch
+def _fit_lora(self:Study, folder, tasks, steps, rows, lr, seed, checks, validate):
+    n,state,cfg = max(len(t.train) for t in tasks),folder.with_name(folder.name+'_state'),self.cfg
     mixed = encode_rows(self.tok, [t.train[i%len(t.train)] for i in range(n) for t in tasks], Template(), cfg.max_len)
     tc = TeacherConfig(steps=steps, rows=rows, lr=lr, seed=seed, max_len=cfg.max_len, max_tokens=cfg.teacher.max_tokens)
     tr = AdapterTrainer(self.model, self.spec, [mixed], tc, ['multitask'], self.tok.pad_token_id, Adapters.init(self.spec, 1, cfg.teacher_seed))
-    best,saved = (np.inf,None),time.time()
+    seen,saved = {},time.time() # step → nats on validation tasks; the best one's adapter is on disk
     if (state/'now.safetensors').exists():
         tr.load(state/'now.safetensors')
-        if (state/'best.json').exists(): best = (read_json(state/'best.json')['nll'], Adapters.from_flat(self.spec, load_tensors(state/'best.safetensors')['x']))
+        if (state/'seen.json').exists(): seen = {int(k):v for k,v in read_json(state/'seen.json').items() if int(k)<=tr.step}
     while tr.step<steps:
         tr.one_step()
-        if tr.step in checks and (v := validate(tr.adapters))<best[0]:
-            best = (v, tr.adapters.to('cpu').clone())
-            with atomic_write(state/'best.safetensors','wb') as f: f.write(st_save(dict(x=best[1].flat())))
-            write_json(state/'best.json', dict(nll=v, step=tr.step))
+        if tr.step in checks:
+            seen[tr.step] = validate(tr.adapters)
+            if seen[tr.step]==min(seen.values()):
+                with atomic_write(state/'best.safetensors','wb') as f: f.write(st_save(dict(x=tr.adapters.flat().cpu())))
+            write_json(state/'seen.json', seen)
         if time.time()-saved>self.save_every: tr.save(state/'now.safetensors'); saved = time.time()
-    kept = dict(nll=best[0], step=read_json(state/'best.json')['step']) if checks else dict(step=steps)
-    save_peft(best[1] if checks else tr.adapters, folder, extra={'fit.json': lambda p: write_json(p, kept | dict(steps=steps, rows=rows, lr=lr, passes=steps*rows))})
+    best = min(seen, key=seen.get) if checks else steps
+    ad = Adapters.from_flat(self.spec, load_tensors(state/'best.safetensors')['x']) if checks else tr.adapters
+    save_peft(ad, folder, extra={'fit.json': lambda p: write_json(p, dict(step=best, steps=steps, rows=rows, lr=lr, passes=steps*rows) | (dict(nll=seen[best], checks=seen) if checks else {}))})
     shutil.rmtree(state, ignore_errors=True)
-    return load_peft(folder, self.spec).to(self.device)
 
 # %% ../nbs/16_study.ipynb #1c211d59
 @patch
@@ -792,7 +801,7 @@ def bases(self:Study, fold, seed, rec)->dict: # task → Adapters n=1
     return {t.name:made[part[t.family]] for t in self.trained(fold, rec)}
 
 # %% ../nbs/16_study.ipynb #1c211d5d
-SOUPS = tuple((a,b) for a in (.4,.6,.8,1.) for b in (0.,.3,.6) if a+b>.5) # weights of the multi-task LoRAs together, and of the mean teacher
+SOUPS = ((1.,0.,0.), (.5,.5,0.), (.4,.4,.3), *((0.,a,b) for a in (.4,.6,.8,1.) for b in (0.,.3,.6) if a+b>.5)) # weights of the multi-task LoRA of all families, of the blind ones together, and of the mean teacher
 
 @patch
 def soup_folder(self:Study, fold, seed, rec): return self.work/'folds'/fold.name/f'soup_s{seed}_{len(self.trained(fold, rec))}_{rec.bag}'
@@ -802,7 +811,7 @@ def soup(self:Study, fold, seed, rec)->Adapters: # n=1
     "Multi-task LoRAs and the mean teacher, averaged in ΔW and cut to the rank there is; the weights of both are chosen on validation tasks"
     folder = self.soup_folder(fold, seed, rec)
     def make():
-        if not folder.exists(): self._cook(folder, fold, seed, rec)
+        with _alone(folder): folder.exists() or self._cook(folder, fold, seed, rec)
         return load_peft(folder, self.spec).to(self.device)
     return self.keep(('soup',folder), make)
 
@@ -810,13 +819,14 @@ def soup(self:Study, fold, seed, rec)->Adapters: # n=1
 def _cook(self:Study, folder, fold, seed, rec):
     tasks,(names,last) = self.trained(fold, rec),self.last(fold)
     n = min(rec.bag, len({t.family for t in tasks}))
-    made = self.parted(fold, seed, rec, n)[0] if n>1 else [self.multi(fold, seed, rec)]
+    whole = self.multi(fold, seed, rec)
+    blind = self.parted(fold, seed, rec, n)[0] if n>1 else [whole]
     with self.clock('soup', f'{fold.name}, seed {seed}'):
-        ads = Adapters.cat([*made, last[[names.index(t.name) for t in tasks]].mean()])
-        mix = lambda a,b: truncate(mixture(ads, torch.tensor([[a/n]*n+[b]], device=self.device)), self.spec.rank)
-        tried = [dict(multitask=a, mean_teacher=b, nll=self.val_nll(fold, mix(a,b))) for a,b in SOUPS]
+        ads = Adapters.cat([whole, *blind, last[[names.index(t.name) for t in tasks]].mean()])
+        mix = lambda w,a,b: truncate(mixture(ads, torch.tensor([[w]+[a/n]*n+[b]], device=self.device)), self.spec.rank)
+        tried = [dict(multitask=w, blind=a, mean_teacher=b, nll=self.val_nll(fold, mix(w,a,b))) for w,a,b in SOUPS]
         best = min(tried, key=lambda d: d['nll'])
-        save_peft(mix(best['multitask'], best['mean_teacher']), folder, extra={'soup.json': lambda p: write_json(p, best | dict(parts=n, tried=tried))})
+        save_peft(mix(*(best[k] for k in ('multitask','blind','mean_teacher'))), folder, extra={'soup.json': lambda p: write_json(p, best | dict(parts=n, tried=tried))})
 
 @patch
 def base(self:Study, fold, seed, rec=None)->Adapters: # n=1
@@ -992,7 +1002,7 @@ def tune_panel(self:Study, fold, seed)->tuple: # (rows as of `run_panel`, learni
 def _put(path, df):
     "A table, whole or not at all"
     import gzip
-    with atomic_write(path, 'wb') as f: f.write(gzip.compress(df.to_csv(index=False).encode(), mtime=0))
+    with atomic_write(path, 'wb') as f: f.write(gzip.compress(df.to_csv(index=False, float_format='%.6g').encode(), mtime=0))
 
 def _get(path): return pd.read_csv(path, float_precision='round_trip', keep_default_na=False, na_values=['']) if Path(path).exists() else None
 
@@ -1048,10 +1058,15 @@ def made_of(self:Study, fold, seed)->dict:
 def device_name(device)->str: return torch.cuda.get_device_name(device) if torch.device(device).type=='cuda' else f'{platform.machine()} CPU, {torch.get_num_threads()} threads'
 
 @patch
-def run(self:Study)->bool: # is everything there?
+def run(self:Study,
+    only=None, # names of pieces, to make no others
+)->bool: # is everything there?
     "Make what is missing, as far as time allows"
     for g in self.missing():
-        try: self.piece(*g)
+        if only is not None and g[3].name not in only: continue
+        try:
+            if only is not None and g[0]=='fixed': [self.full(g[1], s) for s in self.seeds[:self.cfg.full_seeds]] # other processes wait for these
+            self.piece(*g)
         except OutOfTime as e:
             self.log(f'stopped before {e}; {len(self.missing())} of {len(self.goals())} pieces are still to be made: call again to go on')
             return False
@@ -1269,7 +1284,7 @@ def on_validation(self:Study, fold, seed, rec)->pd.DataFrame: # config, seed, so
     with self.clock('compare', f'{rec.name}, {fold.name}, seed {seed}'):
         df = run_panel(self.model, self.tok, fold.val, src, {t.name:'validation' for t in fold.val}, self.cfg.rows, max_len=self.cfg.max_len, max_tokens=self.max_tokens)
     t = task_table(df).melt(['source','split','task'], list(METRICS), 'metric', 'value').dropna(subset='value')
-    _put(path, t.assign(config=rec.name, seed=seed, steps=rec.sft, wall_s=round(float(z.run.log.seconds.sum()),1), task=t.task+('' if len(self.folds)==1 else f' ({fold.name})')))
+    _put(path, t.assign(config=rec.name, seed=seed, steps=rec.sft, wall_s=round(float(z.run.log.seconds.sum()),1), task=t.task))
     return _get(path)
 
 @patch
@@ -1282,7 +1297,7 @@ def compare(self:Study,
     for s in self.seeds:
         for f in self.folds:
             for n in names:
-                try: parts.append(self.on_validation(f, s, replace(recipe(n, self.cfg.multi_passes, **changes))))
+                try: parts.append(self.on_validation(f, s, recipe(n, self.cfg.multi_passes, **changes)).assign(task=lambda d: d.task+('' if len(self.folds)==1 else f' ({f.name})')))
                 except OutOfTime as e: self.log(f'stopped before {e}: call again to go on'); return pd.concat(parts) if parts else pd.DataFrame()
     return pd.concat(parts, ignore_index=True)
 
@@ -1444,7 +1459,8 @@ def dnd_study(
     settings:str='', # further settings as JSON, or the path of a file: {"rows": 24, "recipe": {"sft": 100}}
     overlap:str='remove', # training rows with held-out prompts: remove them, or refuse to run
     export:str='', # folder to write the best generator to
-    jobs:int=1, # processes that share the device, each with some of the folds: small models leave a GPU idle
+    jobs:int=1, # processes that share the GPUs, each with some of the pieces: small models leave a GPU idle
+    pieces:str='', # make only these, by name, separated by commas, and no report: what each of these processes is called with
     base:str='HuggingFaceTB/SmolLM2-135M-Instruct', # base model: a folder or a name
     minutes:float=0., # begin nothing that will not end in so many minutes; 0: no limit
     max_tokens:int=16384, # tokens a batch in evaluation
@@ -1463,7 +1479,8 @@ def dnd_study(
         st = Study(cfg, [f for f in fs if not names or f.name in names], work, partial(_world, base, device, tiny), [int(s) for s in seeds.split(',')], minutes or None, _tiny_encoder() if tiny else None, overlap, max_tokens)
         _say_removed(st)
         about = dict(train=Path(train).name, held_out=[Path(h).name for h in held_out or []], leave_one_out=leave_one_out, base=base if not tiny else 'tiny')
-        if jobs>1: st.shared(); _spread_folds(st, jobs, minutes)
+        if pieces: return st.run(pieces.split(','))
+        if jobs>1: _deal(st, jobs, minutes, compare)
         if compare: return _compare(st, list(RECIPES) if compare=='all' else compare.split(','), out, about, {k:v for k,v in (r if isinstance(r,dict) else {}).items() if k!='name'})
         st.run()
         rep = st.report(**about)
@@ -1488,18 +1505,20 @@ def shared(self:Study):
     "Make what several folds need, teachers and embeddings, and give the memory back"
     try:
         self.teachers()
-        for f in self.folds: self.cache(f)
+        for f in self.folds: self.cache(f); self.zoo(f); self.oracles(f)
     except OutOfTime as e: self.log(f'stopped before {e}: call again to go on')
     if self.device.type=='cuda': torch.cuda.empty_cache()
 
-def _spread_folds(st, jobs, minutes): # this very command in `jobs` processes, one fold each; they write no report
-    left = lambda: [] if not minutes else ['--minutes', str(max(.1, minutes-(time.time()-st.began)/60))]
-    (st.work/'jobs').mkdir(exist_ok=True)
-    def one(f):
-        with open(st.work/'jobs'/f'{f.name}.log', 'a') as log: r = subprocess.run([sys.executable, '-c', 'from dnd_nb.study import main; main()', *sys.argv[1:], '--folds', f.name, '--jobs', '1', '--out', str(st.work/'jobs'/f'{f.name}.json'), '--export', '', *left()], stdout=log, stderr=subprocess.STDOUT)
-        return '' if not r.returncode else f'{f.name}: ' + (st.work/'jobs'/f'{f.name}.log').read_text().strip().split('\n')[-1]
-    with ThreadPoolExecutor(jobs) as ex: bad = [b for b in ex.map(one, st.folds) if b]
-    if bad: raise ValueError(f'{len(bad)} of {len(st.folds)} folds failed ({bad[0]}); call again to go on')
+def _deal(st, jobs, minutes, compare): # this very command in `jobs` processes, each for some pieces of one fold; they write no report
+    def call(*more): return lambda: ['-c', 'from dnd_nb.study import main; main()', *sys.argv[1:], '--jobs', '1', '--export', '', *more, *(['--minutes', str(max(.1, minutes-(time.time()-st.began)/60))] if minutes else [])]
+    names,todo = RECIPES if compare=='all' else compare.split(','),{}
+    if compare: waves = [{f'{f.name}_{n}_s{s}': call('--folds', f.name, '--seeds', str(s), '--compare', n, '--out', str(st.work/'jobs'/f'{f.name}_{n}_s{s}.json')) for s in st.seeds for f in st.folds for n in names if not (st.work/'compare'/f'{f.name}_{n}_s{s}.csv.gz').exists()}]
+    else:
+        for kind,f,s,path in sorted(st.missing(), key=lambda g: -1 if g[2] is None else st.seeds.index(g[2])): todo.setdefault((kind=='ensemble', f.name, s), []).append(path.name)
+        waves = [{f'{f}_{"fixed" if s is None else f"s{s}"}': call('--folds', f, '--pieces', ','.join(ps)) for (last,f,s),ps in todo.items() if last==w} for w in (False,True)]
+    if any(waves): st.shared()
+    for cs in waves:
+        if bad := side_by_side(cs, jobs, st.work/'jobs'): raise ValueError(f'{len(bad)} of {len(cs)} processes failed ({", ".join(f"{n}: {w}" for n,w in list(bad.items())[:3])}); call again to go on')
 
 def _say_removed(st):
     "What the overlap checker took out, fold by fold"

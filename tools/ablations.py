@@ -4,11 +4,12 @@
 
 Resumable run by run: stops by itself before `budget` seconds are over; call it again to go on. With everything done it writes
 ablations.csv (means over tasks), ablations_tasks.csv (a row a task) and ablations_differ.csv into `out`."""
-import shutil, subprocess, sys, time
+import shutil, sys, time
 from pathlib import Path
 import torch
 from fastcore.script import call_parse
 from dnd_nb.ablations import Config, World, one_at_a_time, loss_mixes, run_grid, runs_differ, standard_axes
+from dnd_nb.crew import side_by_side
 from dnd_nb.adapter import LoraSpec, load_peft, save_peft
 from dnd_nb.delta import GENERIC
 from dnd_nb.encoder import PromptCache, make_encoder
@@ -73,8 +74,8 @@ def main(
         world.reference(work/'grid')
         if device!='cpu': torch.cuda.empty_cache()
         left = f'{budget-(time.time()-start):.0f}'
-        ps = [subprocess.Popen([sys.executable, *sys.argv, '--job', str(i), '--budget', left]) for i in range(jobs)]
-        if any([p.wait() for p in ps]): raise SystemExit('a job failed; call again to go on')
+        bad = side_by_side({f'job{i}':[*sys.argv, '--job', i, '--budget', left] for i in range(jobs)}, jobs, work/'jobs')
+        if bad: raise SystemExit(f'{len(bad)} of {jobs} jobs failed ({bad}); call again to go on')
     took = 20.
     for c,seed in runs[max(job,0)::jobs if job>=0 else 1]:
         if time.time()-start+1.5*took>budget: print('out of time: call again to go on'); return
