@@ -211,7 +211,7 @@ def _sft_grad(self:Trainer, leaf, rows, w)->float: # mean nats a token
     "Adds the gradient of w·sft to `leaf`, a recorded step where there is one"
     n,leaf.grad = sum(map(len, rows)),torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
     owner = torch.arange(len(rows)).repeat_interleave(torch.tensor([len(r) for r in rows]))
-    return float(packed_backward(self.lean, leaf.detach(), leaf.grad, [r for rs in rows for r in rs], owner, w/n, 2**14).mean())
+    return float(packed_backward(self.lean, leaf.detach(), leaf.grad, [r for rs in rows for r in rs], owner, w/n, 2**13).mean())
 
 @patch
 def _leaf_grad(self:Trainer, pred, b, terms, stage, i):
