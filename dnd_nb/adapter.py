@@ -201,7 +201,9 @@ class Adapters:
 
     def __len__(self): return next(iter(self.A.values())).shape[0]
     def map(self, f)->Adapters: "`f` applied to every A and B"; return Adapters(self.spec, {k:f(v) for k,v in self.A.items()}, {k:f(v) for k,v in self.B.items()})
-    def __getitem__(self, i)->Adapters: return self.map(lambda t: t[i:i+1 or None] if isinstance(i, int) else t[i])
+    def __getitem__(self, i)->Adapters:
+        i = slice(i, i+1 or None) if isinstance(i, int) else torch.as_tensor(i, device=self.device) if isinstance(i, (list,tuple)) else i
+        return self.map(lambda t: t[i])
     def to(self, *args, **kw)->Adapters: "As `Tensor.to`"; return self.map(lambda t: t.to(*args, **kw))
     def detach(self)->Adapters: return self.map(lambda t: t.detach())
     def clone(self)->Adapters: return self.map(lambda t: t.clone())
@@ -265,19 +267,19 @@ class _Hook:
     "A module's LoRA branches: a stack, so that contexts nest"
     def __init__(self): self.stack,self.handle = (),None
     def __call__(self, mod, args, out):
-        for A,B,rows in self.stack: out = _lora(args[0], out, A, B, rows)
+        for lora in self.stack: out = _lora(args[0], out, *lora)
         return out
 
-def _lora(x, out, A, B, rows): # x [b, …, in], out [b, …, out], A [n, r, in], B [n, out, r] times the scale
+def _lora(x, out, A, B, scale, rows): # x [b, …, in], out [b, …, out], A [n, r, in], B [n, out, r]
     n,r,i = A.shape
-    if n==1: return out + (x @ A[0].T) @ B[0].T
+    if n==1: return torch.addmm(out.reshape(-1,out.shape[-1]), x.reshape(-1,i) @ A[0].T, B[0].T, alpha=scale).view(out.shape)
     if rows is None:
         if x.shape[0] % n: raise ValueError(f'{x.shape[0]} rows do not split evenly over {n} adapters; pass rows=, one index a row')
     else:
         if len(rows)!=x.shape[0]: raise ValueError(f'rows has {len(rows)} entries, the input {x.shape[0]} rows')
         A,B = A[rows],B[rows]
     n = len(A)
-    return torch.baddbmm(out.reshape(n,-1,out.shape[-1]), x.reshape(n,-1,i) @ A.mT, B.mT).view(out.shape)
+    return torch.baddbmm(out.reshape(n,-1,out.shape[-1]), x.reshape(n,-1,i) @ A.mT, B.mT, alpha=scale).view(out.shape)
 
 # %% ../nbs/00_adapter.ipynb #a045539f
 _hooks = WeakKeyDictionary() # module → its _Hook
@@ -336,12 +338,14 @@ def apply_adapters(
     if gone: raise ValueError(f'{len(gone)} of {len(adapters.spec.modules)} modules are not in this model (first: {gone[0]}); was the adapter made for another base model?')
     _see_hooks(model)
     rows = None if rows is None else _blocks(rows, len(adapters))
-    s,new = adapters.spec.scale*torch.as_tensor(strength, device=adapters.device).view(-1,1,1),{}
+    on = {} if rows is None else {m.weight.device: rows.to(m.weight.device) for m in {mods[k].weight.device:mods[k] for k in adapters.spec.modules}.values()}
+    each = torch.as_tensor(strength, device=adapters.device).view(-1,1,1) if isinstance(strength, (Tensor,list,tuple)) else None # else the products take it along, at no cost
+    s,new = adapters.spec.scale*(strength if each is None else 1.),{}
     for k,(i,o) in adapters.spec.modules.items():
         m = mods[k]
         if _features(m) not in (None,(i,o)): raise ValueError(f'{k} is {_features(m)} (in, out) in this model, {(i,o)} in the adapters; was the adapter made for another base model?')
         d = dict(device=m.weight.device, dtype=m.weight.dtype)
-        row = (adapters.A[k].to(**d), (adapters.B[k]*s).to(**d), rows if rows is None else rows.to(m.weight.device))
+        row = (adapters.A[k].to(**d), (adapters.B[k] if each is None else adapters.B[k]*each).to(**d), s, on.get(m.weight.device))
         new[m] = (_hooks[m].stack if m in _hooks else ()) + (row,)
     with _checkpointing(model, lambda: _stacks(new)), _stacks(new): yield model
 

@@ -483,8 +483,8 @@ def evaluate_conditions(lab):
     many = lab.timed(lambda: score(lab.model, lab.tok, exs, ads, owner), warm=1)
     one = lab.timed(lambda: score(lab.model, lab.tok, exs, ads[0]), warm=1)
     got = score(lab.model, lab.tok, exs, ads, owner)
-    err = max(np.abs(got.nll[owner.numpy()==i].values - w).max()/np.abs(w).mean() for i in (0,n-1) for w in [score(lab.model, lab.tok, [e for e,o in zip(exs,owner) if o==i], ads[i]).nll.values])
-    return dict(value=many, baseline=one, ratio=many/one, error=float(err), rows=len(exs), conditions=n)
+    off = [np.abs(got.nll[owner.numpy()==i].values - w)/np.abs(w).mean() for i in (0,n-1) for w in [score(lab.model, lab.tok, [e for e,o in zip(exs,owner) if o==i], ads[i], packed=False).nll.values]]
+    return dict(value=many, baseline=one, ratio=many/one, error=float(np.mean(off)), worst_row=float(np.max(off)), rows=len(exs), conditions=n)
 
 def _decode_peft(m, tok, prompts, new, device, template='{}\nAnswer:'):
     b = tok([template.format(p) for p in prompts], return_tensors='pt', padding=True, add_special_tokens=False).to(device)

@@ -10,6 +10,7 @@ import numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from .adapter import *
 from .crew import Crew
+from .fast import Lean, engine_for, micro_batches, why_not
 from .task import Template, Example, Row, encode_rows, collate, token_batches
 
 # %% auto #0
@@ -66,6 +67,28 @@ def _encode_each(tok, examples, template, max_len): # per example its row with e
     got = {i:[next(rows) for _ in _answers(e)] for i,e in once.items()}
     return [got[id(e)] for e in examples]
 
+def _score_packed(lean, golds, adapters, owner, max_tokens): # per example (nats of each answer, is the first what greedy decoding gives?)
+    order = torch.sort(owner, stable=True).indices.tolist()
+    rows,own = [r for i in order for r in golds[i]],[int(owner[i]) for i in order for _ in golds[i]]
+    nats,greedy = [],[]
+    for a,b in micro_batches([len(r) for r in rows], max_tokens):
+        lo,hi = own[a],own[b-1]+1
+        n,g = lean.judge(Lean.pack(lean, rows[a:b], [o-lo for o in own[a:b]]), adapters[lo:hi].flat().float().to(lean.device))
+        nats.append(n); greedy.append(g)
+    nats,greedy,n = torch.cat(nats).cpu(),torch.cat(greedy).cpu(),[len(golds[i]) for i in order]
+    res = {i:(l,bool(g[0])) for i,l,g in zip(order, nats.split(n), greedy.split(n))}
+    return [res[i] for i in range(len(golds))]
+
+def _score_shared(model, golds, adapters, owner, pad_id, max_tokens): # the same, the prompt once for all its answers
+    prompts = [g[0].ids[:g[0].n_prompt] for g in golds]
+    cands = [[r.ids[r.n_prompt:] for r in g] for g in golds]
+    size = [Row(p + [0]*sum(map(len,c)), len(p)) for p,c in zip(prompts, cands)]
+    res = [None]*len(golds)
+    for ix in token_batches(size, max_tokens):
+        nlls,greedy = _score_batch(model, [prompts[i] for i in ix], [cands[i] for i in ix], pad_id, adapters, owner if owner is None else owner[ix], max_tokens=max_tokens//4)
+        for i,l,g in zip(ix, nlls, greedy): res[i] = (l, bool(g[0]))
+    return res
+
 @torch.no_grad()
 def score(
     model, # frozen base
@@ -76,20 +99,16 @@ def score(
     template:Template=None,
     max_len:int=256, # tokens of a prompt; longer ones lose their beginning
     max_tokens:int=16384, # tokens a batch, choices included
+    packed:bool=None, # prompt and answer as one packed row? None: on a GPU, where that is known for this model
 )->pd.DataFrame: # nll (nats, summed), tokens, accuracy, exact_match: one line an example
     "Gold answers' likelihood, choice accuracy and exact match, one line an example"
-    template = template or Template()
-    golds = _encode_each(tok, examples, template, max_len)
-    prompts = [g[0].ids[:g[0].n_prompt] for g in golds]
-    cands = [[r.ids[r.n_prompt:] for r in g] for g in golds]
-    size = [Row(p + [0]*sum(map(len,c)), len(p)) for p,c in zip(prompts, cands)]
-    if adapters is not None: owner = torch.zeros(len(examples), dtype=torch.long) if owner is None else torch.as_tensor(owner)
-    res = [None]*len(examples)
-    for ix in token_batches(size, max_tokens):
-        nlls,greedy = _score_batch(model, [prompts[i] for i in ix], [cands[i] for i in ix], tok.pad_token_id, adapters, owner if owner is None else owner[ix], max_tokens=max_tokens//4)
-        for i,l,g in zip(ix, nlls, greedy): res[i] = (l, bool(g[0]))
+    golds = _encode_each(tok, examples, template or Template(), max_len)
+    if adapters is not None: owner = torch.zeros(len(examples), dtype=torch.long) if owner is None else torch.as_tensor(owner).cpu()
+    if packed is None: packed = adapters is not None and model.device.type=='cuda' and not why_not(model, adapters.spec)
+    if packed: res = _score_packed(engine_for(model, adapters.spec, 'lean'), golds, adapters, owner, max_tokens)
+    else: res = _score_shared(model, golds, adapters, owner, tok.pad_token_id, max_tokens)
     ch = [bool(e.choices) for e in examples]
-    return pd.DataFrame(dict(nll=[float(l[0]) for l,_ in res], tokens=[len(c[0]) for c in cands],
+    return pd.DataFrame(dict(nll=[float(l[0]) for l,_ in res], tokens=[g[0].n_answer for g in golds],
         accuracy=[float(l.argmin()==0) if c else np.nan for (l,_),c in zip(res,ch)], exact_match=[np.nan if c else float(g) for (_,g),c in zip(res,ch)]))
 
 # %% ../nbs/09_evaluate.ipynb #d7749fca

@@ -282,6 +282,20 @@ def nats(self:Lean,
     else: l = torch.cat([checkpoint(_nats, a, head.weight, head.bias, y, use_reentrant=False) for a,y in zip(h.split(chunk), pk.y.split(chunk))])
     return torch.zeros(len(pk.lens), device=l.device).index_add_(0, pk.row, l)
 
+@patch
+@torch.no_grad()
+def judge(self:Lean,
+    pk:Pack,
+    x:Tensor=None, # [n, P]
+    chunk:int=4096, # logits at so many tokens at a time
+)->tuple: # (nats [rows], is the answer what greedy decoding would give? [rows])
+    "Each row's summed negative log-likelihood of its answer, and whether every token of it is the likeliest"
+    n,head = self.model.model.norm,self.model.get_output_embeddings()
+    h = F.rms_norm(self.hidden(pk, x).index_select(0, pk.at), n.weight.shape, n.weight, self.eps)
+    got = [(F.cross_entropy(l.float(), y, reduction='none'), (l.argmax(-1)!=y).float()) for a,y in zip(h.split(chunk), pk.y.split(chunk)) for l in [F.linear(a, head.weight, head.bias)]]
+    nats,wrong = (torch.zeros(len(pk.lens), device=h.device).index_add_(0, pk.row, torch.cat(o)) for o in zip(*got))
+    return nats,wrong==0
+
 # %% ../nbs/03a_fast.ipynb #72a64b61
 def micro_batches(
     lens, # [rows] tokens of each row, adapter after adapter

@@ -237,7 +237,7 @@ def _autograd(self:Trainer, pred, made, leaves, b, rows, terms, stage, i):
     logs = {}
     for c in range(0, n, n if whole else stage.at_once):
         ix = order if whole else order[c:c+stage.at_once]
-        part = {k: (v[ix] if isinstance(v,(Tensor,Adapters)) else [v[j] for j in ix]) if v is not None else None for k,v in b.items() if k!='prompts'}
+        part = dict(b) if whole else {k: (v[ix] if isinstance(v,(Tensor,Adapters)) else [v[j] for j in ix]) if v is not None else None for k,v in b.items() if k!='prompts'}
         if rows: part['rows'] = [rows[j] for j in ix] if self.lean else collate([r for j in ix for r in rows[j]], self.tok.pad_token_id, self.dev)
         this = ad if whole else ad[ix]
         if len(leaves)>1: this.tokens,this.token_base,this.tokenizer = leaves[1][ix],pred.token_base,pred.tokenizer

@@ -83,6 +83,7 @@ def main(
         world.run_one(c, seed, work/'grid')
         if (d := time.time()-t0)>1: took = max(took*.8, d); print(f'{c.name} seed {seed}: {d:.0f} s', flush=True)
     if job>=0: return
+    if left := [1 for c,seed in runs if not (work/'grid'/c.name/f'seed{seed}'/'tasks.csv').exists()]: return print(f'{len(left)} of {len(runs)} runs are left: call again to go on')
     df = run_grid(world, configs, range(seeds), work/'grid', log=None)
     table,_,_ = runs_differ(world, work/'grid')
     out.mkdir(exist_ok=True)
