@@ -191,7 +191,7 @@ def plot_configs(
     import matplotlib.pyplot as plt
     names = list(dict.fromkeys(df[df.source.isin(sources)].config))
     splits = splits or list(dict.fromkeys(df[df.source.isin(sources)&(df.metric==metric)].split))
-    fig,axs = plt.subplots(1, len(splits), figsize=(1.6+2.4*len(splits), 1.2+.22*len(names)), sharey=True, dpi=80, squeeze=False)
+    fig,axs = plt.subplots(1, len(splits), figsize=(1.6+2.4*len(splits), 1.2+.22*len(names)), sharey=True, dpi=64 if len(names)<12 else 46, squeeze=False)
     for ax,sp in zip(axs[0], splits):
         for j,(s,c) in enumerate(zip(sources, ('C3','0.6'))):
             if df[(df.source==s)&(df.split==sp)&(df.metric==metric)].empty: continue
