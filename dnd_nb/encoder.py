@@ -40,7 +40,7 @@ class Encoder:
         name:str, # for people
         dim:int, # width of an embedding
         model, # the module that holds the weights
-        batch_size=32, # prompts a forward pass
+        batch_size=None, # prompts a forward pass; None: 32, and 512 on a GPU
         **settings, # whatever else changes the result
     ):
         self.name,self.dim,self.model,self.batch_size,self.settings = name,dim,model.eval().requires_grad_(False),batch_size,settings
@@ -71,8 +71,9 @@ def encode(
     if bad: raise ValueError(f'encode: prompt {bad[0][0]} is {bad[0][1]!r}; expected a text')
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     res = [None]*len(prompts)
-    for s in range(0, len(order), self.batch_size):
-        idx = order[s:s+self.batch_size]
+    n = self.batch_size or (512 if any(p.is_cuda for p in self.model.parameters()) else 32)
+    for s in range(0, len(order), n):
+        idx = order[s:s+n]
         for i,e in zip(idx, self._encode([prompts[i] for i in idx])): res[i] = e.float().cpu()
     return res if self.tokens else torch.stack(res) if res else torch.zeros(0, self.dim)
 

@@ -86,13 +86,16 @@ def _turns(owner): # [(blocks, adapters)]
     nth = np.arange(len(owner)) - np.repeat(first, np.diff(np.r_[first,len(owner)]))
     return [(ix, owner[ix]) for k in range(nth.max()+1) for ix in [np.flatnonzero(nth==k)]]
 
-def _lay_out(rows, lens, owner, block, most=3): # the fields of a Pack as arrays
+def _classes(lens): # rows of at most 64 tokens, 128, 256, …: [(width, rows)]
+    w = 64*2**np.ceil(np.log2(np.maximum(lens,64)/64)).astype(int)
+    return [(int(W), np.flatnonzero(w==W)) for W in np.unique(w)]
+
+def _lay_out(rows, lens, owner, block, rounded=False): # the fields of a Pack as arrays
     start,owners = _stream(lens, owner, block)
     N = len(owners)*block
     ids,pos,src,back = np.zeros(N,int),np.zeros(N,int),np.zeros(N,int),np.full(N,-1)
     to,real,shapes,p,first = [],[],[],0,np.cumsum(lens)-lens
-    for ix in buckets(lens, most):
-        T = -(-int(lens[ix].max())//8)*8
+    for T,ix in _classes(lens) if rounded else [(-(-int(lens[ix].max())//8)*8, ix) for ix in buckets(lens)]:
         for i in ix:
             n,s = len(rows[i].ids),start[i]
             ids[s:s+n],pos[s:s+n],src[s:s+n],back[s:s+n] = rows[i].ids,np.arange(n),first[i]+np.arange(n),np.arange(p,p+n)
@@ -111,11 +114,11 @@ def pack(
     device='cpu',
     weight:float=1., # cost of a block, for `block_size`
     rounded:bool=False, # round all sizes up, so that few shapes occur, see below
-    room=(0,0,0,0), # … to at least so many tokens, bucket rows, their width, and predictions
+    room=(0,{},0), # … to at least so many tokens, rows of each width, and predictions
 )->Pack:
     "Put rows into one stream"
     lens,owner = np.array([len(r.ids) for r in rows]),np.asarray(owner)
-    d = _lay_out(rows, lens, owner, block or (64 if rounded else block_size(lens, owner, weight)), 1 if rounded else 3)
+    d = _lay_out(rows, lens, owner, block or (64 if rounded else block_size(lens, owner, weight)), rounded)
     if rounded: d = _round(d, room)
     d |= {k:np.concatenate([x.ravel() for x in d[k]]) for k in ('to','real')}
     def put(x):
@@ -347,15 +350,16 @@ def _up(x, step): # rounded up to a multiple of `step`; of twice as much above e
 def _round(d, room): # sizes of a layout rounded up; where `room` does not suffice, with something to spare
     size = lambda x,step,least: least if x<=least else _up(x if not least else int(x*(1+1/(8 if x<8192 else 16))), step)
     N,R,(to,real,shapes,back,p,q) = len(d['ids']),len(d['lens']),([],[],[],d['back'].copy(),0,0)
-    for t,r,(b,T) in zip(d['to'], d['real'], d['shapes']):
-        B,W = size(b,8,room[1]),size(T,64,room[2])
-        at = (d['back']>=p)&(d['back']<p+b*T)
-        i,j = np.divmod(d['back'][at]-p, T)
-        back[at] = q+i*W+j
-        to.append(np.pad(t, ((0,B-b),(0,W-T)), 'edge')); real.append(np.pad(r, ((0,B-b),(0,W-T)))); shapes.append((B,W))
-        p += b*T; q += B*W
+    have = {W:(t,r) for t,r,(_,W) in zip(d['to'], d['real'], d['shapes'])}
+    for W in sorted({*room[1], *have}): # a width that no row of this step has keeps its room
+        t,r = have.get(W, (np.zeros((0,W),int),)*2)
+        b,B = len(t),size(len(t),8,room[1].get(W,0))
+        at = (d['back']>=p)&(d['back']<p+b*W)
+        back[at] = d['back'][at]-p+q
+        to.append(np.pad(t, ((0,B-b),(0,0)))); real.append(np.pad(r.astype(bool), ((0,B-b),(0,0)))); shapes.append((B,W))
+        p += b*W; q += B*W
     block = N//len(d['owner'])
-    more,k = size(N,512,room[0])-N, size(len(d['y']),128,room[3])-len(d['y'])
+    more,k = size(N,512,room[0])-N, size(len(d['y']),128,room[2])-len(d['y'])
     end = lambda x,n: np.pad(x, (0,n), 'edge')
     return dict(ids=end(d['ids'],more), pos=end(d['pos'],more), src=end(d['src'],more), owner=end(d['owner'],more//block), back=end(back,more), to=to, real=real, shapes=shapes,
         at=end(d['at'],k), y=end(d['y'],k), row=np.pad(d['row'], (0,k), constant_values=R), lens=np.append(d['lens'],1))
@@ -382,8 +386,8 @@ class Graphed(Lean):
 @patch
 def pack(self:Graphed, rows, owner)->Pack:
     key = (int(owner[-1])+1, len(rows))
-    pk = pack(rows, owner, device=self.device, rounded=True, room=self.rooms.get(key,(0,0,0,0)))
-    self.rooms[key] = (len(pk.ids), *pk.shapes[0], len(pk.y))
+    pk = pack(rows, owner, device=self.device, rounded=True, room=self.rooms.get(key,(0,{},0)))
+    self.rooms[key] = (len(pk.ids), {W:B for B,W in pk.shapes}, len(pk.y))
     return pk
 
 @patch
@@ -427,7 +431,7 @@ def record(self:Graphed, pk, x, weight)->tuple: # (inputs to fill, values to fil
     return pk,x,g.replay,out
 
 # %% ../nbs/03a_fast.ipynb #dfe7102f
-ENGINES = ('plain','lean','compiled','graphs')
+ENGINES = ('plain','lean','compiled','graphs','fused')
 
 def engine_for(
     model, # frozen base
@@ -437,8 +441,8 @@ def engine_for(
     "What runs steps of this kind, shared by all who ask"
     if engine is None: engine = 'plain' if why_not(model, spec) else 'graphs' if model.device.type=='cuda' else 'lean' if first_layer(spec) else 'plain'
     if engine not in ENGINES: raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
-    if engine=='graphs' and model.device.type!='cuda': raise ValueError("engine 'graphs' records CUDA graphs and needs a GPU; use lean or plain")
+    if engine in ('graphs','fused') and model.device.type!='cuda': raise ValueError(f"engine {engine!r} records CUDA graphs and needs a GPU; use lean or plain")
     if engine=='plain': return None
     kept,key = vars(model).setdefault('_engines', {}),(engine,json.dumps(spec.to_dict()))
-    if key not in kept: kept[key] = Graphed(model, spec) if engine=='graphs' else Lean(model, spec, engine=='compiled')
+    if key not in kept: kept[key] = (Graphed if engine in ('graphs','fused') else Lean)(model, spec, engine in ('compiled','fused'))
     return kept[key]
