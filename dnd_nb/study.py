@@ -488,6 +488,7 @@ class StudyConfig:
     full_lr:float=2e-3
     full_seeds:int=3 # of the seeds, so many have a panel LoRA of their own; the others use the last of these
     full_checks:int=10 # validations on the way; the best checkpoint counts
+    full_patience:int=3 # after so many of them without a better one it ends early
     val_share:float=.15 # of the training tasks
     val_rows:int=24 # rows a validation task
     val_every:int=50 # steps between validations of a generator
@@ -720,7 +721,7 @@ def val_prompts(self:Study, t)->list: "Prompts of a validation task for conditio
 @patch
 def fit_lora(self:Study, folder, tasks, steps, rows, lr, seed, checks=(), validate=None)->Adapters: # n=1
     "One LoRA on the rows of many tasks; the best of its checkpoints if it is validated"
-    with _alone(folder): (Path(folder)/'adapter_config.json').exists() or self._fit_lora(Path(folder), tasks, steps, rows, lr, seed, checks, validate)
+    with _alone(folder): (Path(folder)/'adapter_config.json').exists() or self._fit_loras([Path(folder)], [tasks], steps, rows, lr, seed, checks, validate)
     return load_peft(folder, self.spec).to(self.device)
 
 def _alone(folder): # what several processes need is made by the first that asks; the others wait for it
@@ -728,16 +729,20 @@ def _alone(folder): # what several processes need is made by the first that asks
     return FileLock(f'{folder}.lock')
 
 @patch
-def _fit_lora(self:Study, folder, tasks, steps, rows, lr, seed, checks, validate):
-    n,state,cfg = max(len(t.train) for t in tasks),folder.with_name(folder.name+'_state'),self.cfg
-    mixed = encode_rows(self.tok, [t.train[i%len(t.train)] for i in range(n) for t in tasks], Template(), cfg.max_len)
+def _mixed(self:Study, tasks): # rows of many tasks, each task as often
+    n = max(len(t.train) for t in tasks)
+    return encode_rows(self.tok, [t.train[i%len(t.train)] for i in range(n) for t in tasks], Template(), self.cfg.max_len)
+
+@patch
+def _fit_loras(self:Study, folders, groups, steps, rows, lr, seed, checks=(), validate=None): # one on each group of tasks, side by side; `checks` are for one alone
+    state,cfg,n = folders[0].with_name(folders[0].name+'_state'),self.cfg,len(folders)
     tc = TeacherConfig(steps=steps, rows=rows, lr=lr, seed=seed, max_len=cfg.max_len, max_tokens=cfg.teacher.max_tokens)
-    tr = AdapterTrainer(self.model, self.spec, [mixed], tc, ['multitask'], self.tok.pad_token_id, Adapters.init(self.spec, 1, cfg.teacher_seed))
+    tr = AdapterTrainer(self.model, self.spec, [self._mixed(g) for g in groups], tc, ['multitask']*n, self.tok.pad_token_id, Adapters.init(self.spec, n, cfg.teacher_seed))
     seen,saved = {},time.time() # step → nats on validation tasks; the best one's adapter is on disk
     if (state/'now.safetensors').exists():
         tr.load(state/'now.safetensors')
         if (state/'seen.json').exists(): seen = {int(k):v for k,v in read_json(state/'seen.json').items() if int(k)<=tr.step}
-    while tr.step<steps:
+    while tr.step<steps and not _given_up(seen, cfg.full_patience):
         tr.one_step()
         if tr.step in checks:
             seen[tr.step] = validate(tr.adapters)
@@ -746,9 +751,13 @@ def _fit_lora(self:Study, folder, tasks, steps, rows, lr, seed, checks, validate
             write_json(state/'seen.json', seen)
         if time.time()-saved>self.save_every: tr.save(state/'now.safetensors'); saved = time.time()
     best = min(seen, key=seen.get) if checks else steps
-    ad = Adapters.from_flat(self.spec, load_tensors(state/'best.safetensors')['x']) if checks else tr.adapters
-    save_peft(ad, folder, extra={'fit.json': lambda p: write_json(p, dict(step=best, steps=steps, rows=rows, lr=lr, passes=steps*rows) | (dict(nll=seen[best], checks=seen) if checks else {}))})
+    ads = Adapters.from_flat(self.spec, load_tensors(state/'best.safetensors')['x']) if checks else tr.adapters
+    about = dict(step=best, steps=steps, rows=rows, lr=lr, passes=steps*rows) | (dict(nll=seen[best], checks=seen, stopped=tr.step) if checks else {})
+    for f,ad in zip(folders, ads): save_peft(ad, f, extra={'fit.json': lambda p: write_json(p, about)})
     shutil.rmtree(state, ignore_errors=True)
+
+def _given_up(seen, patience): # have so many checks in a row brought nothing?
+    return len(seen)>patience and min(list(seen.values())[-patience:])>min(seen.values())
 
 # %% ../nbs/16_study.ipynb #1c211d59
 @patch
@@ -769,7 +778,7 @@ def _multi(self:Study, fold, name, tasks, steps, seed):
 
 @patch
 def full(self:Study, fold, seed)->tuple: # (Adapters n=1, how it came about)
-    "The panel's multi-task LoRA: the generator's full compute, chosen on validation tasks"
+    "The panel's multi-task LoRA: offered the generator's full compute, chosen on validation tasks among its checkpoints and a short one of a learning rate that came down"
     c = self.cfg
     seed = self.seeds[min(self.seeds.index(seed), c.full_seeds-1)]
     folder = self.work/'folds'/fold.name/f'full_s{seed}'
@@ -778,7 +787,7 @@ def full(self:Study, fold, seed)->tuple: # (Adapters n=1, how it came about)
     def make():
         with self.unless(folder, 'full multitask', f'{fold.name}, seed {seed}'): ad = self.fit_lora(folder, fold.train, steps, c.full_rows, c.full_lr, seed, checks, partial(self.val_nll, fold))
         fit = read_json(folder/'fit.json')
-        if c.recipe.start!='multitask': return ad, fit | dict(chosen=f'step {fit["step"]}')
+        if c.recipe.start not in ('multitask','soup'): return ad, fit | dict(chosen=f'step {fit["step"]}')
         small = self.multi(fold, seed)
         v = self.val_nll(fold, small)
         return (small if v<fit['nll'] else ad), fit | dict(correct_nll=v, chosen='corrected' if v<fit['nll'] else f'step {fit["step"]}')
@@ -792,7 +801,18 @@ def parted(self:Study, fold, seed, rec, n)->tuple: # (n times Adapters n=1, fami
     fams = sorted({t.family for t in tasks})
     if len(fams)<n or n==1: raise ValueError(f'{fold.name}: recipe {rec.name} makes {n} parts of the training families, but there are {len(fams)} ({", ".join(fams)}); expected two parts or more, and a family for each')
     part = {f:i%n for i,f in enumerate(random.Random(f'{seed}/cross').sample(fams, len(fams)))}
-    return [self._multi(fold, f'cross_s{seed}_{len(tasks)}_{n}_{k}', [t for t in tasks if part[t.family]!=k], self.cfg.multi_steps//2, seed) for k in range(n)], part
+    return self._blind(fold, [f'cross_s{seed}_{len(tasks)}_{n}_{k}' for k in range(n)], [[t for t in tasks if part[t.family]!=k] for k in range(n)], seed), part
+
+@patch
+def _blind(self:Study, fold, names, groups, seed):
+    "One LoRA on each group of tasks"
+    folders,c = [self.work/'folds'/fold.name/n for n in names],self.cfg
+    def make():
+        with _alone(folders[0]):
+            if not (folders[-1]/'adapter_config.json').exists():
+                with self.clock('multitask', f'{fold.name}, seed {seed}, {len(names)} blind ones'): self._fit_loras(folders, groups, c.multi_steps//2, c.multi_rows, c.multi_lr, seed)
+        return [load_peft(f, self.spec).to(self.device) for f in folders]
+    return self.keep(('blind',*folders), make)
 
 @patch
 def bases(self:Study, fold, seed, rec)->dict: # task → Adapters n=1
