@@ -115,6 +115,7 @@ def pack(
     weight:float=1., # cost of a block, for `block_size`
     rounded:bool=False, # round all sizes up, so that few shapes occur, see below
     room=(0,{},0), # … to at least so many tokens, rows of each width, and predictions
+    backward:bool=True, # also what a backward pass needs?
 )->Pack:
     "Put rows into one stream"
     lens,owner = np.array([len(r.ids) for r in rows]),np.asarray(owner)
@@ -124,7 +125,7 @@ def pack(
     def put(x):
         x = torch.from_numpy(np.ascontiguousarray(x))
         return x.pin_memory().to(device, non_blocking=True) if torch.device(device).type=='cuda' else x
-    turns = [(np.arange(len(d['owner'])), d['owner'])] if rounded else _turns(d['owner'])
+    turns = [(np.arange(len(d['owner'])), d['owner'])] if rounded else _turns(d['owner']) if backward else []
     return Pack(**{k:x if k=='shapes' else put(x) for k,x in d.items()}, turns=[(put(a),put(b)) for a,b in turns], rounded=rounded)
 
 # %% ../nbs/03a_fast.ipynb #c8c901f6
@@ -336,9 +337,9 @@ def below(self:Lean,
     return [self.stems[k] for k in keys]
 
 @patch
-def pack(self:Lean, rows, owner)->Pack:
+def pack(self:Lean, rows, owner, backward:bool=True)->Pack:
     "`pack` as this engine wants it, with what the layers below the first adapter make of these rows"
-    pk = pack(rows, owner, device=self.device, weight=self.spec.n_params/5e5)
+    pk = pack(rows, owner, device=self.device, weight=self.spec.n_params/5e5, backward=backward)
     if self.first: pk.stem = torch.cat(self.below(rows)).index_select(0, pk.src)
     return pk
 
