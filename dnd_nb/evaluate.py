@@ -105,7 +105,7 @@ def score(
     golds = _encode_each(tok, examples, template or Template(), max_len)
     if adapters is not None: owner = torch.zeros(len(examples), dtype=torch.long) if owner is None else torch.as_tensor(owner).cpu()
     if packed is None: packed = adapters is not None and model.device.type=='cuda' and not why_not(model, adapters.spec)
-    if packed: res = _score_packed(engine_for(model, adapters.spec, 'lean'), golds, adapters, owner, max_tokens)
+    if packed: res = _score_packed(engine_for(model, adapters.spec, 'lean'), golds, adapters, owner, 2*max_tokens) # no prompt's keys and values are kept
     else: res = _score_shared(model, golds, adapters, owner, tok.pad_token_id, max_tokens)
     ch = [bool(e.choices) for e in examples]
     return pd.DataFrame(dict(nll=[float(l[0]) for l,_ in res], tokens=[g[0].n_answer for g in golds],

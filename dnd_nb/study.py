@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from fastcore.basics import patch
 from fastcore.script import call_parse, anno_parser, Param, store_true
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from safetensors.torch import save as st_save
 from .adapter import *
 from .crew import side_by_side
@@ -480,13 +480,13 @@ class StudyConfig:
     rank:int=8
     alpha:float=16.
     max_len:int=256 # tokens of a row
-    teacher:TeacherConfig=field(default_factory=lambda: TeacherConfig(steps=100, rows=8, lr=2e-3, keep=(.8,.9,1.), at_once=77, max_tokens=49152))
+    teacher:TeacherConfig=field(default_factory=lambda: TeacherConfig(steps=100, rows=8, lr=2e-3, keep=(.8,.9,1.), at_once=77, max_tokens=8192))
     multi_steps:int=280 # of the multi-task LoRA that generators correct
     multi_rows:int=32 # rows a step
     multi_lr:float=2e-3
     full_rows:int=256 # rows a step of the panel's multi-task LoRA, which gets the generator's full compute
     full_lr:float=2e-3
-    full_seeds:int=3 # of the seeds, so many have a panel LoRA of their own; the others use the last of these
+    full_seeds:int=1 # of the seeds, so many have a panel LoRA of their own; the others use the last of these
     full_checks:int=10 # validations on the way; the best checkpoint counts
     full_patience:int=3 # after so many of them without a better one it ends early
     val_share:float=.15 # of the training tasks
@@ -494,7 +494,7 @@ class StudyConfig:
     val_every:int=50 # steps between validations of a generator
     k:int=16 # prompts a condition
     conditions:int=8 # random conditions a held-out task and seed
-    controls:int=4 # conditions of the control prompts, and of the fixed sources
+    controls:int=3 # conditions a seed of the control prompts, and of the fixed sources
     rows:int=60 # test rows a task
     seen:int=20 # training tasks judged a fold
     seen_conditions:int=3
@@ -1499,7 +1499,7 @@ def dnd_study(
         st = Study(cfg, [f for f in fs if not names or f.name in names], work, partial(_world, base, device, tiny), [int(s) for s in seeds.split(',')], minutes or None, _tiny_encoder() if tiny else None, overlap, max_tokens)
         _say_removed(st)
         about = dict(train=Path(train).name, held_out=[Path(h).name for h in held_out or []], leave_one_out=leave_one_out, base=base if not tiny else 'tiny')
-        if pieces: return st.run(pieces.split(','))
+        if pieces: return _one_job(st, pieces.split(','))
         if jobs>1: _deal(st, jobs, minutes, compare)
         if compare: return _compare(st, list(RECIPES) if compare=='all' else compare.split(','), out, about, {k:v for k,v in (r if isinstance(r,dict) else {}).items() if k!='name'})
         st.run()
@@ -1535,10 +1535,19 @@ def _deal(st, jobs, minutes, compare): # this very command in `jobs` processes, 
     if compare: waves = [{f'{f.name}_{n}_s{s}': call('--folds', f.name, '--seeds', str(s), '--compare', n, '--out', str(st.work/'jobs'/f'{f.name}_{n}_s{s}.json')) for s in st.seeds for f in st.folds for n in names if not (st.work/'compare'/f'{f.name}_{n}_s{s}.csv.gz').exists()}]
     else:
         for kind,f,s,path in sorted(st.missing(), key=lambda g: -1 if g[2] is None else st.seeds.index(g[2])): todo.setdefault((kind=='ensemble', f.name, s), []).append(path.name)
-        waves = [{f'{f}_{"fixed" if s is None else f"s{s}"}': call('--folds', f, '--pieces', ','.join(ps)) for (last,f,s),ps in todo.items() if last==w} for w in (False,True)]
+        waves = [{f'{f}_{"ensemble" if last else "fixed" if s is None else f"s{s}"}': call('--folds', f, '--pieces', ','.join(ps)) for (last,f,s),ps in todo.items() if last==w} for w in (False,True)]
     if any(waves): st.shared()
     for cs in waves:
+        if not compare: cs = {n:c for n,c in cs.items() if not n.endswith('ensemble') or _seeds_done(st, n.removesuffix('_ensemble'))}
         if bad := side_by_side(cs, jobs, st.work/'jobs'): raise ValueError(f'{len(bad)} of {len(cs)} processes failed ({", ".join(f"{n}: {w}" for n,w in list(bad.items())[:3])}); call again to go on')
+
+def _seeds_done(st, fold): return all(g[3].exists() for g in st.goals() if g[0]=='made' and g[1].name==fold)
+
+def _one_job(st, names): # what one process of `_deal` does, unless a process of another call is at it
+    unit = re.sub(r'(_tuned)?\.csv\.gz$', '', names[0])
+    try:
+        with FileLock(st.work/'jobs'/f'{unit}.lock', timeout=0): st.run(names)
+    except Timeout: st.log(f'{unit}: another process is at it')
 
 def _say_removed(st):
     "What the overlap checker took out, fold by fold"

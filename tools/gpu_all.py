@@ -1,0 +1,51 @@
+"""Everything in results/ that needs a GPU, in pieces that go on where they were cut.
+
+    python tools/gpu_all.py --data ../shared/data --work runs/gpu --out results --minutes 25
+
+With two GPUs the second one runs the studies (`dnd_study`: BIG-bench, then commonsense) from the start; the first one measures speed on a quiet card,
+then runs the ablations, then joins the studies. With one GPU the same comes one after another. What happened when is in OUT/progress.txt."""
+import os, subprocess, sys, time
+from pathlib import Path
+from threading import Lock, Thread
+from fastcore.script import call_parse
+from dnd_nb.bench import this_commit
+from dnd_nb.crew import gpus
+
+STUDY = ['-c', 'from dnd_nb.study import main; main()']
+
+@call_parse
+def main(
+    data:str='../shared/data', # folder that holds bigbench and commonsense
+    work:str='runs/gpu', # teachers, generators, pieces
+    out:str='results', # tables and reports
+    minutes:float=25., # to stop after
+    base:str='HuggingFaceTB/SmolLM2-135M-Instruct', # base model
+    jobs:int=8, # processes a GPU
+    commit:str='', # what to record with the bars; ask git if empty
+    skip:str='', # stages to leave out: bench, ablations, bigbench, commonsense
+):
+    "All GPU results"
+    start,out,work,data,devs,lock = time.time(),Path(out),Path(work),Path(data),gpus(),Lock()
+    if not devs: raise SystemExit('error: no GPU is visible')
+    for d in (out,work): d.mkdir(parents=True, exist_ok=True)
+    left = lambda: minutes-(time.time()-start)/60
+    cores = sorted(os.sched_getaffinity(0))
+    def say(s):
+        with lock, open(out/'progress.txt','a') as f: f.write(f'{time.strftime("%H:%M:%S")} {s}\n')
+    def run(stage, name, args, gpu):
+        if stage in skip.split(',') or left()<1: return say(f'{name}: left out, {left():.1f} minutes left')
+        mine = set(cores[gpu*len(cores)//len(devs):(gpu+1)*len(cores)//len(devs)])
+        with open(out/f'{name}_{gpu}.log','a') as f: r = subprocess.run([sys.executable, *map(str,args)], env=os.environ|dict(CUDA_VISIBLE_DEVICES=devs[gpu]), stdout=f, stderr=subprocess.STDOUT, preexec_fn=lambda: os.sched_setaffinity(0, mine))
+        say(f'{name} on GPU {gpu}: ended with {r.returncode}')
+    def measure(gpu):
+        for p in (1,2,3): run('bench', f'bench{p}', ['tools/gpu_bench.py', '--piece', p, '--base', base, '--data', data/'bigbench', '--out', out, '--commit', commit or this_commit()], gpu)
+        run('ablations', 'ablations', ['tools/ablations.py', '--data', data/'bigbench', '--work', work/'ablations', '--out', out, '--base', base, '--jobs', jobs, '--steps', 250, '--max_tokens', 8192, '--budget', 60*left()], gpu)
+    def study(gpu):
+        more = lambda n: ['--work', work/n, '--out', out/f'zero_shot_{n}.json', '--base', base, '--jobs', jobs, '--minutes', left()]
+        run('bigbench', 'bigbench', [*STUDY, '--train', data/'bigbench', '--export', work/'generator', *more('bigbench')], gpu)
+        run('commonsense', 'commonsense', [*STUDY, '--train', data/'bigbench', '--held-out', data/'commonsense', '--leave-one-out', *more('commonsense')], gpu)
+    first = Thread(target=lambda: (measure(0), study(0)))
+    first.start()
+    if len(devs)>1: study(1)
+    first.join()
+    say('over')
