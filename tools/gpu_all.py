@@ -32,20 +32,26 @@ def main(
     cores = sorted(os.sched_getaffinity(0))
     def say(s):
         with lock, open(out/'progress.txt','a') as f: f.write(f'{time.strftime("%H:%M:%S")} {s}\n')
-    def run(stage, name, args, gpu):
+    def run(stage, name, args, *on): # on these GPUs, with their share of the cores
         if stage in skip.split(',') or left()<1: return say(f'{name}: left out, {left():.1f} minutes left')
-        mine = set(cores[gpu*len(cores)//len(devs):(gpu+1)*len(cores)//len(devs)])
-        with open(out/f'{name}_{gpu}.log','a') as f: r = subprocess.run([sys.executable, *map(str,args)], env=os.environ|dict(CUDA_VISIBLE_DEVICES=devs[gpu]), stdout=f, stderr=subprocess.STDOUT, preexec_fn=lambda: os.sched_setaffinity(0, mine))
-        say(f'{name} on GPU {gpu}: ended with {r.returncode}')
+        mine = {c for g in on for c in cores[g*len(cores)//len(devs):(g+1)*len(cores)//len(devs)]}
+        with open(out/f'{name}_{on[0]}.log','a') as f: r = subprocess.run([sys.executable, *map(str,args)], env=os.environ|dict(CUDA_VISIBLE_DEVICES=','.join(devs[g] for g in on)), stdout=f, stderr=subprocess.STDOUT, preexec_fn=lambda: os.sched_setaffinity(0, mine))
+        say(f'{name} on GPU {on[0]}: ended with {r.returncode}')
+    def bench(p, *on): run('bench', f'bench{p}', ['tools/gpu_bench.py', '--piece', p, '--base', base, '--data', data/'bigbench', '--out', out, '--commit', commit or this_commit()], *on)
     def measure(gpu):
-        for p in (1,2,3): run('bench', f'bench{p}', ['tools/gpu_bench.py', '--piece', p, '--base', base, '--data', data/'bigbench', '--out', out, '--commit', commit or this_commit()], gpu)
+        for p in (1,2,3): bench(p, gpu)
         run('ablations', 'ablations', ['tools/ablations.py', '--data', data/'bigbench', '--work', work/'ablations', '--out', out, '--base', base, '--jobs', jobs, '--steps', 250, '--max_tokens', 8192, '--budget', 60*left()], gpu)
     def study(gpu):
         more = lambda n: ['--work', work/n, '--out', out/f'zero_shot_{n}.json', '--base', base, '--jobs', jobs, '--minutes', left()]
         run('bigbench', 'bigbench', [*STUDY, '--train', data/'bigbench', '--export', work/'generator', *more('bigbench')], gpu)
+        with lock:
+            for d in ('teachers','embeddings'): # the same for both
+                (work/'commonsense').mkdir(exist_ok=True)
+                if (work/'bigbench'/d).exists() and not (work/'commonsense'/d).exists(): (work/'commonsense'/d).symlink_to((work/'bigbench'/d).resolve())
         run('commonsense', 'commonsense', [*STUDY, '--train', data/'bigbench', '--held-out', data/'commonsense', '--leave-one-out', *more('commonsense')], gpu)
     first = Thread(target=lambda: (measure(0), study(0)))
     first.start()
     if len(devs)>1: study(1)
     first.join()
+    if len(devs)>1: bench(4, 0, 1)
     say('over')
