@@ -100,7 +100,7 @@ class Sizes:
     teachers:int=153 # trained at once
     rows:int=8 # a teacher sees a step
     reps:int=5 # times to measure
-    equal_tasks:int=6 # trained both ways, to compare final losses
+    equal_tasks:int=5 # trained both ways, to compare final losses
     equal_steps:int=60
     apply:tuple=(64,256) # adapters = rows, tokens
     batch:int=64 # adapters generated at once
@@ -278,7 +278,7 @@ def _teachers(lab, targets):
     def trainer(e): return AdapterTrainer(lab.model, spec, list(rows.values()), cfg, list(rows), 0, engine=e)
     def measure(e):
         tr = trainer(e)
-        try: return lab.timed(tr.one_step, warm=3, inner=2)/len(rows),tr.max_tokens
+        try: return lab.timed(tr.one_step, n=3, warm=3, inner=2)/len(rows),tr.max_tokens
         finally: del tr; lab.empty()
     ms,bad = attempt({e: lambda e=e: measure(e) for e in ENGINES if lab.gpu or e in ('plain','lean')})
     best = min(ms, key=ms.get)
