@@ -279,6 +279,7 @@ def _lora(x, out, A, B, scale, rows): # x [b, …, in], out [b, …, out], A [n,
         if len(rows)!=x.shape[0]: raise ValueError(f'rows has {len(rows)} entries, the input {x.shape[0]} rows')
         A,B = A[rows],B[rows]
     n = len(A)
+    if x.ndim==3 and len(x)==n: return torch.baddbmm(out, torch.bmm(x, A.mT), B.mT, alpha=scale) # every operation here costs the CPU time
     return torch.baddbmm(out.reshape(n,-1,out.shape[-1]), x.reshape(n,-1,i) @ A.mT, B.mT, alpha=scale).view(out.shape)
 
 # %% ../nbs/00_adapter.ipynb #a045539f
