@@ -29,11 +29,23 @@ class Crew:
         s = PartialState(cpu, timeout=timedelta(hours=hours))
         self.size,self.rank = s.num_processes,s.process_index
     @property
+    def device(self):
+        "This process's GPU, or the CPU"
+        import torch
+        if self.size==1: return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+        from accelerate import PartialState
+        return PartialState().device
+    @property
     def main(self)->bool: "Is this the process that writes what there is one of?"; return self.rank==0
     def mine(self, xs)->list: "This process's share of a list that all have"; return list(xs)[self.rank::self.size]
     def share(self, x)->list: "What each process passed, on all of them, in order"; return [x] if self.size==1 else _gather(x, self.size)
+    def sum(self, x): "A tensor, added up over the processes"; return x if self.size==1 else _add(x)
     def wait(self): "Go on when all are here"; self.share(None)
     def __repr__(self): return f'Crew(process {self.rank} of {self.size})'
+
+def _add(x):
+    from accelerate.utils import reduce
+    return reduce(x, 'sum')
 
 def _gather(x, n):
     import torch.distributed as dist

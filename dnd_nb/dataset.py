@@ -182,13 +182,10 @@ def __getitem__(self:PairDataset, j:int)->Pair:
 @patch
 def batch(self:PairDataset,
     step:int, # of the optimiser
-    n:int, # pairs a process
-    rank:int=0, # of this process
-    world:int=1, # processes
+    n:int, # pairs
 )->dict: # as `collate_pairs`
     "The n pairs of a step"
-    j = (step*world+rank)*n
-    plans = [self.plan(i) for i in range(j, j+n)]
+    plans = [self.plan(i) for i in range(step*n, (step+1)*n)]
     res = {k:[p[k] for p in plans] for k in plans[0]}
     return res | dict(teacher=self.teachers(res['entry']), delta=self._delta(res['entry']))
 

@@ -200,6 +200,7 @@ class Condition(nn.Module):
         super().__init__()
         self.noise,self.drop,self.norm,self.null = noise,drop,norm,nn.Parameter(torch.zeros(d))
         self.register_buffer('mean', torch.zeros(d)); self.register_buffer('std', torch.ones(d))
+        self.share = None # (places, size): these samples' places in a batch of which other processes have the rest
     def plain(self, x): # checked and layer-normalised
         d = len(self.null)
         if x.shape[-1]!=d: raise ValueError(f'conditions have {x.shape[-1]} features, this generator was built for {d}; was another encoder used?')
@@ -211,11 +212,15 @@ class Condition(nn.Module):
         x = self.plain(x)
         self.mean.copy_(x.mean(0)); self.std.copy_(x.std(0).clamp(min=1e-5))
         return self
+    def drawn(self, f, x, *dims): # f: torch.rand or randn; as if the whole batch were here
+        if self.share is None: return f(len(x), *dims, device=x.device, dtype=x.dtype)
+        at,n = self.share
+        return f(n, *dims, device=x.device, dtype=x.dtype)[at]
     def forward(self, x):
         x = (self.plain(x)-self.mean)/self.std
-        if self.training and self.noise: x = x + self.noise*torch.randn_like(x)
+        if self.training and self.noise: x = x + self.noise*self.drawn(torch.randn, x, *x.shape[1:])
         if self.training and self.drop:
-            gone = torch.rand(len(x), device=x.device)<self.drop
+            gone = self.drawn(torch.rand, x)<self.drop
             x = torch.where(gone.view(-1, *[1]*(x.ndim-1)), self.null, x)
         return x
 

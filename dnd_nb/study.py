@@ -278,8 +278,8 @@ def centres(
 class MixedPairs(PairDataset):
     "Some pairs of each batch are joined with the next one"
     share = 0.
-    def batch(self, step, n, rank=0, world=1):
-        b,rng = super().batch(step, n, rank, world),self._rng('mix', step, rank)
+    def batch(self, step, n):
+        b,rng = super().batch(step, n),self._rng('mix', step, 0)
         pairs = [(i,(i+1)%n) for i in range(n) if rng.random()<self.share and b['task'][i]!=b['task'][(i+1)%n]]
         old,x = {k:list(b[k]) for k in ('prompts','task')},b['teacher'].flat().clone()
         for i,j in pairs:

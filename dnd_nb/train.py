@@ -13,13 +13,14 @@ from torch import Tensor
 from fastcore.basics import patch
 from safetensors.torch import save as st_save
 from .adapter import *
+from .crew import Crew
 from .adapter import load_tensors
 from .task import Template, encode_rows, collate
 from .fast import engine_for
 from .teacher import Zoo, RowSampler, AdapterTrainer, TeacherConfig, bar_over, packed_backward
 from .dataset import PairDataset, prompt_batches
 from .encoder import token_ids, encode_batches, mean_pool, condition_texts
-from .generator import LoraTokenizer, make_generator, save_generator, load_generator, teacher_spread
+from .generator import Condition, LoraTokenizer, make_generator, save_generator, load_generator, teacher_spread
 from .loss import Terms, token_spread
 from .evaluate import score
 
@@ -142,16 +143,15 @@ class Trainer:
         engine:str=None, # what runs sft and kl, see `engine_for`; None: graphs on a GPU where the model allows it, else plain
         bases:dict=None, # task → Adapters n=1: what is corrected while training on this task's pairs, see below; None: `base` for all. A correction is added in A and B, so it carries over only as far as these adapters and `base` share their A
     ):
-        from accelerate import Accelerator
         self.cfg,self.folder,self.zoo,self.cache,self.model,self.tok = cfg,Path(folder),zoo,cache,model,tok
-        self.acc = Accelerator()
+        self.crew = Crew()
         self.tasks = {t.name:t for t in tasks}
         unknown = [v for v in val_tasks if v not in self.tasks]
         if unknown: raise ValueError(f'validation task {unknown[0]!r} is not among the tasks given ({len(self.tasks)} of them)')
         self.val = [self.tasks[v] for v in val_tasks]
         self.train_names = [t for t in zoo.tasks if t not in set(val_tasks)]
         if not self.train_names: raise ValueError('no task is left to train on: every task of the zoo is a validation task')
-        self.dev = self.acc.device if model is None else model.device
+        self.dev = self.crew.device if model is None else model.device
         self.ds = PairDataset(zoo, k=cfg.k, seed=cfg.seed, pairing=cfg.pairing, tasks=self.train_names, answers=cfg.answers, rows=self.tasks, resident=self.dev)
         self.template = Template(**zoo.manifest['template']) if zoo.manifest.get('template') else Template()
         self.lean = None if model is None else engine_for(model, zoo.spec, engine)
@@ -174,7 +174,6 @@ def _build(self:Trainer, base, probes):
     if cfg.base!='fresh': self.gen.set_base(base.to('cpu') if cfg.base=='given' else teachers.mean().to('cpu'))
     self.gen.to(self.dev)
     self.opt = torch.optim.AdamW([dict(params=self.gen.body_parameters()), dict(params=self.gen.head_parameters())], betas=(.9,.99), weight_decay=cfg.weight_decay, fused=self.dev.type=='cuda')
-    self.net,self.opt = self.acc.prepare(self.gen, self.opt) if self.acc.num_processes>1 else (self.gen, self.opt)
     self.ema = {k:v.detach().clone() for k,v in self.gen.state_dict().items()}
     needs = {t for s in cfg.stages for t in s.terms}
     if needs & {'sft','kl','delta'} and self.model is None: raise ValueError(f'terms {sorted(needs & {"sft","kl","delta"})} need the base model: pass model= and tok=')
@@ -200,11 +199,11 @@ def task_conditions(self:Trainer,
 
 # %% ../nbs/10_train.ipynb #d01d5ef1
 @patch
-def draw_rows(self:Trainer, tasks, n, step)->list:
-    "n rows of each task for this step, as lists of encoded rows"
+def draw_rows(self:Trainer, tasks, n, step, at=None)->list:
+    "n rows of each task for this step, as lists of encoded rows; `at`: places of the tasks in the batch"
     for t in set(tasks)-self.rows.keys():
         self.rows[t] = encode_rows(self.tok, self.tasks[t].train, self.template, self.cfg.max_len)
-    return [[self.rows[t][j] for j in RowSampler(len(self.rows[t]), n, f'{self.cfg.seed}/{t}/{i}')(step)] for i,t in enumerate(tasks)]
+    return [[self.rows[t][j] for j in RowSampler(len(self.rows[t]), n, f'{self.cfg.seed}/{t}/{i}')(step)] for i,t in zip(range(len(tasks)) if at is None else at, tasks)]
 
 @patch
 def _sft_grad(self:Trainer, leaf, rows, w)->float: # mean nats a token
@@ -214,14 +213,14 @@ def _sft_grad(self:Trainer, leaf, rows, w)->float: # mean nats a token
     return float(packed_backward(self.lean, leaf.detach(), leaf.grad, [r for rs in rows for r in rs], owner, w/n, 2**13).mean())
 
 @patch
-def _leaf_grad(self:Trainer, pred, b, terms, stage, i):
+def _leaf_grad(self:Trainer, pred, b, terms, stage, i, at=None):
     "[(generated tensor, gradient of the loss)], `at_once` adapters a time, and the mean logs"
     made = [pred.flat()] + [t for t in [getattr(pred, 'tokens', None)] if t is not None] # a tokenizer's generator is also judged on the tokens it wrote
     leaves = [t.detach().clone() for t in made]
     if self.shift: leaves[0] += torch.cat([self.shift[t] if t in self.shift else torch.zeros_like(leaves[0][:1]) for t in b['task']])
     leaves = [t.requires_grad_() for t in leaves]
     on = {k for k,w in terms.weights.items() if w(i)}
-    rows = self.draw_rows(b['task'], stage.rows, self.step) if on & {'sft','kl'} else None
+    rows = self.draw_rows(b['task'], stage.rows, self.step, at) if on & {'sft','kl'} else None
     if not (self.lean and 'sft' in on and 'kl' not in on): return self._autograd(pred, made, leaves, b, rows, terms, stage, i)
     rest,w = self.rest[self.cfg.stages.index(stage)],terms.weights['sft'](i)
     grads,logs = self._autograd(pred, made, leaves, b, None, rest, stage, i) if on-{'sft'} else ([],dict(loss=0.))
@@ -248,20 +247,41 @@ def _autograd(self:Trainer, pred, made, leaves, b, rows, terms, stage, i):
 
 # %% ../nbs/10_train.ipynb #e56ea2af
 @patch
+def _mine(self:Trainer, cond, mask, b): # this process's share of a batch, and its places there; all of it, and None, if there is one process
+    n,W = len(cond),self.crew.size
+    if W==1: return cond,mask,b,None
+    if n<W: raise ValueError(f'step {self.step}: a batch of {n} pairs for {W} processes; give each one a pair, or start fewer')
+    at = list(range(self.crew.rank, n, W))
+    for m in self.gen.modules():
+        if isinstance(m, Condition): m.share = at,n
+    cut = lambda v: v if v is None else v[at] if isinstance(v, (Tensor,Adapters)) else [v[j] for j in at]
+    return cond[at],cut(mask),{k:cut(v) for k,v in b.items()},at
+
+@patch
+def _together(self:Trainer, logs, share)->dict: # every process's gradients and logs, weighted by its share of the batch
+    ps = [p for g in self.opt.param_groups for p in g['params'] if p.grad is not None]
+    x = torch.cat([p.grad.flatten() for p in ps]+[torch.tensor([logs[k] for k in sorted(logs)], device=self.dev)])
+    gs = self.crew.sum(x*share).split([p.numel() for p in ps]+[len(logs)])
+    for p,g in zip(ps, gs): p.grad = g.view_as(p)
+    return dict(zip(sorted(logs), gs[-1].tolist()))
+
+@patch
 def one_step(self:Trainer)->dict:
     "One optimiser step; returns what was logged"
     stage,i = self.cfg.stage_at(self.step)
     terms = self.terms[self.cfg.stages.index(stage)]
     torch.manual_seed(self.cfg.seed*1_000_003 + self.step)
-    b = self.ds.batch(self.step, stage.batch, rank=self.acc.process_index, world=self.acc.num_processes)
+    b = self.ds.batch(self.step, stage.batch)
     cond,mask = conditions(self.cache, b['prompts'], self.gen.takes, device=self.dev)
+    cond,mask,b,at = self._mine(cond, mask, b)
     if b.get('teacher') is not None: b['teacher'] = b['teacher'].to(self.dev)
     self.gen.train()
-    pred = self.net(cond, mask)
-    grads,logs = self._leaf_grad(pred, b, terms, stage, i)
+    pred = self.gen(cond, mask)
+    grads,logs = self._leaf_grad(pred, b, terms, stage, i, at)
     self.opt.zero_grad()
-    self.acc.backward(sum((t*g).sum() for t,g in grads))
-    norms = [float(self.acc.clip_grad_norm_(ps, c)) for ps,c in ((self.gen.body_parameters(), stage.clip), (self.gen.head_parameters(), stage.head_clip))]
+    sum((t*g).sum() for t,g in grads).backward()
+    if at is not None: logs = self._together(logs, len(at)/stage.batch)
+    norms = [float(torch.nn.utils.clip_grad_norm_(ps, c)) for ps,c in ((self.gen.body_parameters(), stage.clip), (self.gen.head_parameters(), stage.head_clip))]
     if not np.isfinite(logs['loss']) or not np.isfinite(norms).all(): raise ValueError(f'step {self.step} ({stage.name}): loss {logs["loss"]}, gradient norms {norms}: training diverged. Lower the learning rate of the stage ({stage.lr:g})')
     for p in self.opt.param_groups: p['lr'] = stage.lr_at(i)
     self.opt.step()
@@ -282,11 +302,15 @@ def _val_rows(self:Trainer): return [(i,e) for i,t in enumerate(self.val) for e 
 def validate(self:Trainer,
     adapters:Adapters, # one a validation task
 )->float: # nats a token, mean over validation tasks
-    "NLL on rows of the validation tasks"
-    owner,exs = zip(*self._val_rows())
-    df = score(self.model, self.tok, [type(e)(e.prompt, e.answer) for e in exs], adapters, owner, self.template, self.cfg.max_len)
-    g = df.assign(t=owner).groupby('t')[['nll','tokens']].sum()
-    return float((g.nll/g.tokens).mean())
+    "NLL on rows of the validation tasks, each process some of them"
+    mine,nll = set(self.crew.mine(range(len(self.val)))),{}
+    if mine:
+        owner,exs = zip(*[(i,e) for i,e in self._val_rows() if i in mine])
+        df = score(self.model, self.tok, [type(e)(e.prompt, e.answer) for e in exs], adapters, owner, self.template, self.cfg.max_len)
+        g = df.assign(t=owner).groupby('t')[['nll','tokens']].sum()
+        nll = (g.nll/g.tokens).to_dict()
+    every = {i:x for o in self.crew.share(nll) for i,x in o.items()}
+    return float(np.mean([every[i] for i in sorted(every)]))
 
 @patch
 def _val_prompts(self:Trainer): return [condition_texts(t.train[:self.cfg.val_k], self.cfg.answers, self.cfg.seed) for t in self.val]
@@ -335,6 +359,10 @@ def _first_change(a, b, at):
 @patch
 def _open(self:Trainer):
     "Begin the run folder, or check that it is this run's"
+    self.crew.once(self._begin)
+
+@patch
+def _begin(self:Trainer):
     f,d = self.folder/'config.json',self.describe()
     if f.exists():
         old = read_json(f)
@@ -346,6 +374,7 @@ def _open(self:Trainer):
 @patch
 def save(self:Trainer):
     "What it takes to go on, whole or not at all"
+    if not self.crew.main: return # all have the same
     ts = {f'gen.{k}':v for k,v in self.gen.state_dict().items()} | {f'ema.{k}':v for k,v in self.ema.items()}
     if self.best is not None: ts |= {f'best.{k}':v for k,v in self.best_state.items()}
     for i,p in enumerate(p for g in self.opt.param_groups for p in g['params']): ts |= {f'opt.{i}.{k}':v for k,v in self.opt.state.get(p,{}).items()}
@@ -378,7 +407,7 @@ def fit(self:Trainer,
     "Train to the end, or go on; returns the finished run"
     self._open()
     self.resume()
-    bar,saved = bar_over(range(self.step, self.cfg.steps), progress),time.time()
+    bar,saved = bar_over(range(self.step, self.cfg.steps), progress and self.crew.main),time.time()
     for _ in bar:
         t0 = time.time()
         rec = self.one_step()
@@ -396,11 +425,15 @@ def _finish(self:Trainer):
     self.gen.load_state_dict(self.best_state)
     self.gen.eval()
     s = self._choose_strength()
+    self.crew.once(lambda: self._write(s))
+    return Run(self.folder)
+
+@patch
+def _write(self:Trainer, strength):
     with atomic_write(self.folder/'log.jsonl') as f: f.write('\n'.join(map(json.dumps, self.log))+'\n')
     save_generator(self.gen, self.folder)
     if self.cfg.familiar: self.familiarity.save(self.folder)
-    write_json(self.folder/'selected.json', dict(**self.best, **s))
-    return Run(self.folder)
+    write_json(self.folder/'selected.json', dict(**self.best, **strength))
 
 # %% ../nbs/10_train.ipynb #8f3ea31a
 def correct(
