@@ -45,13 +45,19 @@ def main(
     train,val = [t for t in tasks if t.fold!=validate],[replace(t, test=t.test[:rows]) for t in tasks if t.fold==validate]
     spec = upper_spec(model, .5)
 
-    def lora(name, tasks, steps, seed):
-        if not (work/name).exists(): save_peft(train_multitask(model, tok, tasks, spec, steps, 24, 2e-3, seed, progress=False)[0], work/name); print(name, flush=True)
+    def lora(name, tasks, steps, seed, lr=2e-3):
+        if not (work/name).exists(): save_peft(train_multitask(model, tok, tasks, spec, steps, 24, lr, seed, progress=False)[0], work/name); print(name, flush=True)
         return load_peft(work/name, spec).to(device)
     fams = sorted({t.family for t in train})
     part = {f:i%4 for i,f in enumerate(random.Random(seed).sample(fams, len(fams)))}
     multi,again = lora('multi0', train, 160, seed),lora('multi1', train, 160, seed+1)
     bag = [lora(f'cross{k}', [t for t in train if part[t.family]!=k], 100, seed) for k in range(4)]
+    family = {f:[t for t in train if t.family==f] for f in dict.fromkeys(t.family for t in train)}
+    even = [t for g in family.values() for t in (g*6)[:6]]
+    slow,balanced,both,longer = lora('slow', train, 160, seed, 5e-4),lora('balanced', even, 160, seed),lora('both', even, 160, seed, 5e-4),lora('longer', train, 320, seed, 1e-3)
+    rng = random.Random(seed+8)
+    draw = [rng.sample(fams, len(fams)) for _ in range(4)]
+    halves = [lora(f'half{i}', [t for t in train if t.family in h], 100, seed) for i,h in enumerate(h for o in draw for h in (o[:len(o)//2], o[len(o)//2:]))]
     zoo = train_teachers(model, tok, train+val, spec, work/'zoo', TeacherConfig(steps=40, rows=4, lr=3e-3, at_once=100, max_tokens=max_tokens, seed=seed), progress=False)
     last = dict(zip(zoo.tasks, zoo.last()))
     own = zoo.adapters([last[t.name] for t in train]).to(device)
@@ -70,6 +76,9 @@ def main(
     fixed |= {'two multi-task LoRAs, other rows':mix((multi,.5),(again,.5)), 'four multi-task LoRAs, each without a quarter of the families':mix(*of(1.)),
         'multi-task LoRA × 0.8 + mean teacher × 0.3':mix((multi,.8),(mean,.3)), 'multi-task LoRA × 0.6 + mean teacher × 0.6':mix((multi,.6),(mean,.6)), '… cut to rank 8':truncate(mix((multi,.6),(mean,.6)), 8),
         'four × 0.8 + mean teacher × 0.3':mix(*of(.8),(mean,.3)), 'four × 0.6 + mean teacher × 0.6':mix(*of(.6),(mean,.6)), '…, cut to rank 8':truncate(mix(*of(.6),(mean,.6)), 8)}
+    four = [multi,slow,balanced,both]
+    fixed |= {'a quarter of the learning rate':slow, 'six tasks of every family':balanced, 'both':both, 'twice the steps at half the rate':longer, 'multi-task LoRA and these three but the last, averaged':mix(*[(a,1/4) for a in four]), '… × 0.8 + mean teacher × 0.3':mix(*[(a,.2) for a in four], (mean,.3)),
+        'eight LoRAs, each on half of the families':mix(*[(a,1/8) for a in halves]), 'eight × 0.8 + mean teacher × 0.3':mix(*[(a,.1) for a in halves], (mean,.3)), 'eight and four × 0.8 + mean teacher × 0.3':mix(*[(a,.05) for a in halves], *of(.4), (mean,.3))}
     S |= {k:(lambda t,v=v: v) for k,v in fixed.items()}
     S |= {f'teachers weighted by prompts, temperature {x:g}':(lambda t,x=x: like(t,x)) for x in (.1,.2,.4)}
     S |= {f'multi-task LoRA × 0.6 + teachers weighted by prompts, temperature {x:g} × 0.6':(lambda t,x=x: mix((multi,.6),(like(t,x),.6))) for x in (.1,.2,.4)}
