@@ -4,7 +4,7 @@
 
 # %% ../nbs/09_evaluate.ipynb #1e0c5255
 from __future__ import annotations
-import copy, time
+import copy, inspect, time
 from contextlib import nullcontext
 import numpy as np, pandas as pd, torch
 import torch.nn.functional as F
@@ -14,11 +14,18 @@ from .fast import Lean, engine_for, micro_batches, why_not
 from .task import Template, Example, Row, encode_rows, collate, token_batches
 
 # %% auto #0
-__all__ = ['METRICS', 'score', 'answers', 'run_panel', 'bootstrap_ci', 'summarise', 'paired', 'gap_closed']
+__all__ = ['METRICS', 'with_cache', 'cache_of', 'score', 'answers', 'run_panel', 'bootstrap_ci', 'summarise', 'paired',
+           'gap_closed']
 
 # %% ../nbs/09_evaluate.ipynb #e46f23bc
 def _answers(ex:Example)->list: # gold first
     return [ex.answer] + [c for c in (ex.choices or []) if c!=ex.answer]
+
+def with_cache(model, cache)->dict: # keyword argument
+    "Keys and values as this version of transformers takes them: `past_key_values` became `cache`"
+    return {'cache' if 'cache' in inspect.signature(getattr(model,'_orig_mod',model).forward).parameters else 'past_key_values': cache}
+
+def cache_of(out): "… and as it gives them back"; return out['cache'] if 'cache' in out.keys() else out.past_key_values
 
 def _spread(cache, idx):
     "A copy of a key-value cache with its rows chosen by `idx`"
@@ -41,7 +48,7 @@ def _after_prompts(model, b, kv, idx, cands): # (logits [answers, T-1, V] after 
     if y.shape[1]==1: return None,y
     x,ok = y[:,:-1].clamp(min=0),(y[:,:-1]!=-100).long()
     pos = b['attention_mask'].sum(1)[idx][:,None] + torch.arange(x.shape[1], device=idx.device)
-    return model(input_ids=x, attention_mask=torch.cat([b['attention_mask'][idx], ok], 1), position_ids=pos, past_key_values=_spread(kv, idx), use_cache=True).logits, y
+    return model(input_ids=x, attention_mask=torch.cat([b['attention_mask'][idx], ok], 1), position_ids=pos, **with_cache(model, _spread(kv, idx)), use_cache=True).logits, y
 
 def _score_batch(model, rows, cands, pad_id, adapters, owner, read=None, max_tokens=16384):
     "Log-likelihoods of candidate answers; rows: prompts' ids, cands: per row a list of token lists"
@@ -51,7 +58,7 @@ def _score_batch(model, rows, cands, pad_id, adapters, owner, read=None, max_tok
     nats,greedy = _nats(lambda s: out.logits[idx[s],-1], torch.tensor([c[0] for c in flat], device=dev))
     for part in token_batches(flat, max_tokens): # answers of similar length, as many as the limit lets run at once
         of = idx[part]
-        with apply_adapters(model, adapters, owner if owner is None else owner[of.cpu()]) if adapters is not None else nullcontext(): more,y = _after_prompts(model, b, out.past_key_values, of, [flat[i] for i in part])
+        with apply_adapters(model, adapters, owner if owner is None else owner[of.cpu()]) if adapters is not None else nullcontext(): more,y = _after_prompts(model, b, cache_of(out), of, [flat[i] for i in part])
         if more is None: continue
         r,c = (y[:,1:]!=-100).nonzero(as_tuple=True)
         v,g = _nats(lambda s: more[r[s],c[s]], y[r,c+1])
@@ -130,8 +137,8 @@ def answers(
     done = torch.zeros(len(prompts), dtype=torch.bool, device=model.device)
     with apply_adapters(model, adapters, torch.zeros(len(prompts), dtype=torch.long) if owner is None else owner) if adapters is not None else nullcontext():
         for _ in range(max_new):
-            o = model(input_ids=ids, attention_mask=mask, position_ids=pos, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            ids,cache = o.logits[:,-1].argmax(-1, keepdim=True),o.past_key_values
+            o = model(input_ids=ids, attention_mask=mask, position_ids=pos, **with_cache(model, cache), use_cache=True, logits_to_keep=1)
+            ids,cache = o.logits[:,-1].argmax(-1, keepdim=True),cache_of(o)
             done |= ids[:,0]==tok.eos_token_id
             out.append(ids.masked_fill(done[:,None], tok.eos_token_id))
             if done.all(): break

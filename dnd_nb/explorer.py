@@ -15,7 +15,7 @@ from .adapter import *
 from .dataset import prompt_batches
 from .diagnostics import Novelty, heatmap
 from .encoder import condition_texts
-from .evaluate import _answers, _read_prompts, _score_batch, _spread
+from .evaluate import _answers, _read_prompts, _score_batch, _spread, cache_of, with_cache
 from .generator import module_place
 from .model import base_id
 from .task import Example, encode_rows
@@ -159,7 +159,7 @@ Said = namedtuple('Said', 'says p p_gold')
 
 def _greedy(model, b, out, idx, eos, max_new): # → n lists of tokens, their summed log-probabilities
     "Go on greedily from the prompts already read, rows `idx` only"
-    mask,pos,cache = b['attention_mask'][idx],b['attention_mask'][idx].sum(1, keepdim=True),_spread(out.past_key_values, idx)
+    mask,pos,cache = b['attention_mask'][idx],b['attention_mask'][idx].sum(1, keepdim=True),_spread(cache_of(out), idx)
     lp,done,toks,logits = torch.zeros(len(idx)),torch.zeros(len(idx), dtype=torch.bool),[],out.logits[idx,-1]
     for i in range(max_new):
         l,y = (o.cpu() for o in logits.float().log_softmax(-1).max(-1))
@@ -168,8 +168,8 @@ def _greedy(model, b, out, idx, eos, max_new): # → n lists of tokens, their su
         done |= y==eos
         if done.all() or i==max_new-1: break
         mask = torch.cat([mask, mask.new_ones(len(idx),1)], 1)
-        o = model(input_ids=toks[-1][:,None].to(mask.device), attention_mask=mask, position_ids=pos, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        cache,logits,pos = o.past_key_values,o.logits[:,-1],pos+1
+        o = model(input_ids=toks[-1][:,None].to(mask.device), attention_mask=mask, position_ids=pos, **with_cache(model, cache), use_cache=True, logits_to_keep=1)
+        cache,logits,pos = cache_of(o),o.logits[:,-1],pos+1
     return [[t for t in r if t!=eos] for r in torch.stack(toks, 1).tolist()],lp
 
 # %% ../nbs/13_explorer.ipynb #b00250bb
