@@ -718,6 +718,7 @@ def val_table(self:Study, fold, source)->dict: # validation task → nats a toke
 @patch
 def val_prompts(self:Study, t)->list: "Prompts of a validation task for conditions"; return t.prompts[:-self.cfg.val_rows] or t.prompts
 
+# %% ../nbs/16_study.ipynb #6ad964b5
 @patch
 def fit_lora(self:Study, folder, tasks, steps, rows, lr, seed, checks=(), validate=None)->Adapters: # n=1
     "One LoRA on the rows of many tasks; the best of its checkpoints if it is validated"
@@ -728,6 +729,7 @@ def _alone(folder): # what several processes need is made by the first that asks
     Path(folder).parent.mkdir(parents=True, exist_ok=True)
     return FileLock(f'{folder}.lock')
 
+# %% ../nbs/16_study.ipynb #6ad964b6
 @patch
 def _mixed(self:Study, tasks): # rows of many tasks, each task as often
     n = max(len(t.train) for t in tasks)
@@ -1520,6 +1522,7 @@ def _tiny_encoder():
     from dnd_nb.encoder import SentenceEncoder
     return SentenceEncoder(tiny_encoder())
 
+# %% ../nbs/16_study.ipynb #75d81b61
 @patch
 def shared(self:Study):
     "Make what several folds need, teachers and embeddings, and give the memory back"
@@ -1549,6 +1552,7 @@ def _one_job(st, names): # what one process of `_deal` does, unless a process of
         with FileLock(st.work/'jobs'/f'{unit}.lock', timeout=0): st.run(names)
     except Timeout: st.log(f'{unit}: another process is at it')
 
+# %% ../nbs/16_study.ipynb #75d81b62
 def _say_removed(st):
     "What the overlap checker took out, fold by fold"
     for f in st.folds:
