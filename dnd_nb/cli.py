@@ -52,12 +52,8 @@ def _numbers(
 
 # %% ../nbs/15_cli.ipynb #5baa9f56
 def _device(d): # 'auto' → cuda if there is one; one for each process under accelerate launch
-    import torch
-    if d!='auto': return d
-    if not torch.cuda.is_available(): return 'cpu'
-    i = int(os.environ.get('LOCAL_RANK') or 0)
-    if i>=torch.cuda.device_count(): raise ValueError(f'process {i+1} on this machine has no GPU: there are {torch.cuda.device_count()}; launch no more processes than that')
-    return f'cuda:{i}' if int(os.environ.get('WORLD_SIZE') or 1)>1 else 'cuda'
+    from dnd_nb.crew import own_device
+    return own_device() if d=='auto' else d
 
 def _say(*what):
     "Print, in the main process"
@@ -276,6 +272,7 @@ def _open(run, zoo, base, embeddings, device):
 def _where(tasks, zoo): # the folder named, or else the folder tasks beside the zoo, or the built-in ones
     return tasks or (str(zoo.folder.parent/'tasks') if (zoo.folder.parent/'tasks').is_dir() else 'builtin')
 
+# %% ../nbs/15_cli.ipynb #1dc49bd0
 @call_parse
 def dnd_evaluate(
     run:str, # a run folder

@@ -13,7 +13,7 @@ from queue import Queue
 from fastcore.basics import patch
 
 # %% auto #0
-__all__ = ['Crew', 'OtherFailed', 'gpus', 'side_by_side']
+__all__ = ['Crew', 'own_device', 'OtherFailed', 'gpus', 'side_by_side']
 
 # %% ../nbs/01a_crew.ipynb #fde43ffe
 class Crew:
@@ -29,19 +29,20 @@ class Crew:
         s = PartialState(cpu, timeout=timedelta(hours=hours))
         self.size,self.rank = s.num_processes,s.process_index
     @property
-    def device(self):
-        "This process's GPU, or the CPU"
-        import torch
-        if self.size==1: return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-        from accelerate import PartialState
-        return PartialState().device
-    @property
     def main(self)->bool: "Is this the process that writes what there is one of?"; return self.rank==0
     def mine(self, xs)->list: "This process's share of a list that all have"; return list(xs)[self.rank::self.size]
     def share(self, x)->list: "What each process passed, on all of them, in order"; return [x] if self.size==1 else _gather(x, self.size)
     def sum(self, x): "A tensor, added up over the processes"; return x if self.size==1 else _add(x)
     def wait(self): "Go on when all are here"; self.share(None)
     def __repr__(self): return f'Crew(process {self.rank} of {self.size})'
+
+def own_device()->str:
+    "This process's GPU, or the CPU"
+    import torch
+    if not torch.cuda.is_available(): return 'cpu'
+    i = int(os.environ.get('LOCAL_RANK') or 0)
+    if i>=torch.cuda.device_count(): raise ValueError(f'process {i+1} on this machine has no GPU: there are {torch.cuda.device_count()}; launch no more processes than that')
+    return f'cuda:{i}' if int(os.environ.get('WORLD_SIZE') or 1)>1 else 'cuda'
 
 def _add(x):
     from accelerate.utils import reduce
@@ -91,9 +92,10 @@ def side_by_side(
     for i in range(jobs): slots.put(i)
     def one(name):
         i = slots.get()
-        args = commands[name]() if callable(commands[name]) else commands[name]
-        env = os.environ | dict(OMP_NUM_THREADS='1') | (dict(CUDA_VISIBLE_DEVICES=devs[i%len(devs)]) if devs else {})
-        with open(logs/f'{name}.log', 'a') as log: r = subprocess.run([sys.executable, *map(str, args)], stdout=log, stderr=subprocess.STDOUT, env=env)
-        slots.put(i)
+        try:
+            args = commands[name]() if callable(commands[name]) else commands[name]
+            env = os.environ | dict(OMP_NUM_THREADS='1') | (dict(CUDA_VISIBLE_DEVICES=devs[i%len(devs)]) if devs else {})
+            with open(logs/f'{name}.log', 'a') as log: r = subprocess.run([sys.executable, *map(str, args)], stdout=log, stderr=subprocess.STDOUT, env=env)
+        finally: slots.put(i)
         return '' if not r.returncode else (logs/f'{name}.log').read_text().strip().split('\n')[-1]
     with ThreadPoolExecutor(jobs) as ex: return {n:w for n,w in zip(commands, ex.map(one, commands)) if w}

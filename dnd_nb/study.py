@@ -521,6 +521,7 @@ class StudyConfig:
         d = dict(teachers=n*self.teacher.steps*self.teacher.rows, multitask=r.base_passes(self.multi_passes), generator=round(r.passes))
         return d | dict(total=sum(d.values()))
 
+# %% ../nbs/16_study.ipynb #8c271301
 def configure(
     settings:dict, # fields of `StudyConfig`; recipe: a name or fields; teacher: fields
 )->StudyConfig:
@@ -931,6 +932,7 @@ def panel(self:Study, fold, sources, tasks=None)->pd.DataFrame:
     ts,split = self.judged(fold)
     return run_panel(self.model, self.tok, tasks or ts, sources, split, self.cfg.rows, max_len=self.cfg.max_len, max_tokens=self.max_tokens)
 
+# %% ../nbs/16_study.ipynb #a2fb9601
 @patch
 def fixed_sources(self:Study, fold)->dict:
     "What no seed changes"
@@ -1043,9 +1045,11 @@ def goals(self:Study)->list: # of (kind, fold, seed, path)
 @patch
 def missing(self:Study)->list: return [g for g in self.goals() if not g[3].exists()]
 
+# %% ../nbs/16_study.ipynb #842c1701
 @patch
 def piece(self:Study, kind, fold, seed, path):
-    "Make one piece"
+    "Make one piece; with a fold's first its multi-task LoRA of the panel, for which all others wait"
+    for s in self.seeds[:self.cfg.full_seeds] if kind=='fixed' else (): self.full(fold, s)
     if kind=='tune':
         df,lrs = self.tune_panel(fold, seed)
         write_json(path.with_name(path.name.replace('.csv.gz','.json')), lrs)
@@ -1079,6 +1083,7 @@ def made_of(self:Study, fold, seed)->dict:
 
 def device_name(device)->str: return torch.cuda.get_device_name(device) if torch.device(device).type=='cuda' else f'{platform.machine()} CPU, {torch.get_num_threads()} threads'
 
+# %% ../nbs/16_study.ipynb #842c1711
 @patch
 def run(self:Study,
     only=None, # names of pieces, to make no others
@@ -1087,7 +1092,6 @@ def run(self:Study,
     for g in self.missing():
         if only is not None and g[3].name not in only: continue
         try:
-            if only is not None and g[0]=='fixed': [self.full(g[1], s) for s in self.seeds[:self.cfg.full_seeds]] # other processes wait for these
             self.piece(*g)
         except OutOfTime as e:
             self.log(f'stopped before {e}; {len(self.missing())} of {len(self.goals())} pieces are still to be made: call again to go on')
@@ -1108,6 +1112,7 @@ def gathered(self:Study, kind='')->pd.DataFrame: # as of `run_panel`, with colum
     df['condition'] = df.groupby(['setting','source','split','task'])['at'].transform(lambda s: s.rank(method='dense')).astype(int)-1
     return df.drop(columns='at')
 
+# %% ../nbs/16_study.ipynb #e1f4cb01
 class Boot:
     "Means over tasks with bootstrap intervals: tasks, rows and conditions are drawn anew, the same draws for every source"
     def __init__(self,
@@ -1467,6 +1472,7 @@ def study_folds(
 def leave_one_out_folds(held, train, read): # each task of `held` in turn; again with those of the folder `train`, if one is given
     return leave_one_out(held) + (leave_one_out(held, read(train), Path(train).name) if train else [])
 
+# %% ../nbs/16_study.ipynb #b55acc01
 @call_parse
 def dnd_study(
     train:str='', # folder of tasks to train on
@@ -1502,8 +1508,9 @@ def dnd_study(
         _say_removed(st)
         about = dict(train=Path(train).name, held_out=[Path(h).name for h in held_out or []], leave_one_out=leave_one_out, base=base if not tiny else 'tiny')
         if pieces: return _one_job(st, pieces.split(','))
-        if jobs>1: _deal(st, jobs, minutes, compare)
-        if compare: return _compare(st, list(RECIPES) if compare=='all' else compare.split(','), out, about, {k:v for k,v in (r if isinstance(r,dict) else {}).items() if k!='name'})
+        recipes = list(RECIPES) if compare=='all' else [x for x in compare.split(',') if x]
+        if jobs>1: _deal(st, jobs, minutes, recipes)
+        if recipes: return _compare(st, recipes, out, about, {k:v for k,v in (r if isinstance(r,dict) else {}).items() if k!='name'})
         st.run()
         rep = st.report(**about)
         if not rep: return print('no fold has all of its first pieces yet, so there is nothing to report')
@@ -1525,32 +1532,36 @@ def _tiny_encoder():
 # %% ../nbs/16_study.ipynb #75d81b61
 @patch
 def shared(self:Study):
-    "Make what several folds need, teachers and embeddings, and give the memory back"
+    "Make what several processes need, and give the memory back"
     try:
         self.teachers()
         for f in self.folds: self.cache(f); self.zoo(f); self.oracles(f)
     except OutOfTime as e: self.log(f'stopped before {e}: call again to go on')
     if self.device.type=='cuda': torch.cuda.empty_cache()
 
-def _deal(st, jobs, minutes, compare): # this very command in `jobs` processes, each for some pieces of one fold; they write no report
+def _deal(st, jobs, minutes, recipes): # this very command in `jobs` processes, each for some pieces of one fold; they write no report
     def call(*more): return lambda: ['-c', 'from dnd_nb.study import main; main()', *sys.argv[1:], '--jobs', '1', '--export', '', *more, *(['--minutes', str(max(.1, minutes-(time.time()-st.began)/60))] if minutes else [])]
-    names,todo = RECIPES if compare=='all' else compare.split(','),{}
-    if compare: waves = [{f'{f.name}_{n}_s{s}': call('--folds', f.name, '--seeds', str(s), '--compare', n, '--out', str(st.work/'jobs'/f'{f.name}_{n}_s{s}.json')) for s in st.seeds for f in st.folds for n in names if not (st.work/'compare'/f'{f.name}_{n}_s{s}.csv.gz').exists()}]
-    else:
-        for kind,f,s,path in sorted(st.missing(), key=lambda g: -1 if g[2] is None else st.seeds.index(g[2])): todo.setdefault((kind=='ensemble', f.name, s), []).append(path.name)
-        waves = [{f'{f}_{"ensemble" if last else "fixed" if s is None else f"s{s}"}': call('--folds', f, '--pieces', ','.join(ps)) for (last,f,s),ps in todo.items() if last==w} for w in (False,True)]
-    if any(waves): st.shared()
-    for cs in waves:
-        if not compare: cs = {n:c for n,c in cs.items() if not n.endswith('ensemble') or _seeds_done(st, n.removesuffix('_ensemble'))}
-        if bad := side_by_side(cs, jobs, st.work/'jobs'): raise ValueError(f'{len(bad)} of {len(cs)} processes failed ({", ".join(f"{n}: {w}" for n,w in list(bad.items())[:3])}); call again to go on')
+    for wave in [lambda: _comparisons(st, recipes)] if recipes else [lambda: _units(st, False), lambda: _units(st, True)]:
+        if todo := wave(): st.shared()
+        if bad := side_by_side({n:call(*more) for n,more in todo.items()}, jobs, st.work/'jobs'): raise ValueError(f'{len(bad)} of {len(todo)} processes failed ({", ".join(f"{n}: {w}" for n,w in list(bad.items())[:3])}); call again to go on')
 
-def _seeds_done(st, fold): return all(g[3].exists() for g in st.goals() if g[0]=='made' and g[1].name==fold)
+def _comparisons(st, recipes): # name → arguments: every recipe, fold and seed that is not compared yet
+    every = [(f.name,n,s) for s in st.seeds for f in st.folds for n in recipes]
+    return {(u := f'{f}_{n}_s{s}'): ('--folds', f, '--seeds', str(s), '--compare', n, '--out', str(st.work/'jobs'/f'{u}.json')) for f,n,s in every if not (st.work/'compare'/f'{f}_{n}_s{s}.csv.gz').exists()}
+
+def _units(st, last): # name → arguments: a fold's missing pieces of one seed, those of no seed first; last, what needs all of its seeds
+    ready = lambda f: all(g[3].exists() for g in st.goals() if g[0]=='made' and g[1] is f)
+    res = {}
+    for kind,f,s,path in sorted(st.missing(), key=lambda g: -1 if g[2] is None else st.seeds.index(g[2])):
+        if (kind=='ensemble')==last and (not last or ready(f)): res.setdefault((f.name, _unit(path.name)), []).append(path.name)
+    return {u:('--folds', f, '--pieces', ','.join(ps)) for (f,u),ps in res.items()}
+
+def _unit(piece): return re.sub(r'(_tuned)?\.csv\.gz$', '', piece)
 
 def _one_job(st, names): # what one process of `_deal` does, unless a process of another call is at it
-    unit = re.sub(r'(_tuned)?\.csv\.gz$', '', names[0])
     try:
-        with FileLock(st.work/'jobs'/f'{unit}.lock', timeout=0): st.run(names)
-    except Timeout: st.log(f'{unit}: another process is at it')
+        with FileLock(st.work/'jobs'/f'{_unit(names[0])}.lock', timeout=0): st.run(names)
+    except Timeout: st.log(f'{_unit(names[0])}: another process is at it')
 
 # %% ../nbs/16_study.ipynb #75d81b62
 def _say_removed(st):

@@ -13,7 +13,7 @@ from torch import Tensor
 from fastcore.basics import patch
 from safetensors.torch import save as st_save
 from .adapter import *
-from .crew import Crew
+from .crew import Crew, own_device
 from .adapter import load_tensors
 from .task import Template, encode_rows, collate
 from .fast import engine_for
@@ -151,7 +151,7 @@ class Trainer:
         self.val = [self.tasks[v] for v in val_tasks]
         self.train_names = [t for t in zoo.tasks if t not in set(val_tasks)]
         if not self.train_names: raise ValueError('no task is left to train on: every task of the zoo is a validation task')
-        self.dev = self.crew.device if model is None else model.device
+        self.dev = torch.device(own_device()) if model is None else model.device
         self.ds = PairDataset(zoo, k=cfg.k, seed=cfg.seed, pairing=cfg.pairing, tasks=self.train_names, answers=cfg.answers, rows=self.tasks, resident=self.dev)
         self.template = Template(**zoo.manifest['template']) if zoo.manifest.get('template') else Template()
         self.lean = None if model is None else engine_for(model, zoo.spec, engine)
@@ -227,6 +227,8 @@ def _leaf_grad(self:Trainer, pred, b, terms, stage, i, at=None):
     nll = self._sft_grad(leaves[0], rows, w)
     return [(t,l.grad) for t,l in zip(made, leaves) if l.grad is not None], logs | dict(sft=nll, loss=logs['loss']+w*nll)
 
+def _pick(v, ix): return v if v is None else v[ix] if isinstance(v, (Tensor,Adapters)) else [v[j] for j in ix]
+
 @patch
 def _autograd(self:Trainer, pred, made, leaves, b, rows, terms, stage, i):
     "The same by backpropagation from the terms"
@@ -236,7 +238,7 @@ def _autograd(self:Trainer, pred, made, leaves, b, rows, terms, stage, i):
     logs = {}
     for c in range(0, n, n if whole else stage.at_once):
         ix = order if whole else order[c:c+stage.at_once]
-        part = dict(b) if whole else {k: (v[ix] if isinstance(v,(Tensor,Adapters)) else [v[j] for j in ix]) if v is not None else None for k,v in b.items() if k!='prompts'}
+        part = dict(b) if whole else {k:_pick(v,ix) for k,v in b.items() if k!='prompts'}
         if rows: part['rows'] = [rows[j] for j in ix] if self.lean else collate([r for j in ix for r in rows[j]], self.tok.pad_token_id, self.dev)
         this = ad if whole else ad[ix]
         if len(leaves)>1: this.tokens,this.token_base,this.tokenizer = leaves[1][ix],pred.token_base,pred.tokenizer
@@ -247,15 +249,14 @@ def _autograd(self:Trainer, pred, made, leaves, b, rows, terms, stage, i):
 
 # %% ../nbs/10_train.ipynb #e56ea2af
 @patch
-def _mine(self:Trainer, cond, mask, b): # this process's share of a batch, and its places there; all of it, and None, if there is one process
+def _mine(self:Trainer, cond, mask, b): # this process's share of a batch, and its places there
     n,W = len(cond),self.crew.size
-    if W==1: return cond,mask,b,None
+    if W==1: return cond,mask,b,range(n)
     if n<W: raise ValueError(f'step {self.step}: a batch of {n} pairs for {W} processes; give each one a pair, or start fewer')
     at = list(range(self.crew.rank, n, W))
     for m in self.gen.modules():
         if isinstance(m, Condition): m.share = at,n
-    cut = lambda v: v if v is None else v[at] if isinstance(v, (Tensor,Adapters)) else [v[j] for j in at]
-    return cond[at],cut(mask),{k:cut(v) for k,v in b.items()},at
+    return cond[at],_pick(mask,at),{k:_pick(v,at) for k,v in b.items()},at
 
 @patch
 def _together(self:Trainer, logs, share)->dict: # every process's gradients and logs, weighted by its share of the batch
@@ -280,7 +281,7 @@ def one_step(self:Trainer)->dict:
     grads,logs = self._leaf_grad(pred, b, terms, stage, i, at)
     self.opt.zero_grad()
     sum((t*g).sum() for t,g in grads).backward()
-    if at is not None: logs = self._together(logs, len(at)/stage.batch)
+    if self.crew.size>1: logs = self._together(logs, len(at)/stage.batch)
     norms = [float(torch.nn.utils.clip_grad_norm_(ps, c)) for ps,c in ((self.gen.body_parameters(), stage.clip), (self.gen.head_parameters(), stage.head_clip))]
     if not np.isfinite(logs['loss']) or not np.isfinite(norms).all(): raise ValueError(f'step {self.step} ({stage.name}): loss {logs["loss"]}, gradient norms {norms}: training diverged. Lower the learning rate of the stage ({stage.lr:g})')
     for p in self.opt.param_groups: p['lr'] = stage.lr_at(i)

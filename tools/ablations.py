@@ -3,7 +3,7 @@
     python tools/ablations.py --data ../shared/data/bigbench --work runs/ablations --out results --jobs 4
 
 Resumable run by run: stops by itself before `budget` seconds are over; call it again to go on. With everything done it writes
-ablations.csv (means over tasks), ablations_tasks.csv (a row a task) and ablations_differ.csv into `out`."""
+ablations.csv (means over tasks), ablations_tasks.csv.gz (a row a task) and ablations_differ.csv into `out`."""
 import shutil, sys, time
 from pathlib import Path
 import torch
@@ -87,7 +87,7 @@ def main(
     df = run_grid(world, configs, range(seeds), work/'grid', log=None)
     table,_,_ = runs_differ(world, work/'grid')
     out.mkdir(exist_ok=True)
-    df.to_csv(out/'ablations_tasks.csv', index=False)
+    df.to_csv(out/'ablations_tasks.csv.gz', index=False, float_format='%.6g', compression=dict(method='gzip', mtime=0))
     table.to_csv(out/'ablations_differ.csv', index=False)
     shutil.copy(work/'grid'/'ablations.csv', out/'ablations.csv')
     print(df[df.metric=='nll'].pivot_table(index='config', columns=['source','split'], values='value').round(3).to_string())
