@@ -268,10 +268,15 @@ def _run(self:Lean, pk, h, layers): # through [(weights, adapters)]
 def _nats(h, w, b, y): return F.cross_entropy(F.linear(h, w, b).float(), y, reduction='none')
 
 @patch
+def _at_answers(self:Lean, pk, x): # ([m, d] where an answer's token is predicted, after the final norm; the head)
+    n = self.model.model.norm
+    return F.rms_norm(self.hidden(pk, x).index_select(0, pk.at), n.weight.shape, n.weight, self.eps), self.model.get_output_embeddings()
+
+@patch
 def logits(self:Lean, pk:Pack, x:Tensor=None)->Tensor: # [m, vocabulary]
     "Logits where an answer's token is predicted"
-    n,head = self.model.model.norm,self.model.get_output_embeddings()
-    return F.linear(F.rms_norm(self.hidden(pk, x).index_select(0, pk.at), n.weight.shape, n.weight, self.eps), head.weight, head.bias)
+    h,head = self._at_answers(pk, x)
+    return F.linear(h, head.weight, head.bias)
 
 @patch
 def nats(self:Lean,
@@ -280,8 +285,7 @@ def nats(self:Lean,
     chunk:int=4096, # logits at so many tokens at a time
 )->Tensor: # [rows]
     "Each row's summed negative log-likelihood of its answer"
-    n,head = self.model.model.norm,self.model.get_output_embeddings()
-    h = F.rms_norm(self.hidden(pk, x).index_select(0, pk.at), n.weight.shape, n.weight, self.eps)
+    h,head = self._at_answers(pk, x)
     if len(h)<=chunk: l = _nats(h, head.weight, head.bias, pk.y)
     else: l = torch.cat([checkpoint(_nats, a, head.weight, head.bias, y, use_reentrant=False) for a,y in zip(h.split(chunk), pk.y.split(chunk))])
     return torch.zeros(len(pk.lens), device=l.device).index_add_(0, pk.row, l)
@@ -294,8 +298,7 @@ def judge(self:Lean,
     chunk:int=4096, # logits at so many tokens at a time
 )->tuple: # (nats [rows], is the answer what greedy decoding would give? [rows])
     "Each row's summed negative log-likelihood of its answer, and whether every token of it is the likeliest"
-    n,head = self.model.model.norm,self.model.get_output_embeddings()
-    h = F.rms_norm(self.hidden(pk, x).index_select(0, pk.at), n.weight.shape, n.weight, self.eps)
+    h,head = self._at_answers(pk, x)
     got = [(F.cross_entropy(l.float(), y, reduction='none'), (l.argmax(-1)!=y).float()) for a,y in zip(h.split(chunk), pk.y.split(chunk)) for l in [F.linear(a, head.weight, head.bias)]]
     nats,wrong = (torch.zeros(len(pk.lens), device=h.device).index_add_(0, pk.row, torch.cat(o)) for o in zip(*got))
     return nats,wrong==0

@@ -279,7 +279,7 @@ class MixedPairs(PairDataset):
     "Some pairs of each batch are joined with the next one"
     share = 0.
     def batch(self, step, n):
-        b,rng = super().batch(step, n),self._rng('mix', step, 0)
+        b,rng = super().batch(step, n),self._rng('mix', step)
         pairs = [(i,(i+1)%n) for i in range(n) if rng.random()<self.share and b['task'][i]!=b['task'][(i+1)%n]]
         old,x = {k:list(b[k]) for k in ('prompts','task')},b['teacher'].flat().clone()
         for i,j in pairs:
@@ -741,7 +741,7 @@ def _fit_loras(self:Study, folders, groups, steps, rows, lr, seed, checks=(), va
     state,cfg,n = folders[0].with_name(folders[0].name+'_state'),self.cfg,len(folders)
     tc = TeacherConfig(steps=steps, rows=rows, lr=lr, seed=seed, max_len=cfg.max_len, max_tokens=cfg.teacher.max_tokens)
     tr = AdapterTrainer(self.model, self.spec, [self._mixed(g) for g in groups], tc, ['multitask']*n, self.tok.pad_token_id, Adapters.init(self.spec, n, cfg.teacher_seed))
-    seen,saved = {},time.time() # step → nats on validation tasks; the best one's adapter is on disk
+    seen,saved = {},time.time() # step → nats on validation tasks; those that were the best so far are on disk
     if (state/'now.safetensors').exists():
         tr.load(state/'now.safetensors')
         if (state/'seen.json').exists(): seen = {int(k):v for k,v in read_json(state/'seen.json').items() if int(k)<=tr.step}
@@ -750,11 +750,11 @@ def _fit_loras(self:Study, folders, groups, steps, rows, lr, seed, checks=(), va
         if tr.step in checks:
             seen[tr.step] = validate(tr.adapters)
             if seen[tr.step]==min(seen.values()):
-                with atomic_write(state/'best.safetensors','wb') as f: f.write(st_save(dict(x=tr.adapters.flat().cpu())))
+                with atomic_write(state/f'best_{tr.step}.safetensors','wb') as f: f.write(st_save(dict(x=tr.adapters.flat().cpu())))
             write_json(state/'seen.json', seen)
         if time.time()-saved>self.save_every: tr.save(state/'now.safetensors'); saved = time.time()
     best = min(seen, key=seen.get) if checks else steps
-    ads = Adapters.from_flat(self.spec, load_tensors(state/'best.safetensors')['x']) if checks else tr.adapters
+    ads = Adapters.from_flat(self.spec, load_tensors(state/f'best_{best}.safetensors')['x']) if checks else tr.adapters
     about = dict(step=best, steps=steps, rows=rows, lr=lr, passes=steps*rows) | (dict(nll=seen[best], checks=seen, stopped=tr.step) if checks else {})
     for f,ad in zip(folders, ads): save_peft(ad, f, extra={'fit.json': lambda p: write_json(p, about)})
     shutil.rmtree(state, ignore_errors=True)
