@@ -2,8 +2,8 @@
 
     python tools/gpu_all.py --data ../shared/data --work runs/gpu --out results --minutes 25
 
-With two GPUs the second one runs the studies (`dnd_study`: BIG-bench, then commonsense) from the start; the first one measures speed on a quiet card,
-then runs the ablations, then joins the studies. With one GPU the same comes one after another. What happened when is in OUT/progress.txt."""
+With two GPUs the bar that needs both comes first; then the second one runs the studies (`dnd_study`: BIG-bench, commonsense, recipes), and the first one
+runs the ablations, measures speed, and joins the studies. With one GPU the same comes one after another. What happened when is in OUT/progress.txt."""
 import os, subprocess, sys, time
 from pathlib import Path
 from threading import Lock, Thread
@@ -22,7 +22,7 @@ def main(
     base:str='HuggingFaceTB/SmolLM2-135M-Instruct', # base model
     jobs:int=8, # processes a GPU
     commit:str='', # what to record with the bars; ask git if empty
-    skip:str='', # stages to leave out: bench, ablations, bigbench, commonsense
+    skip:str='', # stages to leave out: bench, ablations, bigbench, commonsense, recipes
 ):
     "All GPU results"
     start,out,work,data,devs,lock = time.time(),Path(out),Path(work),Path(data),gpus(),Lock()
@@ -39,8 +39,8 @@ def main(
         say(f'{name} on GPU {on[0]}: ended with {r.returncode}')
     def bench(p, *on): run('bench', f'bench{p}', ['tools/gpu_bench.py', '--piece', p, '--base', base, '--data', data/'bigbench', '--out', out, '--commit', commit or this_commit()], *on)
     def measure(gpu):
-        for p in (1,2,3): bench(p, gpu)
         run('ablations', 'ablations', ['tools/ablations.py', '--data', data/'bigbench', '--work', work/'ablations', '--out', out, '--base', base, '--jobs', jobs, '--steps', 250, '--max_tokens', 8192, '--budget', 60*left()], gpu)
+        for p in (1,2,3): bench(p, gpu)
     def study(gpu):
         more = lambda n: ['--work', work/n, '--out', out/f'zero_shot_{n}.json', '--base', base, '--jobs', jobs, '--minutes', left()]
         run('bigbench', 'bigbench', [*STUDY, '--train', data/'bigbench', '--export', work/'generator', *more('bigbench')], gpu)
@@ -49,9 +49,10 @@ def main(
                 (work/'commonsense').mkdir(exist_ok=True)
                 if (work/'bigbench'/d).exists() and not (work/'commonsense'/d).exists(): (work/'commonsense'/d).symlink_to((work/'bigbench'/d).resolve())
         run('commonsense', 'commonsense', [*STUDY, '--train', data/'bigbench', '--held-out', data/'commonsense', '--leave-one-out', *more('commonsense')], gpu)
+        run('recipes', 'recipes', [*STUDY, '--train', data/'bigbench', '--folds', 'fold1', '--compare', 'all', *(str(a).replace('zero_shot_bigbench','zero_shot_recipes') for a in more('bigbench'))], gpu)
+    if len(devs)>1: bench(4, 0, 1)
     first = Thread(target=lambda: (measure(0), study(0)))
     first.start()
     if len(devs)>1: study(1)
     first.join()
-    if len(devs)>1: bench(4, 0, 1)
     say('over')
