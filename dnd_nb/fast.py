@@ -410,7 +410,7 @@ def grad(self:Graphed, pk:Pack, x:Tensor, weight:float=1.)->tuple:
     "As `Lean.grad`; what is returned holds until the next call"
     key = (len(x), len(pk.ids), len(pk.owner), tuple(pk.shapes), len(pk.y), len(pk.lens), weight)
     if key not in self.kept:
-        if key not in self.met or len(self.kept)>=self.most or not pk.rounded: self.met.add(key); return Lean.grad(self, pk, x, weight)
+        if key not in self.met or len(self.kept)>=self.most or not pk.rounded: return self.unrecorded(key, pk, x, weight)
         self.kept[key] = self.record(pk, x, weight)
     old,x0,replay,out = self.kept[key]
     for a,b in zip(_tensors(old), _tensors(pk)): a.copy_(b)
@@ -421,14 +421,18 @@ def grad(self:Graphed, pk:Pack, x:Tensor, weight:float=1.)->tuple:
 def _tensors(pk): return [t for t in vars(pk).values() if isinstance(t, Tensor)] + [t for ab in pk.turns for t in ab]
 
 @patch
+def unrecorded(self:Graphed, key, pk, x, weight):
+    "A step that is met for the first time"
+    out = Lean.grad(self, pk, x, weight)
+    if key not in self.met and x.is_cuda: torch.cuda.empty_cache() # recordings have memory of their own, and other processes may need this
+    self.met.add(key)
+    return out
+
+@patch
 def record(self:Graphed, pk, x, weight)->tuple: # (inputs to fill, values to fill, replay, outputs)
     "Record one step"
     pk = replace(pk, **{k:v.clone() for k,v in vars(pk).items() if isinstance(v, Tensor)}, turns=[tuple(t.clone() for t in ab) for ab in pk.turns])
     x = x.detach().clone()
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side): Lean.grad(self, pk, x, weight)
-    torch.cuda.current_stream().wait_stream(side)
     g = torch.cuda.CUDAGraph()
     with torch.cuda.graph(g, pool=self.pool): out = Lean.grad(self, pk, x, weight)
     self.pool = self.pool or g.pool()
