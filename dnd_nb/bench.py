@@ -488,7 +488,7 @@ def evaluate_conditions(lab):
 
 def _decode_peft(m, tok, prompts, new, device, template='{}\nAnswer:'):
     b = tok([template.format(p) for p in prompts], return_tensors='pt', padding=True, add_special_tokens=False).to(device)
-    out = m.generate(input_ids=b.input_ids, attention_mask=b.attention_mask, max_new_tokens=new, min_new_tokens=new, do_sample=False, use_cache=True, pad_token_id=tok.pad_token_id)
+    out = m.generate(input_ids=b.input_ids, attention_mask=b.attention_mask, max_new_tokens=new, do_sample=False, use_cache=True, pad_token_id=tok.pad_token_id)
     return out[:,b.input_ids.shape[1]:]
 
 @bar('decode_batched', 'ms', 'ratio >= 20, error <= 0.02')

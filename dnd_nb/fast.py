@@ -441,6 +441,11 @@ def record(self:Graphed, pk, x, weight)->tuple: # (inputs to fill, values to fil
 # %% ../nbs/03a_fast.ipynb #dfe7102f
 ENGINES = ('plain','lean','compiled','graphs','fused')
 
+class _Engines(dict):
+    "A model's engines; a copy of the model has none yet"
+    def __deepcopy__(self, memo): return _Engines()
+    def __reduce__(self): return _Engines, ()
+
 def engine_for(
     model, # frozen base
     spec:LoraSpec, # of the adapters
@@ -451,6 +456,6 @@ def engine_for(
     if engine not in ENGINES: raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
     if engine in ('graphs','fused') and model.device.type!='cuda': raise ValueError(f"engine {engine!r} records CUDA graphs and needs a GPU; use lean or plain")
     if engine=='plain': return None
-    kept,key = vars(model).setdefault('_engines', {}),(engine,json.dumps(spec.to_dict()))
+    kept,key = vars(model).setdefault('_engines', _Engines()),(engine,json.dumps(spec.to_dict()))
     if key not in kept: kept[key] = (Graphed if engine in ('graphs','fused') else Lean)(model, spec, engine in ('compiled','fused'))
     return kept[key]
