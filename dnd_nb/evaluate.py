@@ -80,7 +80,7 @@ def _score_packed(lean, golds, adapters, owner, max_tokens): # per example (nats
     nats,greedy = [],[]
     for a,b in micro_batches([len(r) for r in rows], max_tokens):
         lo,hi = own[a],own[b-1]+1
-        n,g = lean.judge(Lean.pack(lean, rows[a:b], [o-lo for o in own[a:b]], False), adapters[lo:hi].flat().float().to(lean.device))
+        n,g = lean.judge(Lean.pack(lean, rows[a:b], [o-lo for o in own[a:b]], backward=False), adapters[lo:hi].flat().float().to(lean.device))
         nats.append(n); greedy.append(g)
     nats,greedy,n = torch.cat(nats).cpu(),torch.cat(greedy).cpu(),[len(golds[i]) for i in order]
     res = {i:(l,bool(g[0])) for i,l,g in zip(order, nats.split(n), greedy.split(n))}

@@ -86,8 +86,8 @@ def _turns(owner): # [(blocks, adapters)]
     nth = np.arange(len(owner)) - np.repeat(first, np.diff(np.r_[first,len(owner)]))
     return [(ix, owner[ix]) for k in range(nth.max()+1) for ix in [np.flatnonzero(nth==k)]]
 
-def _classes(lens): # rows of at most 64 tokens, 128, 256, …: [(width, rows)]
-    w = 64*2**np.ceil(np.log2(np.maximum(lens,64)/64)).astype(int)
+def _classes(lens): # rows of at most 32 tokens, 64, 128, …: [(width, rows)]
+    w = 32*2**np.ceil(np.log2(np.maximum(lens,32)/32)).astype(int)
     return [(int(W), np.flatnonzero(w==W)) for W in np.unique(w)]
 
 def _lay_out(rows, lens, owner, block, rounded=False): # the fields of a Pack as arrays
@@ -318,7 +318,7 @@ def micro_batches(
         k += 1
 
 @patch
-def parts(self:Lean, rows, owner, max_tokens:int)->list: "Micro-batches, as (first row, last row + 1)"; return micro_batches([len(r) for r in rows], max_tokens)
+def parts(self:Lean, rows, owner, max_tokens:int)->list: "Micro-batches, as row numbers"; return [np.arange(a,b) for a,b in micro_batches([len(r) for r in rows], max_tokens)]
 
 # %% ../nbs/03a_fast.ipynb #72a64b64
 @patch
@@ -340,8 +340,8 @@ def below(self:Lean,
     return [self.stems[k] for k in keys]
 
 @patch
-def pack(self:Lean, rows, owner, backward:bool=True)->Pack:
-    "`pack` as this engine wants it, with what the layers below the first adapter make of these rows"
+def pack(self:Lean, rows, owner, part:int=0, backward:bool=True)->Pack:
+    "`pack` as this engine wants it for the micro-batch of this number, with what the layers below the first adapter make of these rows"
     pk = pack(rows, owner, device=self.device, weight=self.spec.n_params/5e5, backward=backward)
     if self.first: pk.stem = torch.cat(self.below(rows)).index_select(0, pk.src)
     return pk
@@ -388,21 +388,32 @@ class Graphed(Lean):
         self.most,self.kept,self.met,self.pool,self.rooms,self.cuts = most,{},set(),None,{},{}
 
 @patch
-def pack(self:Graphed, rows, owner)->Pack:
-    key = (int(owner[-1])+1, len(rows))
+def pack(self:Graphed, rows, owner, part:int=0)->Pack:
+    key = (int(max(owner))+1, len(rows), part)
     pk = pack(rows, owner, device=self.device, rounded=True, room=self.rooms.get(key,(0,{},0)))
     self.rooms[key] = (len(pk.ids), {W:B for B,W in pk.shapes}, len(pk.y))
     return pk
 
+
+# %% ../nbs/03a_fast.ipynb #5cf1584a
+def _equal_cuts(sizes, k): # places at which sorted sizes are cut into `k` parts, near equal in sum
+    c = np.cumsum(np.sort(sizes))
+    return np.unique(np.r_[0, np.searchsorted(c, c[-1]*np.arange(1,k)/k), len(c)])
+
 @patch
-def parts(self:Graphed, rows, owner, max_tokens:int)->list:
-    "The same cuts at every step: between adapters where there are enough, else between rows"
-    n,R = int(owner[-1])+1,len(rows)
-    if (key := (n,R,max_tokens)) not in self.cuts: self.cuts[key] = -(-int(1.1*sum(len(r) for r in rows))//max_tokens)
-    k = self.cuts[key]
-    at = np.searchsorted(np.asarray(owner), np.arange(1,k)*n//k) if n>=k else np.arange(1,k)*R//k
-    ends = np.unique([0, *at, R]).tolist()
-    return list(zip(ends, ends[1:]))
+def parts(self:Graphed, rows, owner, max_tokens:int)->list: # of row numbers
+    "Adapters from few tokens to many, cut at the same ranks at every step; rows likewise, where there are fewer adapters than micro-batches"
+    lens,owner = np.array([len(r) for r in rows]),np.asarray(owner)
+    per,key = np.bincount(owner, lens),(int(owner.max())+1,len(rows),max_tokens)
+    def groups(ends):
+        rank = np.argsort(lens if ends[-1]>len(per) else per, kind='stable')
+        return [np.sort(g) if ends[-1]>len(per) else np.flatnonzero(np.isin(owner, g)) for g in np.split(rank, ends[1:-1])]
+    def cut():
+        k = -(-int(1.1*lens.sum())//max_tokens)
+        self.cuts[key] = _equal_cuts(per if len(per)>=k else lens, k)
+        return groups(self.cuts[key])
+    res = groups(self.cuts[key]) if key in self.cuts else cut()
+    return res if max(lens[g].sum() for g in res)<=1.5*max_tokens else cut() # cut for shorter rows
 
 # %% ../nbs/03a_fast.ipynb #5cf15848
 @patch
@@ -410,9 +421,10 @@ def grad(self:Graphed, pk:Pack, x:Tensor, weight:float=1.)->tuple:
     "As `Lean.grad`; what is returned holds until the next call"
     key = (len(x), len(pk.ids), len(pk.owner), tuple(pk.shapes), len(pk.y), len(pk.lens), weight)
     if key not in self.kept:
-        if key not in self.met or len(self.kept)>=self.most or not pk.rounded: return self.unrecorded(key, pk, x, weight)
+        if key not in self.met or not pk.rounded: return self.unrecorded(key, pk, x, weight)
+        if len(self.kept)>=self.most: del self.kept[next(iter(self.kept))] # what was not used for longest
         self.kept[key] = self.record(pk, x, weight)
-    old,x0,replay,out = self.kept[key]
+    old,x0,replay,out = self.kept[key] = self.kept.pop(key)
     for a,b in zip(_tensors(old), _tensors(pk)): a.copy_(b)
     x0.copy_(x)
     replay()

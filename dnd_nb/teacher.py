@@ -93,14 +93,14 @@ def packed_backward(
     max_tokens:int, # a micro-batch
 )->Tensor: # [rows] nats a token, on the device
     "The same on packed rows"
-    res = []
-    for a,b in lean.parts(rows, owner, max_tokens):
-        lo,hi = int(owner[a]),int(owner[b-1])+1
-        pk = lean.pack(rows[a:b], owner[a:b].numpy()-lo)
-        nll,g = lean.grad(pk, x[lo:hi], weight)
-        grad[lo:hi] += g
-        res.append(nll.clone())
-    return torch.cat(res)
+    res,owner = torch.empty(len(rows), device=x.device),owner.numpy()
+    for i,ix in enumerate(lean.parts(rows, owner, max_tokens)):
+        who,own = np.unique(owner[ix], return_inverse=True)
+        at = torch.from_numpy(who).to(x.device)
+        nll,g = lean.grad(lean.pack([rows[j] for j in ix], own, i), x.index_select(0, at), weight)
+        grad.index_add_(0, at, g)
+        res[torch.from_numpy(ix).to(x.device)] = nll
+    return res
 
 # %% ../nbs/04_teacher.ipynb #364121ab
 def token_bytes(model)->int:
