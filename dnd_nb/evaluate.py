@@ -56,6 +56,7 @@ def _score_batch(model, rows, cands, pad_id, adapters, owner, read=None, max_tok
     b,out = read or _read_prompts(model, rows, pad_id, adapters, owner)
     flat,idx = [c for cs in cands for c in cs],torch.arange(len(rows)).repeat_interleave(torch.tensor(n)).to(dev)
     nats,greedy = _nats(lambda s: out.logits[idx[s],-1], torch.tensor([c[0] for c in flat], device=dev))
+    first = nats.clone()
     for part in token_batches(flat, max_tokens): # answers of similar length, as many as the limit lets run at once
         of = idx[part]
         with apply_adapters(model, adapters, owner if owner is None else owner[of.cpu()]) if adapters is not None else nullcontext(): more,y = _after_prompts(model, b, cache_of(out), of, [flat[i] for i in part])
@@ -65,7 +66,7 @@ def _score_batch(model, rows, cands, pad_id, adapters, owner, read=None, max_tok
         at = torch.tensor(part, device=dev)[r]
         nats.index_add_(0, at, v)
         greedy[at[~g]] = False
-    return nats.cpu().split(n), greedy.cpu().split(n)
+    return nats.cpu().split(n), greedy.cpu().split(n), first.cpu().split(n)
 
 # %% ../nbs/09_evaluate.ipynb #3393dd7c
 def _encode_each(tok, examples, template, max_len): # per example its row with each answer; an example that comes again is encoded once
@@ -74,16 +75,15 @@ def _encode_each(tok, examples, template, max_len): # per example its row with e
     got = {i:[next(rows) for _ in _answers(e)] for i,e in once.items()}
     return [got[id(e)] for e in examples]
 
-def _score_packed(lean, golds, adapters, owner, max_tokens): # per example (nats of each answer, is the first what greedy decoding gives?)
+def _score_packed(lean, golds, adapters, owner, max_tokens): # per example (nats of each answer, is the first what greedy decoding gives?, nats of its first token)
     order = torch.sort(owner, stable=True).indices.tolist()
     rows,own = [r for i in order for r in golds[i]],[int(owner[i]) for i in order for _ in golds[i]]
-    nats,greedy = [],[]
+    got = []
     for a,b in micro_batches([len(r) for r in rows], max_tokens):
         lo,hi = own[a],own[b-1]+1
-        n,g = lean.judge(Lean.pack(lean, rows[a:b], [o-lo for o in own[a:b]], backward=False), adapters[lo:hi].flat().float().to(lean.device))
-        nats.append(n); greedy.append(g)
-    nats,greedy,n = torch.cat(nats).cpu(),torch.cat(greedy).cpu(),[len(golds[i]) for i in order]
-    res = {i:(l,bool(g[0])) for i,l,g in zip(order, nats.split(n), greedy.split(n))}
+        got.append(lean.judge(Lean.pack(lean, rows[a:b], [o-lo for o in own[a:b]], backward=False), adapters[lo:hi].flat().float().to(lean.device)))
+    n = [len(golds[i]) for i in order]
+    res = {i:(l,bool(g[0]),float(f[0])) for i,l,g,f in zip(order, *(torch.cat(o).cpu().split(n) for o in zip(*got)))}
     return [res[i] for i in range(len(golds))]
 
 def _score_shared(model, golds, adapters, owner, pad_id, max_tokens): # the same, the prompt once for all its answers
@@ -92,8 +92,8 @@ def _score_shared(model, golds, adapters, owner, pad_id, max_tokens): # the same
     size = [Row(p + [0]*sum(map(len,c)), len(p)) for p,c in zip(prompts, cands)]
     res = [None]*len(golds)
     for ix in token_batches(size, max_tokens):
-        nlls,greedy = _score_batch(model, [prompts[i] for i in ix], [cands[i] for i in ix], pad_id, adapters, owner if owner is None else owner[ix], max_tokens=max_tokens//4)
-        for i,l,g in zip(ix, nlls, greedy): res[i] = (l, bool(g[0]))
+        got = _score_batch(model, [prompts[i] for i in ix], [cands[i] for i in ix], pad_id, adapters, owner if owner is None else owner[ix], max_tokens=max_tokens//4)
+        for i,l,g,f in zip(ix, *got): res[i] = (l, bool(g[0]), float(f[0]))
     return res
 
 @torch.no_grad()
@@ -107,7 +107,7 @@ def score(
     max_len:int=256, # tokens of a prompt; longer ones lose their beginning
     max_tokens:int=16384, # tokens a batch, choices included
     packed:bool=None, # prompt and answer as one packed row? None: on a GPU, where that is known for this model
-)->pd.DataFrame: # nll (nats, summed), tokens, accuracy, exact_match: one line an example
+)->pd.DataFrame: # nll (nats, summed), nll_first (of the answer's first token), tokens, accuracy, exact_match: one line an example
     "Gold answers' likelihood, choice accuracy and exact match, one line an example"
     golds = _encode_each(tok, examples, template or Template(), max_len)
     if adapters is not None: owner = torch.zeros(len(examples), dtype=torch.long) if owner is None else torch.as_tensor(owner).cpu()
@@ -115,8 +115,8 @@ def score(
     if packed: res = _score_packed(engine_for(model, adapters.spec, 'lean'), golds, adapters, owner, 2*max_tokens) # no prompt's keys and values are kept
     else: res = _score_shared(model, golds, adapters, owner, tok.pad_token_id, max_tokens)
     ch = [bool(e.choices) for e in examples]
-    return pd.DataFrame(dict(nll=[float(l[0]) for l,_ in res], tokens=[g[0].n_answer for g in golds],
-        accuracy=[float(l.argmin()==0) if c else np.nan for (l,_),c in zip(res,ch)], exact_match=[np.nan if c else float(g) for (_,g),c in zip(res,ch)]))
+    return pd.DataFrame(dict(nll=[float(l[0]) for l,_,_ in res], nll_first=[f for _,_,f in res], tokens=[g[0].n_answer for g in golds],
+        accuracy=[float(l.argmin()==0) if c else np.nan for (l,_,_),c in zip(res,ch)], exact_match=[np.nan if c else float(g) for (_,g,_),c in zip(res,ch)]))
 
 # %% ../nbs/09_evaluate.ipynb #d7749fca
 @torch.no_grad()
@@ -171,7 +171,7 @@ def run_panel(
     max_len:int=256,
     max_tokens:int=16384,
     log=None, # called with (source, seconds) after each
-)->pd.DataFrame: # source, split, task, condition, row, nll, tokens, accuracy, exact_match
+)->pd.DataFrame: # source, split, task, condition, row, nll, nll_first, tokens, accuracy, exact_match
     "Every source on the same test rows of every task"
     crew,parts = Crew(),[]
     with crew.together():

@@ -4,7 +4,7 @@
 
 # %% ../nbs/03a_fast.ipynb #80e89ea4
 from __future__ import annotations
-import json, re
+import json, os, re
 from dataclasses import dataclass, replace
 from functools import cache
 import numpy as np, torch
@@ -296,12 +296,13 @@ def judge(self:Lean,
     pk:Pack,
     x:Tensor=None, # [n, P]
     chunk:int=4096, # logits at so many tokens at a time
-)->tuple: # (nats [rows], is the answer what greedy decoding would give? [rows])
-    "Each row's summed negative log-likelihood of its answer, and whether every token of it is the likeliest"
+)->tuple: # (nats [rows], is the answer what greedy decoding would give? [rows], nats of its first token [rows])
+    "Each row's summed negative log-likelihood of its answer, whether every token of it is the likeliest, and the first token's share"
     h,head = self._at_answers(pk, x)
     got = [(F.cross_entropy(l.float(), y, reduction='none'), (l.argmax(-1)!=y).float()) for a,y in zip(h.split(chunk), pk.y.split(chunk)) for l in [F.linear(a, head.weight, head.bias)]]
-    nats,wrong = (torch.zeros(len(pk.lens), device=h.device).index_add_(0, pk.row, torch.cat(o)) for o in zip(*got))
-    return nats,wrong==0
+    l,off = (torch.cat(o) for o in zip(*got))
+    nats,wrong = (torch.zeros(len(pk.lens), device=h.device).index_add_(0, pk.row, o) for o in (l,off))
+    return nats,wrong==0,l[pk.lens.cumsum(0)-pk.lens]
 
 # %% ../nbs/03a_fast.ipynb #72a64b61
 def micro_batches(
@@ -461,9 +462,10 @@ class _Engines(dict):
 def engine_for(
     model, # frozen base
     spec:LoraSpec, # of the adapters
-    engine:str=None, # one of `ENGINES`; None: where the model allows it graphs on a GPU, and lean where no adapter is in the lower layers; else plain
+    engine:str=None, # one of `ENGINES`; None: what the environment variable DND_NB_ENGINE names, else, where the model allows it, graphs on a GPU, and lean where no adapter is in the lower layers; else plain
 )->Lean: # None: the plain path
     "What runs steps of this kind, shared by all who ask"
+    engine = engine or os.environ.get('DND_NB_ENGINE') or None
     if engine is None: engine = 'plain' if why_not(model, spec) else 'graphs' if model.device.type=='cuda' else 'lean' if first_layer(spec) else 'plain'
     if engine not in ENGINES: raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
     if engine in ('graphs','fused') and model.device.type!='cuda': raise ValueError(f"engine {engine!r} records CUDA graphs and needs a GPU; use lean or plain")

@@ -1172,10 +1172,10 @@ def differences(self:Boot, pairs)->list: # rows: a, b, split, metric, mean, lo, 
 # %% ../nbs/16_study.ipynb #0a289e90
 def task_table(
     df:pd.DataFrame, # as of `run_panel`
-)->pd.DataFrame: # split, task, source, nll, accuracy, exact_match, sd, gap_closed
-    "One line a task and source; sd is between conditions, gap_closed the share of the gap between base and the task's teacher"
+)->pd.DataFrame: # split, task, source, nll, first, accuracy, exact_match, sd, gap_closed
+    "One line a task and source; first is the part of nll that sits in answers' first tokens, sd is between conditions, gap_closed the share of the gap between base and the task's teacher"
     g = df.groupby(['split','task','source'], sort=False)
-    res = pd.DataFrame(dict(nll=g.nll.sum()/g.tokens.sum(), accuracy=g.accuracy.mean(), exact_match=g.exact_match.mean(), conditions=g.condition.nunique()))
+    res = pd.DataFrame(dict(nll=g.nll.sum()/g.tokens.sum(), **(dict(first=g.nll_first.sum()/g.tokens.sum()) if 'nll_first' in df else {}), accuracy=g.accuracy.mean(), exact_match=g.exact_match.mean(), conditions=g.condition.nunique()))
     c = df.groupby(['split','task','source','condition'], sort=False)[['nll','tokens']].sum()
     res = res.assign(sd=(c.nll/c.tokens).groupby(level=[0,1,2], sort=False).std()).reset_index()
     at = lambda s: res.merge(res[res.source==s][['split','task','nll']], on=['split','task'], how='left', suffixes=('','_'))['nll_']
@@ -1358,10 +1358,10 @@ def plot_sources(rep:dict, metric='nll'):
     plt.tight_layout()
     return fig
 
-def task_frame(rep:dict, split='held_out')->pd.DataFrame: # task × source: nats a token
-    "Per-task losses of a split"
+def task_frame(rep:dict, split='held_out', figure='nll')->pd.DataFrame: # task × source: nats a token
+    "Per-task losses of a split; `first`: the part in answers' first tokens"
     at = lambda v: v if v.get('split')==split else v.get(split)
-    return pd.DataFrame({t:{s:x['nll'] for s,v in d.items() if (x := at(v))} for t,d in rep['tasks'].items()}).T.dropna(how='all')
+    return pd.DataFrame({t:{s:x[figure] for s,v in d.items() if (x := at(v))} for t,d in rep['tasks'].items()}).T.dropna(how='all')
 
 def plot_gap(rep:dict, split='held_out'):
     "Share of the gap between base and own teacher, task by task: generated beside the multi-task LoRA"
