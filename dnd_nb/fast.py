@@ -15,8 +15,30 @@ from fastcore.basics import patch
 from .adapter import Adapters, LoraSpec
 
 # %% auto #0
-__all__ = ['ENGINES', 'block_size', 'Pack', 'buckets', 'pack', 'why_not', 'first_layer', 'Lean', 'micro_batches', 'Graphed',
-           'engine_for']
+__all__ = ['ENGINES', 'smoothed_nats', 'prompt_tokens', 'block_size', 'Pack', 'buckets', 'pack', 'why_not', 'first_layer', 'Lean',
+           'micro_batches', 'Graphed', 'engine_for']
+
+# %% ../nbs/03a_fast.ipynb #d04bd05b
+def smoothed_nats(
+    logits:Tensor, # [m, V]
+    y:Tensor, # [m] answers' tokens
+    prompts:Tensor=None, # [m, w] tokens of the prompt, as made by `prompt_tokens`
+    smooth:tuple=(0.,0.), # shares of the target: spread over the vocabulary, over the prompt's tokens
+)->Tensor: # [m]
+    "Cross-entropy with a part of the target spread over the vocabulary, and a part over the prompt's own tokens"
+    if not any(smooth): return F.cross_entropy(logits.float(), y, reduction='none')
+    z,(a,b) = logits.float(),smooth
+    res = z.logsumexp(-1) - (1-a-b)*z.gather(1, y[:,None])[:,0] - a*z.mean(-1)
+    return res - b*(z.gather(1, prompts.clamp(min=0))*(prompts>=0)).sum(1)/(prompts>=0).sum(1) if b else res
+
+def prompt_tokens(rows, most:int=64)->Tensor: # [rows, most], -1 where there are fewer
+    "The different tokens of each row's prompt; of more than `most` some at even distances"
+    res = np.full((len(rows),most), -1)
+    for r,to in zip(rows, res):
+        t = list(dict.fromkeys(r.ids[:r.n_prompt]))
+        if len(t)>most: t = [t[i*len(t)//most] for i in range(most)]
+        to[:len(t)] = t
+    return torch.from_numpy(res)
 
 # %% ../nbs/03a_fast.ipynb #1d3140ea
 def block_size(
@@ -50,6 +72,7 @@ class Pack:
     row:Tensor # [m] whose
     lens:Tensor # [rows] answer tokens of each row
     rounded:bool=False # is the last row one that does not exist?
+    prompts:Tensor=None # [rows, w] tokens of each row's prompt, -1 where there are fewer; for smoothed targets only
     stem:Tensor=None # [N, d] residual stream where the first adapted layer begins, if it was kept
     @property
     def block(self)->int: "Tokens a block"; return len(self.ids)//len(self.owner)
@@ -116,11 +139,13 @@ def pack(
     rounded:bool=False, # round all sizes up, so that few shapes occur, see below
     room=(0,{},0), # … to at least so many tokens, rows of each width, and predictions
     backward:bool=True, # also what a backward pass needs?
+    prompts:bool=False, # also the prompts' tokens, for smoothed targets?
 )->Pack:
     "Put rows into one stream"
     lens,owner = np.array([len(r.ids) for r in rows]),np.asarray(owner)
     d = _lay_out(rows, lens, owner, block or (64 if rounded else block_size(lens, owner, weight)), rounded)
     if rounded: d = _round(d, room)
+    if prompts: d['prompts'] = np.pad(prompt_tokens(rows).numpy(), ((0,int(rounded)),(0,0)))
     d |= {k:np.concatenate([x.ravel() for x in d[k]]) for k in ('to','real')}
     def put(x):
         x = torch.from_numpy(np.ascontiguousarray(x))
@@ -265,7 +290,7 @@ def _run(self:Lean, pk, h, layers): # through [(weights, adapters)]
     return h
 
 # %% ../nbs/03a_fast.ipynb #50d1b02b
-def _nats(h, w, b, y): return F.cross_entropy(F.linear(h, w, b).float(), y, reduction='none')
+def _nats(h, w, b, y, *soft): return smoothed_nats(F.linear(h, w, b), y, *soft)
 
 @patch
 def _at_answers(self:Lean, pk, x): # ([m, d] where an answer's token is predicted, after the final norm; the head)
@@ -283,11 +308,13 @@ def nats(self:Lean,
     pk:Pack,
     x:Tensor=None, # [n, P]
     chunk:int=4096, # logits at so many tokens at a time
+    smooth:tuple=(0.,0.), # see `smoothed_nats`; then the pack must hold prompts
 )->Tensor: # [rows]
     "Each row's summed negative log-likelihood of its answer"
     h,head = self._at_answers(pk, x)
-    if len(h)<=chunk: l = _nats(h, head.weight, head.bias, pk.y)
-    else: l = torch.cat([checkpoint(_nats, a, head.weight, head.bias, y, use_reentrant=False) for a,y in zip(h.split(chunk), pk.y.split(chunk))])
+    some = lambda i: (pk.y[i], *((pk.prompts.index_select(0, pk.row[i]), smooth) if any(smooth) else ()))
+    if len(h)<=chunk: l = _nats(h, head.weight, head.bias, *some(slice(None)))
+    else: l = torch.cat([checkpoint(_nats, h[i], head.weight, head.bias, *some(i), use_reentrant=False) for j in range(0, len(h), chunk) for i in [slice(j,j+chunk)]])
     return torch.zeros(len(pk.lens), device=l.device).index_add_(0, pk.row, l)
 
 @patch
@@ -341,9 +368,9 @@ def below(self:Lean,
     return [self.stems[k] for k in keys]
 
 @patch
-def pack(self:Lean, rows, owner, part:int=0, backward:bool=True)->Pack:
+def pack(self:Lean, rows, owner, part:int=0, prompts:bool=False, backward:bool=True)->Pack:
     "`pack` as this engine wants it for the micro-batch of this number, with what the layers below the first adapter make of these rows"
-    pk = pack(rows, owner, device=self.device, weight=self.spec.n_params/5e5, backward=backward)
+    pk = pack(rows, owner, device=self.device, weight=self.spec.n_params/5e5, backward=backward, prompts=prompts)
     if self.first: pk.stem = torch.cat(self.below(rows)).index_select(0, pk.src)
     return pk
 
@@ -374,10 +401,11 @@ def grad(self:Lean,
     pk:Pack,
     x:Tensor, # [n, P]
     weight:float=1., # of each row
+    smooth:tuple=(0.,0.), # see `smoothed_nats`
 )->tuple: # (nats a token [rows], gradient of their weighted sum [n, P])
     "Losses and gradient of one micro-batch"
     x = x.detach().requires_grad_()
-    l = self.nats(pk, x)/pk.lens
+    l = self.nats(pk, x, smooth=smooth)/pk.lens
     keep = torch.arange(len(l), device=l.device)<len(l)-pk.rounded
     return l.detach()[:len(l)-pk.rounded], torch.autograd.grad(torch.where(keep, l, 0.).sum()*weight, x)[0]
 
@@ -389,9 +417,9 @@ class Graphed(Lean):
         self.most,self.kept,self.met,self.pool,self.rooms,self.cuts = most,{},set(),None,{},{}
 
 @patch
-def pack(self:Graphed, rows, owner, part:int=0)->Pack:
+def pack(self:Graphed, rows, owner, part:int=0, prompts:bool=False)->Pack:
     key = (int(max(owner))+1, len(rows), part)
-    pk = pack(rows, owner, device=self.device, rounded=True, room=self.rooms.get(key,(0,{},0)))
+    pk = pack(rows, owner, device=self.device, rounded=True, room=self.rooms.get(key,(0,{},0)), prompts=prompts)
     self.rooms[key] = (len(pk.ids), {W:B for B,W in pk.shapes}, len(pk.y))
     return pk
 
@@ -418,13 +446,13 @@ def parts(self:Graphed, rows, owner, max_tokens:int)->list: # of row numbers
 
 # %% ../nbs/03a_fast.ipynb #5cf15848
 @patch
-def grad(self:Graphed, pk:Pack, x:Tensor, weight:float=1.)->tuple:
+def grad(self:Graphed, pk:Pack, x:Tensor, weight:float=1., smooth:tuple=(0.,0.))->tuple:
     "As `Lean.grad`; what is returned holds until the next call"
-    key = (len(x), len(pk.ids), len(pk.owner), tuple(pk.shapes), len(pk.y), len(pk.lens), weight)
+    key = (len(x), len(pk.ids), len(pk.owner), tuple(pk.shapes), len(pk.y), len(pk.lens), weight, smooth)
     if key not in self.kept:
-        if key not in self.met or not pk.rounded: return self.unrecorded(key, pk, x, weight)
+        if key not in self.met or not pk.rounded: return self.unrecorded(key, pk, x, weight, smooth)
         if len(self.kept)>=self.most: del self.kept[next(iter(self.kept))] # what was not used for longest
-        self.kept[key] = self.record(pk, x, weight)
+        self.kept[key] = self.record(pk, x, weight, smooth)
     old,x0,replay,out = self.kept[key] = self.kept.pop(key)
     for a,b in zip(_tensors(old), _tensors(pk)): a.copy_(b)
     x0.copy_(x)
@@ -434,20 +462,20 @@ def grad(self:Graphed, pk:Pack, x:Tensor, weight:float=1.)->tuple:
 def _tensors(pk): return [t for t in vars(pk).values() if isinstance(t, Tensor)] + [t for ab in pk.turns for t in ab]
 
 @patch
-def unrecorded(self:Graphed, key, pk, x, weight):
+def unrecorded(self:Graphed, key, pk, x, weight, smooth):
     "A step that is met for the first time"
-    out = Lean.grad(self, pk, x, weight)
+    out = Lean.grad(self, pk, x, weight, smooth)
     if key not in self.met and x.is_cuda: torch.cuda.empty_cache() # recordings have memory of their own, and other processes may need this
     self.met.add(key)
     return out
 
 @patch
-def record(self:Graphed, pk, x, weight)->tuple: # (inputs to fill, values to fill, replay, outputs)
+def record(self:Graphed, pk, x, weight, smooth)->tuple: # (inputs to fill, values to fill, replay, outputs)
     "Record one step"
     pk = replace(pk, **{k:v.clone() for k,v in vars(pk).items() if isinstance(v, Tensor)}, turns=[tuple(t.clone() for t in ab) for ab in pk.turns])
     x = x.detach().clone()
     g = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(g, pool=self.pool): out = Lean.grad(self, pk, x, weight)
+    with torch.cuda.graph(g, pool=self.pool): out = Lean.grad(self, pk, x, weight, smooth)
     self.pool = self.pool or g.pool()
     return pk,x,g.replay,out
 

@@ -181,6 +181,7 @@ class Recipe:
     familiar:bool=True # the last checkpoint, and full strength for prompts like a training task's own? or the checkpoint that is best on validation tasks, at one strength
     start:str='soup' # what is corrected: 'soup', the average of multi-task LoRAs and the mean teacher that is best on validation tasks; one 'multitask' LoRA; the 'mean' teacher; or 'fresh': nothing
     bag:int=4 # 2 or more: blind multi-task LoRAs of the soup, half the steps each and each without one part of the training families
+    smooth:tuple=(.05,.1) # of these blind ones: shares of the targets that go to the vocabulary and to the prompt's own tokens, see `smoothed_nats`
     cross:int=0 # parts of the training families: in training, a task's base is a multi-task LoRA that never saw its part; 0: one for all. These LoRAs come on top of equal compute
     generator:dict=field(default_factory=lambda: dict(kind='MLPGenerator', hidden=256, noise=.3, cond_drop=.1, zero_start=True))
     recon:int=0 # reconstruction steps, which do not touch the base model
@@ -205,6 +206,8 @@ class Recipe:
         if self.cross and self.start!='multitask' or self.cross==1: raise ValueError(f'recipe {self.name}: cross {self.cross}; expected 0, or 2 or more parts with start multitask')
         if not re.fullmatch(r'[\w.+=-]+', self.name): raise ValueError(f'recipe {self.name!r}: a name is made of letters, digits and _ . + = -, for it names a folder')
     @property
+    def tail(self)->str: "Of the names of LoRAs with smoothed targets"; return '_smooth{:g}_{:g}'.format(*self.smooth) if any(self.smooth) else ''
+    @property
     def stages(self)->tuple:
         return tuple(s for s in (Stage('reconstruction', self.recon, {'weight:z':1.}, self.recon_lr, batch=self.recon_batch), Stage('sft', self.sft, dict(self.terms), self.lr, batch=self.batch, rows=self.rows)) if s.steps)
     def base_passes(self, multi:float)->float: "Rows of what is corrected, if one multi-task LoRA takes `multi`"; return multi*dict(soup=1+self.bag/2, multitask=1+self.cross/2).get(self.start, 0)
@@ -214,7 +217,7 @@ class Recipe:
 # %% ../nbs/16_study.ipynb #598c9d06
 AXES = dict( # axis → recipe → what is changed
     reading=dict(minilm=dict(encoder=MINILM), hidden=dict(encoder='base:18'), raw=dict(standardise=False)), # what reads the prompts, and how
-    start=dict(multitask=dict(start='multitask'), bag2=dict(bag=2), mean=dict(start='mean', recon=600), fresh=dict(start='fresh', recon=600)), # what is corrected
+    start=dict(multitask=dict(start='multitask'), bag2=dict(bag=2), sharp=dict(smooth=(0.,0.)), mean=dict(start='mean', recon=600), fresh=dict(start='fresh', recon=600)), # what is corrected
     loss=dict(recon=dict(recon=600), joint=dict(terms={'sft':1.,'weight:z':.1}), kl=dict(terms={'sft':1.,'kl':1.}), all=dict(recon=600, terms={'sft':1.,'kl':1.,'weight:z':.1})),
     generator=dict(attention=dict(kind='AttentionGenerator'), set=dict(kind='SetGenerator')),
     following=dict(flat=dict(familiar=False, border=False), steady=dict(familiar=False), three=dict(parts=3)), # how far the generator is followed
@@ -515,6 +518,7 @@ class StudyConfig:
         self.teacher = replace(self.teacher, seed=self.teacher_seed, max_len=self.max_len)
     @property
     def multi_passes(self)->float: return self.multi_steps*self.multi_rows
+    def multi_cfg(self, steps, seed, smooth)->TeacherConfig: "Of one multi-task LoRA"; return TeacherConfig(steps=steps, rows=self.multi_rows, lr=self.multi_lr, seed=seed, smooth=smooth)
     def passes(self, n:int)->dict:
         "Rows through the base and back, of a generator with `n` training tasks and all it is made from"
         r = self.recipe
@@ -721,9 +725,9 @@ def val_prompts(self:Study, t)->list: "Prompts of a validation task for conditio
 
 # %% ../nbs/16_study.ipynb #6ad964b5
 @patch
-def fit_lora(self:Study, folder, tasks, steps, rows, lr, seed, checks=(), validate=None)->Adapters: # n=1
+def fit_lora(self:Study, folder, tasks, tc:TeacherConfig, checks=(), validate=None)->Adapters: # n=1
     "One LoRA on the rows of many tasks; the best of its checkpoints if it is validated"
-    with _alone(folder): (Path(folder)/'adapter_config.json').exists() or self._fit_loras([Path(folder)], [tasks], steps, rows, lr, seed, checks, validate)
+    with _alone(folder): (Path(folder)/'adapter_config.json').exists() or self._fit_loras([Path(folder)], [tasks], tc, checks, validate)
     return load_peft(folder, self.spec).to(self.device)
 
 def _alone(folder): # what several processes need is made by the first that asks; the others wait for it
@@ -737,9 +741,9 @@ def _mixed(self:Study, tasks): # rows of many tasks, each task as often
     return encode_rows(self.tok, [t.train[i%len(t.train)] for i in range(n) for t in tasks], Template(), self.cfg.max_len)
 
 @patch
-def _fit_loras(self:Study, folders, groups, steps, rows, lr, seed, checks=(), validate=None): # one on each group of tasks, side by side; `checks` are for one alone
+def _fit_loras(self:Study, folders, groups, tc, checks=(), validate=None): # one on each group of tasks, side by side; `checks` are for one alone
     state,cfg,n = folders[0].with_name(folders[0].name+'_state'),self.cfg,len(folders)
-    tc = TeacherConfig(steps=steps, rows=rows, lr=lr, seed=seed, max_len=cfg.max_len, max_tokens=cfg.teacher.max_tokens)
+    tc,steps = replace(tc, max_len=cfg.max_len, max_tokens=cfg.teacher.max_tokens),tc.steps
     tr = AdapterTrainer(self.model, self.spec, [self._mixed(g) for g in groups], tc, ['multitask']*n, self.tok.pad_token_id, Adapters.init(self.spec, n, cfg.teacher_seed))
     seen,saved = {},time.time() # step → nats on validation tasks; those that were the best so far are on disk
     if (state/'now.safetensors').exists():
@@ -755,7 +759,7 @@ def _fit_loras(self:Study, folders, groups, steps, rows, lr, seed, checks=(), va
         if time.time()-saved>self.save_every: tr.save(state/'now.safetensors'); saved = time.time()
     best = min(seen, key=seen.get) if checks else steps
     ads = Adapters.from_flat(self.spec, load_tensors(state/f'best_{best}.safetensors')['x']) if checks else tr.adapters
-    about = dict(step=best, steps=steps, rows=rows, lr=lr, passes=steps*rows) | (dict(nll=seen[best], checks=seen, stopped=tr.step) if checks else {})
+    about = dict(step=best, steps=steps, rows=tc.rows, lr=tc.lr, smooth=tc.smooth, passes=steps*tc.rows) | (dict(nll=seen[best], checks=seen, stopped=tr.step) if checks else {})
     for f,ad in zip(folders, ads): save_peft(ad, f, extra={'fit.json': lambda p: write_json(p, about)})
     shutil.rmtree(state, ignore_errors=True)
 
@@ -772,28 +776,28 @@ def multi(self:Study, fold, seed, rec=None)->Adapters:
     return self._multi(fold, name, tasks, c.multi_steps, seed)
 
 @patch
-def _multi(self:Study, fold, name, tasks, steps, seed):
+def _multi(self:Study, fold, name, tasks, steps, seed, smooth=(0.,0.)):
     c = self.cfg
     def make():
         folder = self.work/'folds'/fold.name/name
-        with self.unless(folder, 'multitask', f'{fold.name}, seed {seed}'): return self.fit_lora(folder, tasks, steps, c.multi_rows, c.multi_lr, seed)
+        with self.unless(folder, 'multitask', f'{fold.name}, seed {seed}'): return self.fit_lora(folder, tasks, c.multi_cfg(steps, seed, smooth))
     return self.keep((name,fold.name), make)
 
 @patch
 def full(self:Study, fold, seed)->tuple: # (Adapters n=1, how it came about)
-    "The panel's multi-task LoRA: offered the generator's full compute, chosen on validation tasks among its checkpoints and a short one of a learning rate that came down"
+    "The panel's multi-task LoRA: offered the generator's full compute, chosen on validation tasks among its checkpoints and two short ones of a learning rate that came down, one with the recipe's smoothed targets"
     c = self.cfg
     seed = self.seeds[min(self.seeds.index(seed), c.full_seeds-1)]
     folder = self.work/'folds'/fold.name/f'full_s{seed}'
     steps = max(1, round(c.passes(len(fold.train))['total']/c.full_rows))
     checks = {max(1, round(steps*(i+1)/c.full_checks)) for i in range(c.full_checks)}
     def make():
-        with self.unless(folder, 'full multitask', f'{fold.name}, seed {seed}'): ad = self.fit_lora(folder, fold.train, steps, c.full_rows, c.full_lr, seed, checks, partial(self.val_nll, fold))
+        with self.unless(folder, 'full multitask', f'{fold.name}, seed {seed}'): ad = self.fit_lora(folder, fold.train, TeacherConfig(steps=steps, rows=c.full_rows, lr=c.full_lr, seed=seed), checks, partial(self.val_nll, fold))
         fit = read_json(folder/'fit.json')
-        if c.recipe.start not in ('multitask','soup'): return ad, fit | dict(chosen=f'step {fit["step"]}')
-        small = self.multi(fold, seed)
-        v = self.val_nll(fold, small)
-        return (small if v<fit['nll'] else ad), fit | dict(correct_nll=v, chosen='corrected' if v<fit['nll'] else f'step {fit["step"]}')
+        some = {f'step {fit["step"]}':ad, 'short':self.multi(fold, seed), 'short, smoothed':self._multi(fold, f'smoothed_s{seed}', fold.train, c.multi_steps, seed, c.recipe.smooth)}
+        nll = {n:fit['nll'] if a is ad else self.val_nll(fold, a) for n,a in some.items()}
+        best = min(nll, key=nll.get)
+        return some[best], fit | dict(tried=nll, chosen=best)
     return self.keep(('full',fold.name,seed), make)
 
 # %% ../nbs/16_study.ipynb #1c211d5b
@@ -804,16 +808,16 @@ def parted(self:Study, fold, seed, rec, n)->tuple: # (n times Adapters n=1, fami
     fams = sorted({t.family for t in tasks})
     if len(fams)<n or n==1: raise ValueError(f'{fold.name}: recipe {rec.name} makes {n} parts of the training families, but there are {len(fams)} ({", ".join(fams)}); expected two parts or more, and a family for each')
     part = {f:i%n for i,f in enumerate(random.Random(f'{seed}/cross').sample(fams, len(fams)))}
-    return self._blind(fold, [f'cross_s{seed}_{len(tasks)}_{n}_{k}' for k in range(n)], [[t for t in tasks if part[t.family]!=k] for k in range(n)], seed), part
+    return self._blind(fold, [f'cross_s{seed}_{len(tasks)}_{n}_{k}{rec.tail}' for k in range(n)], [[t for t in tasks if part[t.family]!=k] for k in range(n)], seed, rec.smooth), part
 
 @patch
-def _blind(self:Study, fold, names, groups, seed):
+def _blind(self:Study, fold, names, groups, seed, smooth):
     "One LoRA on each group of tasks"
     folders,c = [self.work/'folds'/fold.name/n for n in names],self.cfg
     def make():
         with _alone(folders[0]):
             if not (folders[-1]/'adapter_config.json').exists():
-                with self.clock('multitask', f'{fold.name}, seed {seed}, {len(names)} blind ones'): self._fit_loras(folders, groups, c.multi_steps//2, c.multi_rows, c.multi_lr, seed)
+                with self.clock('multitask', f'{fold.name}, seed {seed}, {len(names)} blind ones'): self._fit_loras(folders, groups, c.multi_cfg(c.multi_steps//2, seed, smooth))
         return [load_peft(f, self.spec).to(self.device) for f in folders]
     return self.keep(('blind',*folders), make)
 
@@ -827,7 +831,7 @@ def bases(self:Study, fold, seed, rec)->dict: # task → Adapters n=1
 SOUPS = ((1.,0.,0.), (.5,.5,0.), (.4,.4,.3), *((0.,a,b) for a in (.4,.6,.8,1.) for b in (0.,.3,.6) if a+b>.5)) # weights of the multi-task LoRA of all families, of the blind ones together, and of the mean teacher
 
 @patch
-def soup_folder(self:Study, fold, seed, rec): return self.work/'folds'/fold.name/f'soup_s{seed}_{len(self.trained(fold, rec))}_{rec.bag}'
+def soup_folder(self:Study, fold, seed, rec): return self.work/'folds'/fold.name/f'soup_s{seed}_{len(self.trained(fold, rec))}_{rec.bag}{rec.tail}'
 
 @patch
 def soup(self:Study, fold, seed, rec)->Adapters: # n=1

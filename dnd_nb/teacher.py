@@ -18,7 +18,7 @@ from .adapter import *
 from .adapter import load_tensors, _key
 from .crew import Crew
 from .delta import ProbeSet, check_probes, delta_embedding
-from .fast import ENGINES, Graphed, Lean, engine_for, micro_batches
+from .fast import ENGINES, Graphed, Lean, engine_for, micro_batches, prompt_tokens, smoothed_nats
 from .task import Template, encode_rows, collate, token_batches
 
 # %% auto #0
@@ -29,6 +29,8 @@ __all__ = ['answer_nll', 'TeacherConfig', 'RowSampler', 'packed_backward', 'toke
 def answer_nll(
     model, # causal LM
     batch:dict, # as made by `collate`
+    prompts:Tensor=None, # [b, w], see `prompt_tokens`
+    smooth:tuple=(0.,0.), # see `smoothed_nats`
 )->tuple: # (nats [b], answer tokens [b])
     "Each row's summed negative log-likelihood of its answer, and its number of answer tokens"
     keep,labels = batch['logits_to_keep'],batch['labels']
@@ -36,7 +38,7 @@ def answer_nll(
     logits = model(**kw, logits_to_keep=keep, use_cache=False).logits[:,:-1]
     y = labels[:,-keep:][:,1:]
     sel = y!=-100
-    nll = F.cross_entropy(logits[sel].float(), y[sel], reduction='none')
+    nll = smoothed_nats(logits[sel], y[sel], None if prompts is None else prompts[sel.nonzero()[:,0]], smooth)
     return torch.zeros(y.shape, device=nll.device).masked_scatter(sel, nll).sum(1), sel.sum(1)
 
 # %% ../nbs/04_teacher.ipynb #ed9dee4b
@@ -49,12 +51,16 @@ class TeacherConfig:
     warmup:float=.1 # share of the steps
     weight_decay:float=0.
     clip:float=1. # largest gradient norm of one adapter
+    smooth:tuple=(0.,0.) # shares of the target spread over the vocabulary and over the prompt's tokens, see `smoothed_nats`
     keep:tuple=(1.,) # checkpoints to keep, as shares of the steps
     seed:int=0 # of the shared initial A and of the rows
     max_len:int=256 # tokens of a row; longer prompts lose their beginning
     max_tokens:int=16384 # tokens a micro-batch, filling included; 0: as free memory allows; halved when it runs out
     at_once:int=64 # teachers that share a forward pass
 
+    def __post_init__(self):
+        self.smooth = tuple(self.smooth)
+        if len(self.smooth)!=2 or min(self.smooth)<0 or sum(self.smooth)>=1: raise ValueError(f'smooth {self.smooth}: expected two shares of the target, 0 or more and together below 1')
     def at(self, share)->int: "The step of a checkpoint"; return max(1, round(self.steps*share))
     def lr_at(self, step)->float:
         "Learning rate of a step, from 0"
@@ -73,12 +79,12 @@ class RowSampler:
     def __call__(self, step)->list: return [self._at(step*self.k+j) for j in range(self.k)]
 
 # %% ../nbs/04_teacher.ipynb #b78b3a67
-def _plain_backward(model, adapters, rows, owner, weight, pad_id, max_tokens):
+def _plain_backward(model, adapters, rows, owner, weight, pad_id, max_tokens, smooth=(0.,0.)):
     "Backward of Σ weight·nll over rows in padded micro-batches; returns each row's (nats, tokens)"
     nats,toks = torch.zeros(len(rows)),torch.zeros(len(rows))
     for idx in token_batches(rows, max_tokens):
         b = collate([rows[i] for i in idx], pad_id, model.device)
-        with apply_adapters(model, adapters, owner[idx]): nll,n = answer_nll(model, b)
+        with apply_adapters(model, adapters, owner[idx]): nll,n = answer_nll(model, b, prompt_tokens([rows[i] for i in idx]).to(model.device) if any(smooth) else None, smooth)
         (nll/n*weight[idx].to(nll.device)).sum().backward()
         nats[idx],toks[idx] = nll.detach().cpu(),n.cpu().float()
     return nats,toks
@@ -91,13 +97,14 @@ def packed_backward(
     owner:Tensor, # [rows] the adapter of each, rising
     weight:float, # of each row
     max_tokens:int, # a micro-batch
+    smooth:tuple=(0.,0.), # see `smoothed_nats`
 )->Tensor: # [rows] nats a token, on the device
     "The same on packed rows"
     res,owner = torch.empty(len(rows), device=x.device),owner.numpy()
     for i,ix in enumerate(lean.parts(rows, owner, max_tokens)):
         who,own = np.unique(owner[ix], return_inverse=True)
         at = torch.from_numpy(who).to(x.device)
-        nll,g = lean.grad(lean.pack([rows[j] for j in ix], own, i), x.index_select(0, at), weight)
+        nll,g = lean.grad(lean.pack([rows[j] for j in ix], own, i, any(smooth)), x.index_select(0, at), weight, smooth)
         grad.index_add_(0, at, g)
         res[torch.from_numpy(ix).to(x.device)] = nll
     return res
@@ -167,8 +174,8 @@ class AdapterTrainer:
 def _backward(self:AdapterTrainer, rows, owner, weight, max_tokens):
     "Gradient of Σ weight·(nats a token) in `x.grad`; returns each row's nats a token"
     self.x.grad = torch.zeros_like(self.x)
-    if self.lean: return packed_backward(self.lean, self.x, self.x.grad, rows, owner, weight, max_tokens)
-    nats,toks = _plain_backward(self.model, Adapters.from_flat(self.spec, self.x), rows, owner, torch.full((len(rows),), weight), self.pad_id, max_tokens)
+    if self.lean: return packed_backward(self.lean, self.x, self.x.grad, rows, owner, weight, max_tokens, self.cfg.smooth)
+    nats,toks = _plain_backward(self.model, Adapters.from_flat(self.spec, self.x), rows, owner, torch.full((len(rows),), weight), self.pad_id, max_tokens, self.cfg.smooth)
     return nats/toks
 
 @patch

@@ -114,11 +114,12 @@ def train_multitask(
     template:Template=None,
     max_len:int=256,
     progress=True,
+    smooth:tuple=(0.,0.), # see `smoothed_nats`
 )->tuple: # (Adapters n=1, losses [steps])
     "One unconditional LoRA on the training rows of all tasks"
     n = min(len(t.train) for t in tasks)
     mixed = [e for i in range(n) for t in tasks for e in t.train[i:i+1]]
-    cfg = TeacherConfig(steps=steps, rows=rows, lr=lr, seed=seed, max_len=max_len)
+    cfg = TeacherConfig(steps=steps, rows=rows, lr=lr, seed=seed, max_len=max_len, smooth=smooth)
     tr = AdapterTrainer(model, spec, [encode_rows(tok, mixed, template or Template(), max_len)], cfg, ['multitask'], tok.pad_token_id)
     bar = bar_over(range(steps), progress)
     for _ in bar:
