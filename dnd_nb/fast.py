@@ -22,20 +22,21 @@ __all__ = ['ENGINES', 'smoothed_nats', 'prompt_tokens', 'block_size', 'Pack', 'b
 def smoothed_nats(
     logits:Tensor, # [m, V]
     y:Tensor, # [m] answers' tokens
-    prompts:Tensor=None, # [m, w] tokens of the prompt, as made by `prompt_tokens`
-    smooth:tuple=(0.,0.), # shares of the target: spread over the vocabulary, over the prompt's tokens
+    prompts:Tensor=None, # [m, w] as made by `prompt_tokens`
+    smooth:tuple=(0.,0.), # shares of the target: spread over the vocabulary, over the prompt's words
 )->Tensor: # [m]
-    "Cross-entropy with a part of the target spread over the vocabulary, and a part over the prompt's own tokens"
+    "Cross-entropy with a part of the target spread over the vocabulary, and a part over the prompt's own words"
     if not any(smooth): return F.cross_entropy(logits.float(), y, reduction='none')
     z,(a,b) = logits.float(),smooth
     res = z.logsumexp(-1) - (1-a-b)*z.gather(1, y[:,None])[:,0] - a*z.mean(-1)
     return res - b*(z.gather(1, prompts.clamp(min=0))*(prompts>=0)).sum(1)/(prompts>=0).sum(1) if b else res
 
 def prompt_tokens(rows, most:int=64)->Tensor: # [rows, most], -1 where there are fewer
-    "The different tokens of each row's prompt; of more than `most` some at even distances"
+    "How an answer begins that begins with a word of the row's prompt; of more than `most` such tokens some at even distances"
     res = np.full((len(rows),most), -1)
     for r,to in zip(rows, res):
-        t = list(dict.fromkeys(r.ids[:r.n_prompt]))
+        if r.words is None: raise ValueError('smoothed targets need the words of the prompts: encode_rows(…, words=True)')
+        t = r.words
         if len(t)>most: t = [t[i*len(t)//most] for i in range(most)]
         to[:len(t)] = t
     return torch.from_numpy(res)
@@ -72,7 +73,7 @@ class Pack:
     row:Tensor # [m] whose
     lens:Tensor # [rows] answer tokens of each row
     rounded:bool=False # is the last row one that does not exist?
-    prompts:Tensor=None # [rows, w] tokens of each row's prompt, -1 where there are fewer; for smoothed targets only
+    prompts:Tensor=None # [rows, w] how answers begin that begin with a word of the prompt, see `prompt_tokens`; for smoothed targets only
     stem:Tensor=None # [N, d] residual stream where the first adapted layer begins, if it was kept
     @property
     def block(self)->int: "Tokens a block"; return len(self.ids)//len(self.owner)
@@ -139,7 +140,7 @@ def pack(
     rounded:bool=False, # round all sizes up, so that few shapes occur, see below
     room=(0,{},0), # … to at least so many tokens, rows of each width, and predictions
     backward:bool=True, # also what a backward pass needs?
-    prompts:bool=False, # also the prompts' tokens, for smoothed targets?
+    prompts:bool=False, # also the prompts' words, for smoothed targets?
 )->Pack:
     "Put rows into one stream"
     lens,owner = np.array([len(r.ids) for r in rows]),np.asarray(owner)
@@ -290,7 +291,7 @@ def _run(self:Lean, pk, h, layers): # through [(weights, adapters)]
     return h
 
 # %% ../nbs/03a_fast.ipynb #50d1b02b
-def _nats(h, w, b, y, *soft): return smoothed_nats(F.linear(h, w, b), y, *soft)
+def _nats(h, w, b, y, prompts, smooth): return smoothed_nats(F.linear(h, w, b), y, prompts, smooth)
 
 @patch
 def _at_answers(self:Lean, pk, x): # ([m, d] where an answer's token is predicted, after the final norm; the head)
@@ -312,7 +313,7 @@ def nats(self:Lean,
 )->Tensor: # [rows]
     "Each row's summed negative log-likelihood of its answer"
     h,head = self._at_answers(pk, x)
-    some = lambda i: (pk.y[i], *((pk.prompts.index_select(0, pk.row[i]), smooth) if any(smooth) else ()))
+    some = lambda i: (pk.y[i], pk.prompts.index_select(0, pk.row[i]) if smooth[1] else None, smooth)
     if len(h)<=chunk: l = _nats(h, head.weight, head.bias, *some(slice(None)))
     else: l = torch.cat([checkpoint(_nats, h[i], head.weight, head.bias, *some(i), use_reentrant=False) for j in range(0, len(h), chunk) for i in [slice(j,j+chunk)]])
     return torch.zeros(len(pk.lens), device=l.device).index_add_(0, pk.row, l)

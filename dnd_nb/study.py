@@ -181,7 +181,7 @@ class Recipe:
     familiar:bool=True # the last checkpoint, and full strength for prompts like a training task's own? or the checkpoint that is best on validation tasks, at one strength
     start:str='soup' # what is corrected: 'soup', the average of multi-task LoRAs and the mean teacher that is best on validation tasks; one 'multitask' LoRA; the 'mean' teacher; or 'fresh': nothing
     bag:int=4 # 2 or more: blind multi-task LoRAs of the soup, half the steps each and each without one part of the training families
-    smooth:tuple=(.05,.1) # of these blind ones: shares of the targets that go to the vocabulary and to the prompt's own tokens, see `smoothed_nats`
+    smooth:tuple=(.05,.1) # of these blind ones: shares of the targets that go to the vocabulary and to the prompt's own words, see `smoothed_nats`
     cross:int=0 # parts of the training families: in training, a task's base is a multi-task LoRA that never saw its part; 0: one for all. These LoRAs come on top of equal compute
     generator:dict=field(default_factory=lambda: dict(kind='MLPGenerator', hidden=256, noise=.3, cond_drop=.1, zero_start=True))
     recon:int=0 # reconstruction steps, which do not touch the base model
@@ -736,15 +736,15 @@ def _alone(folder): # what several processes need is made by the first that asks
 
 # %% ../nbs/16_study.ipynb #6ad964b6
 @patch
-def _mixed(self:Study, tasks): # rows of many tasks, each task as often
+def _mixed(self:Study, tasks, words): # rows of many tasks, each task as often
     n = max(len(t.train) for t in tasks)
-    return encode_rows(self.tok, [t.train[i%len(t.train)] for i in range(n) for t in tasks], Template(), self.cfg.max_len)
+    return encode_rows(self.tok, [t.train[i%len(t.train)] for i in range(n) for t in tasks], Template(), self.cfg.max_len, words)
 
 @patch
 def _fit_loras(self:Study, folders, groups, tc, checks=(), validate=None): # one on each group of tasks, side by side; `checks` are for one alone
     state,cfg,n = folders[0].with_name(folders[0].name+'_state'),self.cfg,len(folders)
     tc,steps = replace(tc, max_len=cfg.max_len, max_tokens=cfg.teacher.max_tokens),tc.steps
-    tr = AdapterTrainer(self.model, self.spec, [self._mixed(g) for g in groups], tc, ['multitask']*n, self.tok.pad_token_id, Adapters.init(self.spec, n, cfg.teacher_seed))
+    tr = AdapterTrainer(self.model, self.spec, [self._mixed(g, tc.words) for g in groups], tc, ['multitask']*n, self.tok.pad_token_id, Adapters.init(self.spec, n, cfg.teacher_seed))
     seen,saved = {},time.time() # step → nats on validation tasks; those that were the best so far are on disk
     if (state/'now.safetensors').exists():
         tr.load(state/'now.safetensors')

@@ -51,7 +51,7 @@ class TeacherConfig:
     warmup:float=.1 # share of the steps
     weight_decay:float=0.
     clip:float=1. # largest gradient norm of one adapter
-    smooth:tuple=(0.,0.) # shares of the target spread over the vocabulary and over the prompt's tokens, see `smoothed_nats`
+    smooth:tuple=(0.,0.) # shares of the target spread over the vocabulary and over the prompt's words, see `smoothed_nats`
     keep:tuple=(1.,) # checkpoints to keep, as shares of the steps
     seed:int=0 # of the shared initial A and of the rows
     max_len:int=256 # tokens of a row; longer prompts lose their beginning
@@ -61,6 +61,8 @@ class TeacherConfig:
     def __post_init__(self):
         self.smooth = tuple(self.smooth)
         if len(self.smooth)!=2 or min(self.smooth)<0 or sum(self.smooth)>=1: raise ValueError(f'smooth {self.smooth}: expected two shares of the target, 0 or more and together below 1')
+    @property
+    def words(self)->bool: "Must rows be encoded with the words of their prompts?"; return self.smooth[1]>0
     def at(self, share)->int: "The step of a checkpoint"; return max(1, round(self.steps*share))
     def lr_at(self, step)->float:
         "Learning rate of a step, from 0"
@@ -84,7 +86,7 @@ def _plain_backward(model, adapters, rows, owner, weight, pad_id, max_tokens, sm
     nats,toks = torch.zeros(len(rows)),torch.zeros(len(rows))
     for idx in token_batches(rows, max_tokens):
         b = collate([rows[i] for i in idx], pad_id, model.device)
-        with apply_adapters(model, adapters, owner[idx]): nll,n = answer_nll(model, b, prompt_tokens([rows[i] for i in idx]).to(model.device) if any(smooth) else None, smooth)
+        with apply_adapters(model, adapters, owner[idx]): nll,n = answer_nll(model, b, prompt_tokens([rows[i] for i in idx]).to(model.device) if smooth[1] else None, smooth)
         (nll/n*weight[idx].to(nll.device)).sum().backward()
         nats[idx],toks[idx] = nll.detach().cpu(),n.cpu().float()
     return nats,toks
@@ -104,7 +106,7 @@ def packed_backward(
     for i,ix in enumerate(lean.parts(rows, owner, max_tokens)):
         who,own = np.unique(owner[ix], return_inverse=True)
         at = torch.from_numpy(who).to(x.device)
-        nll,g = lean.grad(lean.pack([rows[j] for j in ix], own, i, any(smooth)), x.index_select(0, at), weight, smooth)
+        nll,g = lean.grad(lean.pack([rows[j] for j in ix], own, i, smooth[1]>0), x.index_select(0, at), weight, smooth)
         grad.index_add_(0, at, g)
         res[torch.from_numpy(ix).to(x.device)] = nll
     return res
@@ -500,7 +502,7 @@ def train_teachers(
     with crew.together():
         for group,bar in _with_bar(groups, cfg.steps, progress and crew.main):
             state = folder/'state'/_group_key(group)
-            tr = AdapterTrainer(model, spec, [encode_rows(tok, t.train, template, cfg.max_len) for t in group], cfg, [t.name for t in group], tok.pad_token_id, engine=engine)
+            tr = AdapterTrainer(model, spec, [encode_rows(tok, t.train, template, cfg.max_len, cfg.words) for t in group], cfg, [t.name for t in group], tok.pad_token_id, engine=engine)
             kept = _run_group(tr, group, saved, state, cfg, save_every, bar)
             deltas = {s: delta_embedding(model, tok, a.to(model.device), probes).cpu().numpy() for s,a in kept.items()} if probes else None
             bad += _write_group(folder, group, kept, torch.stack(tr.losses).cpu(), deltas)

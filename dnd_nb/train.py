@@ -120,7 +120,7 @@ def train_multitask(
     n = min(len(t.train) for t in tasks)
     mixed = [e for i in range(n) for t in tasks for e in t.train[i:i+1]]
     cfg = TeacherConfig(steps=steps, rows=rows, lr=lr, seed=seed, max_len=max_len, smooth=smooth)
-    tr = AdapterTrainer(model, spec, [encode_rows(tok, mixed, template or Template(), max_len)], cfg, ['multitask'], tok.pad_token_id)
+    tr = AdapterTrainer(model, spec, [encode_rows(tok, mixed, template or Template(), max_len, cfg.words)], cfg, ['multitask'], tok.pad_token_id)
     bar = bar_over(range(steps), progress)
     for _ in bar:
         tr.one_step()

@@ -45,13 +45,16 @@ def main(
     train,val = [t for t in tasks if t.fold!=validate],[replace(t, test=t.test[:rows]) for t in tasks if t.fold==validate]
     spec = upper_spec(model, .5)
 
-    def lora(name, tasks, steps, seed, lr=2e-3):
-        if not (work/name).exists(): save_peft(train_multitask(model, tok, tasks, spec, steps, 24, lr, seed, progress=False)[0], work/name); print(name, flush=True)
+    def lora(name, tasks, steps, seed, lr=2e-3, smooth=(0.,0.)):
+        if not (work/name).exists(): save_peft(train_multitask(model, tok, tasks, spec, steps, 24, lr, seed, progress=False, smooth=smooth)[0], work/name); print(name, flush=True)
         return load_peft(work/name, spec).to(device)
     fams = sorted({t.family for t in train})
     part = {f:i%4 for i,f in enumerate(random.Random(seed).sample(fams, len(fams)))}
     multi,again = lora('multi0', train, 160, seed),lora('multi1', train, 160, seed+1)
-    bag = [lora(f'cross{k}', [t for t in train if part[t.family]!=k], 100, seed) for k in range(4)]
+    blind = lambda name,smooth: [lora(f'{name}{k}', [t for t in train if part[t.family]!=k], 100, seed, smooth=smooth) for k in range(4)]
+    bag = blind('cross', (0.,0.))
+    shares = dict(vocab=(.1,0.), hedged=(.05,.1)) # of smoothed targets: over the vocabulary, over the prompt's words
+    soft,softs = {k:lora(k, train, 160, seed, smooth=v) for k,v in shares.items()},{k:blind(k, v) for k,v in shares.items()}
     family = {f:[t for t in train if t.family==f] for f in dict.fromkeys(t.family for t in train)}
     even = [t for g in family.values() for t in (g*6)[:6]]
     slow,balanced,both,longer = lora('slow', train, 160, seed, 5e-4),lora('balanced', even, 160, seed),lora('both', even, 160, seed, 5e-4),lora('longer', train, 320, seed, 1e-3)
@@ -69,7 +72,7 @@ def main(
     near = {t.name:(F.normalize(pooled(view, prompt_batches(t.prompts, 16, 1, t.name)), dim=1)@mid.T)[0].to(device) for t in val}
     def like(t, tau): return Adapters.from_flat(spec, (torch.softmax(near[t.name]/tau, 0)[:,None]*own.flat()).sum(0, keepdim=True))
     mix = lambda *ws: mixture(Adapters.cat([a for a,_ in ws]), torch.tensor([[w for _,w in ws]], device=device))
-    of = lambda w: [(a,w/4) for a in bag]
+    of = lambda w,bag=bag: [(a,w/4) for a in bag]
 
     S = {'base':lambda t: None, "the task's own teacher":lambda t: zoo.adapters([last[t.name]]).to(device), 'nearest teacher by prompts':lambda t: own[[int(near[t.name].argmax())]]}
     fixed = {f'multi-task LoRA × {s:g}':multi.scaled(s) for s in (.25,.5,.75,1.,1.25)} | {f'mean teacher × {s:g}':mean.scaled(s) for s in (.5,1.,1.5)}
@@ -79,6 +82,8 @@ def main(
     four = [multi,slow,balanced,both]
     fixed |= {'a quarter of the learning rate':slow, 'six tasks of every family':balanced, 'both':both, 'twice the steps at half the rate':longer, 'multi-task LoRA and these three but the last, averaged':mix(*[(a,1/4) for a in four]), '… × 0.8 + mean teacher × 0.3':mix(*[(a,.2) for a in four], (mean,.3)),
         'eight LoRAs, each on half of the families':mix(*[(a,1/8) for a in halves]), 'eight × 0.8 + mean teacher × 0.3':mix(*[(a,.1) for a in halves], (mean,.3)), 'eight and four × 0.8 + mean teacher × 0.3':mix(*[(a,.05) for a in halves], *of(.4), (mean,.3))}
+    for k,what in dict(vocab='targets smoothed over the vocabulary', hedged="targets smoothed over the vocabulary and the prompt's words").items():
+        fixed |= {f'one LoRA, {what}':soft[k], f'… × 0.8 + mean teacher × 0.3, {k}':mix((soft[k],.8),(mean,.3)), f'four, {what}':mix(*of(1.,softs[k])), f'these × 0.8 + mean teacher × 0.3, {k}':mix(*of(.8,softs[k]),(mean,.3)), f'these × 0.8 + mean teacher × 0.6, {k}':mix(*of(.8,softs[k]),(mean,.6))}
     S |= {k:(lambda t,v=v: v) for k,v in fixed.items()}
     S |= {f'teachers weighted by prompts, temperature {x:g}':(lambda t,x=x: like(t,x)) for x in (.1,.2,.4)}
     S |= {f'multi-task LoRA × 0.6 + teachers weighted by prompts, temperature {x:g} × 0.6':(lambda t,x=x: mix((multi,.6),(like(t,x),.6))) for x in (.1,.2,.4)}
