@@ -443,11 +443,11 @@ def _saved(folder)->dict: # task → (step, folder of the state, row in it)
     return res
 
 def _groups(todo, saved, size, at_once)->list: # of lists of tasks
-    "Tasks that stand at the same step, in groups for `size` processes"
+    "Tasks that stand at the same step, in groups for `size` processes; neighbours, which are often alike in length, are dealt out"
     k = max(1, min(at_once, -(-len(todo)//size)))
     steps = {t.name: saved.get(t.name,(0,))[0] for t in todo}
     same = [[t for t in todo if steps[t.name]==s] for s in sorted(set(steps.values()), reverse=True)]
-    return [g[i:i+k] for g in same for i in range(0, len(g), k)]
+    return [g[i::m] for g in same for m in [-(-len(g)//k)] for i in range(m)]
 
 def _rows_of(saved, group, file):
     "The group's rows of a file that lies in one or several folders of states"
