@@ -623,7 +623,7 @@ def teachers_worker(out, device, sizes:dict, n=76, steps=200, warm=12):
     from dnd_nb.teacher import train_teachers
     crew,lab,out = Crew(),Lab(device, Sizes(**sizes)),Path(out)
     tasks = builtin_tasks(n_train=48, n_test=2)[:n]
-    def go(name, steps): return train_teachers(lab.model, lab.tok, tasks, lab.spec(), out/name, TeacherConfig(steps=steps, rows=lab.s.rows, at_once=-(-n//2), max_tokens=16384), progress=False, engine=None if lab.gpu else 'lean')
+    def go(name, steps): return train_teachers(lab.model, lab.tok, tasks, lab.spec(), out/name, TeacherConfig(steps=steps, rows=lab.s.rows, at_once=-(-n//2), max_tokens=16384), progress=False)
     go('warm', warm) # the shapes of the very steps that are timed are met, and recorded
     crew.wait(); t0 = time.perf_counter()
     go('zoo', steps)

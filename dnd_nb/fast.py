@@ -424,7 +424,6 @@ def pack(self:Graphed, rows, owner, part:int=0, prompts:bool=False)->Pack:
     self.rooms[key] = (len(pk.ids), {W:B for B,W in pk.shapes}, len(pk.y))
     return pk
 
-
 # %% ../nbs/03a_fast.ipynb #5cf1584a
 def _equal_cuts(sizes, k): # places at which sorted sizes are cut into `k` parts, near equal in sum
     c = np.cumsum(np.sort(sizes))
@@ -436,8 +435,8 @@ def parts(self:Graphed, rows, owner, max_tokens:int)->list: # of row numbers
     lens,owner = np.array([len(r) for r in rows]),np.asarray(owner)
     per,key = np.bincount(owner, lens),(int(owner.max())+1,len(rows),max_tokens)
     def groups(ends):
-        rank = np.argsort(lens if ends[-1]>len(per) else per, kind='stable')
-        return [np.sort(g) if ends[-1]>len(per) else np.flatnonzero(np.isin(owner, g)) for g in np.split(rank, ends[1:-1])]
+        if ends[-1]>len(per): return [np.sort(g) for g in np.split(np.argsort(lens, kind='stable'), ends[1:-1])]
+        return [np.flatnonzero(np.isin(owner, g)) for g in np.split(np.argsort(per, kind='stable'), ends[1:-1])]
     def cut():
         k = -(-int(1.1*lens.sum())//max_tokens)
         self.cuts[key] = _equal_cuts(per if len(per)>=k else lens, k)

@@ -794,7 +794,8 @@ def full(self:Study, fold, seed)->tuple: # (Adapters n=1, how it came about)
     def make():
         with self.unless(folder, 'full multitask', f'{fold.name}, seed {seed}'): ad = self.fit_lora(folder, fold.train, TeacherConfig(steps=steps, rows=c.full_rows, lr=c.full_lr, seed=seed), checks, partial(self.val_nll, fold))
         fit = read_json(folder/'fit.json')
-        some = {f'step {fit["step"]}':ad, 'short':self.multi(fold, seed), 'short, smoothed':self._multi(fold, f'smoothed_s{seed}', fold.train, c.multi_steps, seed, c.recipe.smooth)}
+        some = {f'step {fit["step"]}':ad, 'short':self.multi(fold, seed)}
+        if any(c.recipe.smooth): some['short, smoothed'] = self._multi(fold, f'multi_s{seed}{c.recipe.tail}', fold.train, c.multi_steps, seed, c.recipe.smooth)
         nll = {n:fit['nll'] if a is ad else self.val_nll(fold, a) for n,a in some.items()}
         best = min(nll, key=nll.get)
         return some[best], fit | dict(tried=nll, chosen=best)

@@ -51,7 +51,7 @@ class TeacherConfig:
     warmup:float=.1 # share of the steps
     weight_decay:float=0.
     clip:float=1. # largest gradient norm of one adapter
-    smooth:tuple=(0.,0.) # shares of the target spread over the vocabulary and over the prompt's words, see `smoothed_nats`
+    smooth:tuple=(0.,0.) # shares of the target spread over the vocabulary and over the prompt's words, see `smoothed_nats`; losses are then to these targets
     keep:tuple=(1.,) # checkpoints to keep, as shares of the steps
     seed:int=0 # of the shared initial A and of the rows
     max_len:int=256 # tokens of a row; longer prompts lose their beginning

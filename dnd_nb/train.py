@@ -13,8 +13,8 @@ from torch import Tensor
 from fastcore.basics import patch
 from safetensors.torch import save as st_save
 from .adapter import *
-from .crew import Crew, own_device
 from .adapter import load_tensors
+from .crew import Crew, own_device
 from .task import Template, encode_rows, collate
 from .fast import engine_for
 from .teacher import Zoo, RowSampler, AdapterTrainer, TeacherConfig, bar_over, packed_backward

@@ -29,7 +29,7 @@ def main(
     if not devs: raise SystemExit('error: no GPU is visible')
     for d in (out,work): d.mkdir(parents=True, exist_ok=True)
     left = lambda: minutes-(time.time()-start)/60
-    last = 3 if len(devs)>1 and 'bench' not in skip else 0 # minutes for the bar that needs both
+    last = 3 if len(devs)>1 and 'bench' not in skip.split(',') else 0 # minutes for the bar that needs both
     cores = sorted(os.sched_getaffinity(0))
     def say(s):
         with lock, open(out/'progress.txt','a') as f: f.write(f'{time.strftime("%H:%M:%S")} {s}\n')
@@ -43,14 +43,14 @@ def main(
         run('ablations', 'ablations', ['tools/ablations.py', '--data', data/'bigbench', '--work', work/'ablations', '--out', out, '--base', base, '--jobs', jobs, '--steps', 250, '--max_tokens', 8192, '--budget', 60*left()], gpu)
         for p in (1,2,3): bench(p, gpu)
     def study(gpu):
-        more = lambda n: ['--work', work/n, '--out', out/f'zero_shot_{n}.json', '--base', base, '--jobs', jobs, '--minutes', left()-last]
+        more = lambda n, to=None: ['--work', work/n, '--out', out/f'zero_shot_{to or n}.json', '--base', base, '--jobs', jobs, '--minutes', left()-last]
         run('bigbench', 'bigbench', [*STUDY, '--train', data/'bigbench', '--export', work/'generator', *more('bigbench')], gpu)
         with lock:
             for d in ('teachers','embeddings'): # the same for both
                 (work/'commonsense').mkdir(exist_ok=True)
                 if (work/'bigbench'/d).exists() and not (work/'commonsense'/d).exists(): (work/'commonsense'/d).symlink_to((work/'bigbench'/d).resolve())
         run('commonsense', 'commonsense', [*STUDY, '--train', data/'bigbench', '--held-out', data/'commonsense', '--leave-one-out', *more('commonsense')], gpu)
-        run('recipes', 'recipes', [*STUDY, '--train', data/'bigbench', '--folds', 'fold1', '--compare', 'all', *(str(a).replace('zero_shot_bigbench','zero_shot_recipes') for a in more('bigbench'))], gpu)
+        run('recipes', 'recipes', [*STUDY, '--train', data/'bigbench', '--folds', 'fold1', '--compare', 'all', *more('bigbench', 'recipes')], gpu)
     first = Thread(target=lambda: (measure(0), study(0)))
     first.start()
     if len(devs)>1: study(1)
