@@ -1366,7 +1366,7 @@ def plot_sources(rep:dict, metric='nll'):
 def task_frame(rep:dict, split='held_out', figure='nll')->pd.DataFrame: # task × source: nats a token
     "Per-task losses of a split; `first`: the part in answers' first tokens"
     at = lambda v: v if v.get('split')==split else v.get(split)
-    return pd.DataFrame({t:{s:x[figure] for s,v in d.items() if (x := at(v))} for t,d in rep['tasks'].items()}).T.dropna(how='all')
+    return pd.DataFrame({t:{s:x[figure] for s,v in d.items() if figure in (x := at(v) or {})} for t,d in rep['tasks'].items()}).T.dropna(how='all')
 
 def plot_gap(rep:dict, split='held_out'):
     "Share of the gap between base and own teacher, task by task: generated beside the multi-task LoRA"
