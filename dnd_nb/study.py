@@ -32,8 +32,8 @@ __all__ = ['SPLITS', 'MINILM', 'AXES', 'RECIPES', 'SOUPS', 'SOURCES', 'STARTS', 
            'recipe', 'Standardised', 'standardise', 'centres', 'MixedPairs', 'Curve', 'calibrate', 'follow', 'ZeroShot',
            'gibberish', 'shuffled_batches', 'with_shots', 'mixture', 'StudyConfig', 'configure', 'OutOfTime', 'Study',
            'linked_zoo', 'device_name', 'Boot', 'task_table', 'nested_tasks', 'bars', 'commit', 'headline',
-           'plot_sources', 'task_frame', 'plot_gap', 'plot_strength', 'plot_tuning', 'plot_axes', 'model_card',
-           'study_folds', 'leave_one_out_folds', 'dnd_study', 'main']
+           'plot_sources', 'task_frame', 'plot_gap', 'plot_strength', 'plot_tuning', 'plot_axes', 'rebuild',
+           'model_card', 'study_folds', 'leave_one_out_folds', 'dnd_study', 'main']
 
 # %% ../nbs/16_study.ipynb #4b926ab4
 SPLITS = ('seen','held_out','held_out_near')
@@ -197,7 +197,7 @@ class Recipe:
     n_tasks:int=None # train on so many of the training tasks
     strengths:tuple=(0.,.25,.5,.75,1.) # of the correction, to choose from on validation tasks
     border:bool=True # less strength still on prompts far from every training task, if validation tasks ask for it?
-    harm:float=.5 # nats by which no validation task may lose to the fall-back; None: only the mean counts
+    harm:float=.25 # nats by which no validation task may lose: to the panel's multi-task LoRA by the soup, to the soup by what is generated; None: only the mean counts
     parts:int=1 # prompt batches whose adapters are averaged into one
 
     def __post_init__(self):
@@ -490,7 +490,7 @@ class StudyConfig:
     full_rows:int=256 # rows a step of the panel's multi-task LoRA, which gets the generator's full compute
     full_lr:float=2e-3
     full_seeds:int=1 # of the seeds, so many have a panel LoRA of their own; the others use the last of these
-    full_checks:int=10 # validations on the way; the best checkpoint counts
+    full_checks:int=20 # validations on the way; the best checkpoint counts
     full_patience:int=3 # after so many of them without a better one it ends early
     val_share:float=.15 # of the training tasks
     val_rows:int=24 # rows a validation task
@@ -507,7 +507,7 @@ class StudyConfig:
     nearest:int=3 # teachers in the weighted mixture
     tune_steps:tuple=(5,10,20,50)
     tune_rows:int=8 # rows a step
-    tune_lrs:tuple=(5e-4,2e-3) # the best for each start is chosen on validation tasks
+    tune_lrs:tuple=(2e-3,5e-3) # the best for each start is chosen on validation tasks
     tune_seeds:int=1 # of the seeds, so many first ones are fine-tuned from
     boot:int=2000 # resamplings
     teacher_seed:int=0 # of the shared initial A and the teachers' rows
@@ -789,7 +789,7 @@ def full(self:Study, fold, seed)->tuple: # (Adapters n=1, how it came about)
     c = self.cfg
     seed = self.seeds[min(self.seeds.index(seed), c.full_seeds-1)]
     folder = self.work/'folds'/fold.name/f'full_s{seed}'
-    steps = max(1, round(c.passes(len(fold.train))['total']/c.full_rows))
+    steps = max(1, round(c.passes(len(fold.train))['total']*(2 if c.recipe.start=='soup' else 1)/c.full_rows)) # a soup holds this LoRA too
     checks = {max(1, round(steps*(i+1)/c.full_checks)) for i in range(c.full_checks)}
     def make():
         with self.unless(folder, 'full multitask', f'{fold.name}, seed {seed}'): ad = self.fit_lora(folder, fold.train, TeacherConfig(steps=steps, rows=c.full_rows, lr=c.full_lr, seed=seed), checks, partial(self.val_nll, fold))
@@ -829,7 +829,7 @@ def bases(self:Study, fold, seed, rec)->dict: # task → Adapters n=1
     return {t.name:made[part[t.family]] for t in self.trained(fold, rec)}
 
 # %% ../nbs/16_study.ipynb #1c211d5d
-SOUPS = ((1.,0.,0.), (.5,.5,0.), (.4,.4,.3), *((0.,a,b) for a in (.4,.6,.8,1.) for b in (0.,.3,.6) if a+b>.5)) # weights of the multi-task LoRA of all families, of the blind ones together, and of the mean teacher
+SOUPS = ((1.,0.,0.), *((w,a,b) for w in (0.,.3,.5,.7) for a in (.2,.4,.8) for b in (0.,.3,.6) if .6<w+a+b<1.25)) # weights of the multi-task LoRA of all families, of the blind ones together, and of the mean teacher
 
 @patch
 def soup_folder(self:Study, fold, seed, rec): return self.work/'folds'/fold.name/f'soup_s{seed}_{len(self.trained(fold, rec))}_{rec.bag}{rec.tail}'
@@ -847,13 +847,15 @@ def soup(self:Study, fold, seed, rec)->Adapters: # n=1
 def _cook(self:Study, folder, fold, seed, rec):
     tasks,(names,last) = self.trained(fold, rec),self.last(fold)
     n = min(rec.bag, len({t.family for t in tasks}))
-    whole = self.multi(fold, seed, rec)
-    blind = self.parted(fold, seed, rec, n)[0] if n>1 else [whole]
+    blind = self.parted(fold, seed, rec, n)[0] if n>1 else []
+    whole = self.full(fold, seed)[0] if tasks is fold.train else self.multi(fold, seed, rec)
+    blind = blind or [whole]
     with self.clock('soup', f'{fold.name}, seed {seed}'):
         ads = Adapters.cat([whole, *blind, last[[names.index(t.name) for t in tasks]].mean()])
         mix = lambda w,a,b: truncate(mixture(ads, torch.tensor([[w]+[a/n]*n+[b]], device=self.device)), self.spec.rank)
-        tried = [dict(multitask=w, blind=a, mean_teacher=b, nll=self.val_nll(fold, mix(w,a,b))) for w,a,b in SOUPS]
-        best = min(tried, key=lambda d: d['nll'])
+        loss = [np.array(list(self.val_table(fold, lambda t,m=mix(*s): m).values())) for s in SOUPS]
+        tried = [dict(zip(('multitask','blind','mean_teacher'), s)) | dict(nll=float(l.mean()), worst=float((l-loss[0]).max())) for s,l in zip(SOUPS, loss)]
+        best = min((d for d in tried if rec.harm is None or d['worst']<=rec.harm), key=lambda d: d['nll']) # the first, the multi-task LoRA itself, harms none
         save_peft(mix(*(best[k] for k in ('multitask','blind','mean_teacher'))), folder, extra={'soup.json': lambda p: write_json(p, best | dict(parts=n, tried=tried))})
 
 @patch
@@ -1298,9 +1300,9 @@ def report(self:Study, **about)->dict:
     return res | (dict(settings={s or 'alone':figs[s] for s in names}) if len(names)>1 else {})
 
 def commit()->str:
-    "The commit of this checkout, or ''"
+    "What the environment variable DND_NB_COMMIT says (for a copy without its history), or else the commit of this checkout, or ''"
     import dnd_nb
-    if not shutil.which('git'): return ''
+    if (c := os.environ.get('DND_NB_COMMIT')) or not shutil.which('git'): return c or ''
     return subprocess.run(['git','rev-parse','--short','HEAD'], cwd=Path(dnd_nb.__file__).parent, capture_output=True, text=True).stdout.strip()
 
 # %% ../nbs/16_study.ipynb #305f6c2f
@@ -1430,13 +1432,20 @@ def plot_axes(
     return fig
 
 # %% ../nbs/16_study.ipynb #76352aaa
+def rebuild(rep:dict)->str:
+    "The command that made a report, with the names of its folders; '' if it was made in Python"
+    c = rep['config']
+    return f'dnd_study --base {c["base"]}' + (f' --train {c["train"]}' if c['train'] else '') + ''.join(f' --held-out {h}' for h in c['held_out']) + ' --leave-one-out'*c['leave_one_out'] if 'leave_one_out' in c else ''
+
 def model_card(rep:dict, about:dict)->str: # markdown
     "What the generator is, how it was judged, what it is not for"
     p = [r for r in rep['panel'] if r['split']!='seen' and r['source'] in ('base','few_shot','multitask','generated','generated_other_task','teacher') and r['metric'] in ('nll','accuracy','gap_closed')]
     rows = [f'| {r["source"]} | {r["split"]} | {r["metric"]} | {r["mean"]:.3f} ({r["lo"]:.3f} to {r["hi"]:.3f}) | {r["n_tasks"]} |' for r in p]
     head = f'# Prompts to LoRA weights for {about["base_model"]}\n\nReads {about["k"]} prompts of a task with `{about["encoder"]}` and writes a LoRA ({about["spec"]}). {about["parameters"]:,} parameters; trained on {about["train"]} tasks, checkpoint and strength chosen on {about["val"]} others of the training side; fold `{about["fold"]}`, seed {about["seed"]}.\n\n'
-    use = '## Use\n\n```\ndnd_generate --generator FOLDER prompts.txt --out adapter\n```\n\n'
-    note = f'## Limits\n\nWhere prompts lie far from every training task it falls back towards one multi-task LoRA. Figures hold for tasks like those judged, and say nothing about others. Trained on evaluation data: for research, not for publication as a general model.\n\nMade at commit {rep["commit"] or "unknown"} on {about["device"]}; SHA-256 of generator.safetensors: `{about["sha256"]}`.\n'
+    use = f'## Use\n\n```\ndnd_generate --generator FOLDER prompts.txt --out adapter\n```\n\nMade by `{(r := rebuild(rep)) and r+" --export FOLDER" or "Study.export"}` at commit {rep["commit"] or "unknown"} on {about["device"]}; SHA-256 of generator.safetensors: `{about["sha256"]}`. Sums on a GPU depend on the order of their terms, so another run ends with other last digits and another SHA-256.\n\n'
+    diff = {r['b']:f'{r["mean"]:+.3f} ({r["lo"]:.3f} to {r["hi"]:.3f})' for r in rep['paired'] if (r['a'],r['split'],r['metric'])==('generated','held_out','nll')}
+    said = f' On tasks without relatives among the training tasks, right prompts change the loss by {diff["generated_gibberish"]} nats a token against gibberish, and by {diff["corrected"]} against reading no prompt at all.' if {'generated_gibberish','corrected'}<=diff.keys() else ''
+    note = f'## Limits\n\nWhere prompts lie far from every training task it falls back towards an average of multi-task LoRAs.{said} Figures hold for tasks like those judged, and say nothing about others. Trained on evaluation data: for research, not for publication as a general model.\n'
     return head + use + '## Figures\n\nMeans over tasks with 95% intervals, of the whole study.\n\n| source | split | metric | mean | tasks |\n|---|---|---|---|---|\n' + '\n'.join(rows) + '\n\n' + note
 
 @patch
