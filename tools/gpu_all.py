@@ -21,12 +21,13 @@ def main(
     minutes:float=25., # to stop after
     base:str='HuggingFaceTB/SmolLM2-135M-Instruct', # base model
     jobs:int=8, # processes a GPU
-    commit:str='', # what to record with the bars; ask git if empty
+    commit:str='', # what to record with the results; ask git if empty
     skip:str='', # stages to leave out: bench, ablations, bigbench, commonsense, recipes
 ):
     "All GPU results"
     start,out,work,data,devs,lock = time.time(),Path(out),Path(work),Path(data),gpus(),Lock()
     if not devs: raise SystemExit('error: no GPU is visible')
+    os.environ['DND_NB_COMMIT'] = commit or this_commit() # the studies record it too
     for d in (out,work): d.mkdir(parents=True, exist_ok=True)
     left = lambda: minutes-(time.time()-start)/60
     last = 3 if len(devs)>1 and 'bench' not in skip.split(',') else 0 # minutes for the bar that needs both
@@ -38,7 +39,7 @@ def main(
         mine = {c for g in on for c in cores[g*len(cores)//len(devs):(g+1)*len(cores)//len(devs)]}
         with open(out/f'{name}_{on[0]}.log','a') as f: r = subprocess.run([sys.executable, *map(str,args)], env=os.environ|dict(CUDA_VISIBLE_DEVICES=','.join(devs[g] for g in on)), stdout=f, stderr=subprocess.STDOUT, preexec_fn=lambda: os.sched_setaffinity(0, mine))
         say(f'{name} on GPU {on[0]}: ended with {r.returncode}')
-    def bench(p, *on): run('bench', f'bench{p}', ['tools/gpu_bench.py', '--piece', p, '--base', base, '--data', data/'bigbench', '--out', out, '--commit', commit or this_commit()], *on)
+    def bench(p, *on): run('bench', f'bench{p}', ['tools/gpu_bench.py', '--piece', p, '--base', base, '--data', data/'bigbench', '--out', out, '--commit', os.environ['DND_NB_COMMIT']], *on)
     def measure(gpu):
         run('ablations', 'ablations', ['tools/ablations.py', '--data', data/'bigbench', '--work', work/'ablations', '--out', out, '--base', base, '--jobs', jobs, '--steps', 250, '--max_tokens', 8192, '--budget', 60*left()], gpu)
         for p in (1,2,3): bench(p, gpu)

@@ -3,8 +3,9 @@
     python tools/tries.py --data ../shared/data/bigbench --work runs/tries --out results/zero_shot_tries.csv
 
 Tasks with short prompts; those of one fold are validated on, those of another are not looked at, the rest is trained on. Adapters on the upper half of the
-layers, so that two CPU cores can do it; resumable. A row a source: NLL and accuracy, means over
-tasks, the paired difference in NLL from one multi-task LoRA with its 95% interval, and the task that loses most."""
+layers, so that two CPU cores can do it; resumable. A row a source: NLL and accuracy, means over tasks, the paired difference in NLL from one multi-task LoRA
+with its 95% interval, and the task that loses most. With --tuning every second of the judged tasks is fine-tuned from nothing and from the best average, at
+several learning rates: a row a start, rate and number of steps."""
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -18,16 +19,36 @@ from dnd_nb.diagnostics import pooled
 from dnd_nb.encoder import PromptCache, make_encoder
 from dnd_nb.evaluate import paired, run_panel, summarise
 from dnd_nb.model import load_base
-from dnd_nb.study import centres, mixture, standardise
-from dnd_nb.task import read_tasks
-from dnd_nb.teacher import TeacherConfig, train_teachers
+from dnd_nb.study import _Steady, centres, mixture, standardise
+from dnd_nb.task import Template, encode_rows, read_tasks
+from dnd_nb.teacher import AdapterTrainer, TeacherConfig, train_teachers
 from dnd_nb.train import train_multitask
+
+def per_task(df): # task × source: nats a token
+    g = df.groupby(['source','task'], sort=False)[['nll','tokens']].sum()
+    return (g.nll/g.tokens).unstack(0)
+
+def tuned(model, tok, tasks, starts, rates, steps, max_tokens, n_rows=8):
+    "Loss of fine-tuned adapters: a row a start, rate and number of steps"
+    rows,res = [encode_rows(tok, t.train, Template(), 256) for t in tasks],[]
+    at = {t.name:i for i,t in enumerate(tasks)}
+    def judge(ad, **kw): res.append(kw | dict(nll=per_task(run_panel(model, tok, tasks, {'x':lambda t: ad[at[t.name]]}, n_rows=len(tasks[0].test), max_tokens=max_tokens)).x.mean()))
+    for name,start in starts.items():
+        ads = start[[0]*len(tasks)]
+        judge(ads, start=name, lr=0., steps=0)
+        for lr in rates:
+            tr = AdapterTrainer(model, start.spec, rows, _Steady(steps=max(steps), rows=n_rows, lr=lr, max_len=256, max_tokens=max_tokens), list(at), tok.pad_token_id, ads)
+            while tr.step<max(steps):
+                tr.one_step()
+                if tr.step in steps: judge(tr.adapters.clone(), start=name, lr=lr, steps=tr.step); print(res[-1], flush=True)
+    return pd.DataFrame(res).assign(tasks=len(tasks)).round(4)
 
 @call_parse
 def main(
     data:str='../shared/data/bigbench', # JSONL tasks with families.json
     work:str='runs/tries', # LoRAs, teachers and embeddings
-    out:str='results/zero_shot_tries.csv',
+    out:str='results/zero_shot_tries.csv', # '': leave this part out
+    tuning:str='', # CSV for fine-tuning, e.g. results/zero_shot_tuning_tries.csv; '': leave it out
     validate:int=3, # the fold whose tasks are judged
     leave:int=4, # the fold that is not looked at
     longest:int=60, # tokens of a prompt: 90% of a task's are no longer
@@ -84,13 +105,15 @@ def main(
         'eight LoRAs, each on half of the families':mix(*[(a,1/8) for a in halves]), 'eight × 0.8 + mean teacher × 0.3':mix(*[(a,.1) for a in halves], (mean,.3)), 'eight and four × 0.8 + mean teacher × 0.3':mix(*[(a,.05) for a in halves], *of(.4), (mean,.3))}
     for k,what in dict(vocab='targets smoothed over the vocabulary', hedged="targets smoothed over the vocabulary and the prompt's words").items():
         fixed |= {f'one LoRA, {what}':soft[k], f'… × 0.8 + mean teacher × 0.3, {k}':mix((soft[k],.8),(mean,.3)), f'four, {what}':mix(*of(1.,softs[k])), f'these × 0.8 + mean teacher × 0.3, {k}':mix(*of(.8,softs[k]),(mean,.3)), f'these × 0.8 + mean teacher × 0.6, {k}':mix(*of(.8,softs[k]),(mean,.6))}
+    for m,a,b in ((.3,.6,.3),(.5,.4,.3),(.7,.3,.3)): fixed[f'multi-task LoRA × {m:g} + four hedged × {a:g} + mean teacher × {b:g}, cut to rank 8'] = truncate(mix((multi,m), *of(a,softs['hedged']), (mean,b)), 8)
+    if tuning: tuned(model, tok, val[::2], dict(zero=Adapters.init(spec, 1, seed), average=truncate(mix(*of(.8,softs['hedged']),(mean,.3)), 8)), (2e-3,5e-3,1e-2), (5,10,20,50), max_tokens).to_csv(tuning, index=False)
+    if not out: return
     S |= {k:(lambda t,v=v: v) for k,v in fixed.items()}
     S |= {f'teachers weighted by prompts, temperature {x:g}':(lambda t,x=x: like(t,x)) for x in (.1,.2,.4)}
     S |= {f'multi-task LoRA × 0.6 + teachers weighted by prompts, temperature {x:g} × 0.6':(lambda t,x=x: mix((multi,.6),(like(t,x),.6))) for x in (.1,.2,.4)}
     df = run_panel(model, tok, val, S, n_rows=rows, max_tokens=max_tokens)
     one = 'multi-task LoRA × 1'
-    g = df.groupby(['source','task'], sort=False)[['nll','tokens']].sum()
-    nll = (g.nll/g.tokens).unstack(0)
+    nll = per_task(df)
     mean_of = summarise(df, seed=seed).pivot(index='source', columns='metric', values='mean')
     diff = paired(df, [(s,one) for s in S if s!=one], ['nll'], seed=seed).set_index('a')[['mean','lo','hi']].rename(columns=dict(mean='minus_multitask'))
     res = mean_of[['nll','accuracy']].join(diff).assign(worst=nll.sub(nll[one], axis=0).max(), train_tasks=len(train), tasks=len(val)).loc[list(S)].round(4).rename_axis('source')
