@@ -129,13 +129,20 @@ def answers(
     template:Template=None,
     max_new:int=16, # most tokens of an answer
     max_len:int=256, # tokens of a prompt
+    packed:bool=None, # in steps that are recorded on a GPU, see `Lean.decode`? None: on a GPU, where that is known for this model
 )->list: # of strings
     "Greedy answers, each prompt under its own adapter"
-    rows = encode_rows(tok, [Example(p, 'x') for p in prompts], template or Template(), max_len)
-    b = collate([Row(r.ids[:r.n_prompt], r.n_prompt) for r in rows], tok.pad_token_id, model.device)
+    rows = [r.ids[:r.n_prompt] for r in encode_rows(tok, [Example(p, 'x') for p in prompts], template or Template(), max_len)]
+    if adapters is not None: owner = torch.zeros(len(prompts), dtype=torch.long) if owner is None else torch.as_tensor(owner).cpu()
+    if packed is None: packed = adapters is not None and model.device.type=='cuda' and not why_not(model, adapters.spec)
+    out = engine_for(model, adapters.spec, 'lean').decode(rows, owner, adapters.flat(), tok.eos_token_id, max_new) if packed else _decode(model, tok, rows, adapters, owner, max_new)
+    return [tok.decode([t for t in r if t!=tok.eos_token_id]).strip() for r in out.tolist()]
+
+def _decode(model, tok, rows, adapters, owner, max_new): # [rows, tokens], through the model's own forward pass
+    b = collate([Row(r, len(r)) for r in rows], tok.pad_token_id, model.device)
     ids,mask,pos,cache,out = b['input_ids'],b['attention_mask'],b['position_ids'],None,[]
-    done = torch.zeros(len(prompts), dtype=torch.bool, device=model.device)
-    with apply_adapters(model, adapters, torch.zeros(len(prompts), dtype=torch.long) if owner is None else owner) if adapters is not None else nullcontext():
+    done = torch.zeros(len(rows), dtype=torch.bool, device=model.device)
+    with apply_adapters(model, adapters, owner) if adapters is not None else nullcontext():
         for _ in range(max_new):
             o = model(input_ids=ids, attention_mask=mask, position_ids=pos, **with_cache(model, cache), use_cache=True, logits_to_keep=1)
             ids,cache = o.logits[:,-1].argmax(-1, keepdim=True),cache_of(o)
@@ -143,7 +150,7 @@ def answers(
             out.append(ids.masked_fill(done[:,None], tok.eos_token_id))
             if done.all(): break
             mask,pos = torch.cat([mask, mask.new_ones(len(mask),1)], 1),pos[:,-1:]+1
-    return [tok.decode([t for t in r if t!=tok.eos_token_id]).strip() for r in torch.cat(out,1).tolist()]
+    return torch.cat(out, 1)
 
 # %% ../nbs/09_evaluate.ipynb #58c8db7f
 def _score_source(model, tok, tasks, name, f, split, n_rows, template, max_len, max_tokens):

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from fastcore.basics import patch
 from .adapter import Adapters, LoraSpec
+from .task import Row
 
 # %% auto #0
 __all__ = ['ENGINES', 'smoothed_nats', 'prompt_tokens', 'block_size', 'Pack', 'buckets', 'pack', 'why_not', 'first_layer', 'Lean',
@@ -283,10 +284,11 @@ def hidden(self:Lean,
     return self._run(pk, h, zip(self.layers[first:], ab[first:]))
 
 @patch
-def _run(self:Lean, pk, h, layers): # through [(weights, adapters)]
+def _run(self:Lean, pk, h, layers, kv=None): # through [(weights, adapters)]; `kv` gets each layer's keys and values
     cos,sin = (t[0] for t in self.model.model.rotary_emb(h[None], pk.pos[None]))
     for (w1,w2),a in layers:
         q,k,v = self.before(h, w1, a[:3], cos, sin, self.eps, self.d, self.spec.scale)
+        if kv is not None: kv.append((k,v))
         h = self.after(h, _attention(q,k,v,pk), w2, a[3:], self.eps, self.spec.scale)
     return h
 
@@ -501,3 +503,71 @@ def engine_for(
     kept,key = vars(model).setdefault('_engines', _Engines()),(engine,json.dumps(spec.to_dict()))
     if key not in kept: kept[key] = (Graphed if engine in ('graphs','fused') else Lean)(model, spec, engine in ('compiled','fused'))
     return kept[key]
+
+# %% ../nbs/03a_fast.ipynb #dfe71031
+class _Decoding:
+    "Rows that are being written, in the order of their adapters"
+    def __init__(self, lean, prompts, owner, x, eos, max_new):
+        self.lean,self.eos,lens,dev = lean,eos,np.array([len(p) for p in prompts]),lean.device
+        pk,kv = pack([Row(p+[eos], len(p)) for p in prompts], owner, device=dev, backward=False),[] # the last token only marks where the prompt ends
+        per = np.bincount(owner)
+        ab = lean._pairs(x.to(lean.dtype)[pk.owner] if len(x)>1 else x.to(lean.dtype))
+        h = lean._run(pk, F.embedding(pk.ids, lean.model.get_input_embeddings().weight), zip(lean.layers, ab), kv).index_select(0, pk.at)
+        row,n = torch.repeat_interleave(torch.arange(len(lens), device=dev), torch.from_numpy(lens+1).to(dev))[pk.src],torch.from_numpy(lens).to(dev)
+        real = (pk.pos<n[row])&(pk.src!=pk.src.roll(1)) # filling repeats the token before it
+        row,src,T = row[real],real.nonzero()[:,0],int(lens.max())
+        def lay(t): # [N, heads, d] → [rows, heads, T + max_new, d]
+            res = t.new_zeros(len(lens), t.shape[1], T+max_new, t.shape[2])
+            res[row,:,pk.pos[real]+T-n[row]] = t[src]
+            return res
+        self.kv = [(lay(k),lay(v)) for k,v in kv]
+        self.ab = ab if len(x)==1 else lean._pairs(x.to(lean.dtype)) if (per==per[0]).all() else lean._pairs(x.to(lean.dtype)[torch.from_numpy(owner).to(dev)])
+        self.pos,self.at,self.t = n.clone(),torch.tensor([T], device=dev),torch.zeros(1, dtype=torch.long, device=dev)
+        self.seen = torch.arange(T+max_new, device=dev)>=T-n[:,None]
+        self.seen[:,T:] = False
+        self.done,self.out = torch.zeros(len(lens), dtype=torch.bool, device=dev),torch.full((len(lens),max_new), eos, device=dev)
+        self.ids = torch.empty_like(n)
+        self.write(h)
+    def write(self, h): # the next token of every row, from its last one's residual stream
+        m = self.lean.model
+        y = F.linear(F.rms_norm(h, m.model.norm.weight.shape, m.model.norm.weight, self.lean.eps), m.get_output_embeddings().weight, m.get_output_embeddings().bias).argmax(-1)
+        self.done |= y==self.eos
+        self.ids.copy_(y.masked_fill(self.done, self.eos))
+        self.out.index_copy_(1, self.t, self.ids[:,None])
+        self.t += 1
+    def step(self):
+        l = self.lean
+        h = F.embedding(self.ids, l.model.get_input_embeddings().weight)
+        cos,sin = (t[0] for t in l.model.model.rotary_emb(h[None], self.pos[None]))
+        self.seen.index_fill_(1, self.at, True)
+        for (w1,w2),a,(K,V) in zip(l.layers, self.ab, self.kv):
+            q,k,v = l.before(h, w1, a[:3], cos, sin, l.eps, l.d, l.spec.scale)
+            for C,c in ((K,k),(V,v)): C.index_copy_(2, self.at, c[:,:,None])
+            s = q.unflatten(1, (K.shape[1],-1))@K.mT*q.shape[-1]**-.5 # [rows, heads of keys, queries each, columns]
+            o = s.masked_fill(~self.seen[:,None,None], -torch.inf).softmax(-1, torch.float32).to(V.dtype)@V
+            h = l.after(h, o.flatten(1), w2, a[3:], l.eps, l.spec.scale)
+        self.pos += 1; self.at += 1
+        self.write(h)
+
+@patch
+@torch.no_grad()
+def decode(self:Lean,
+    prompts:list, # of lists of tokens
+    owner, # [rows] adapter of each
+    x:Tensor, # [n, P] values of the adapters
+    eos:int, # token that ends an answer
+    max_new:int=16, # most tokens of an answer
+)->Tensor: # [rows, max_new] tokens; `eos` from an answer's end on
+    "Greedy answers, each prompt under its own adapter"
+    order = np.argsort(np.asarray(owner), kind='stable')
+    who,own = np.unique(np.asarray(owner)[order], return_inverse=True)
+    d = _Decoding(self, [list(prompts[i]) for i in order], own, x[torch.from_numpy(who).to(x.device)].to(self.device), eos, max_new)
+    step = d.step
+    for i in range(1, max_new):
+        if i%8==1 and d.done.all(): break
+        if i==2 and d.out.is_cuda: # the first one ran as it is, and warmed up
+            g = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(g): d.step()
+            step = g.replay
+        step()
+    return d.out[torch.from_numpy(np.argsort(order)).to(d.out.device)]
