@@ -1376,7 +1376,7 @@ def plot_gap(rep:dict, split='held_out'):
     d = task_frame(rep, split)
     g = lambda s: ((d.base-d[s])/(d.base-d.teacher)).clip(-1,1.2)
     o = g('generated').sort_values().index
-    fig,ax = plt.subplots(figsize=(6,2.6), dpi=70)
+    fig,ax = plt.subplots(figsize=(6,2.6), dpi=64)
     ax.vlines(range(len(o)), g('multitask')[o], g('generated')[o], color='0.8', lw=1)
     for s,c in (('multitask','0.4'),('generated_other_task','C1'),('generated','C3')): ax.plot(range(len(o)), g(s)[o], '.', color=c, ms=5, label=s)
     ax.axhline(1, color='k', lw=.5); ax.axhline(0, color='k', lw=.5); ax.set_ylabel('share of the gap closed'); ax.set_xlabel(f'{len(o)} tasks, {_title[split]}'); ax.legend(fontsize=7)
@@ -1387,13 +1387,13 @@ def plot_gap(rep:dict, split='held_out'):
 def plot_strength(rep:dict):
     "Left: validation loss against strength, a line a fold and seed. Right: what following the generator did to each held-out task, by distance from training"
     import matplotlib.pyplot as plt
-    fig,(a,b) = plt.subplots(1, 2, figsize=(6.4,2.6), dpi=60)
+    fig,(a,b) = plt.subplots(1, 2, figsize=(5.6,2.3), dpi=44)
     for m in rep['selected']:
         c = m['calibration']; a.plot(c['strengths'], np.array(c['nll'])-c['nll'][c['strengths'].index(0.)], '-', lw=.8, color=f'C{sorted({o["fold"] for o in rep["selected"]}).index(m["fold"])%10}')
     a.axhline(0, color='k', lw=.5); a.set_xlabel('strength of the correction'); a.set_ylabel('validation nats − fall-back')
     v = [(g['distance'],d['generated']['nll']-d['multitask']['nll'],g['strength']) for d in rep['tasks'].values() if 'distance' in (g := d.get('generated',{}))]
     x,y,s = zip(*v)
-    p = b.scatter(x, y, c=s, s=14, vmin=0, vmax=1, cmap='viridis'); fig.colorbar(p, label='strength'); b.axhline(0, color='k', lw=.5); b.axhline(.5, color='C3', lw=.7, ls=':')
+    p = b.scatter(x, y, c=s, s=14, vmin=0, vmax=1, cmap=plt.get_cmap('viridis', 5)); fig.colorbar(p, label='strength'); b.axhline(0, color='k', lw=.5); b.axhline(.5, color='C3', lw=.7, ls=':')
     b.set_xlabel('distance from the nearest training task'); b.set_ylabel('generated − multitask')
     plt.tight_layout()
     return fig
