@@ -17,7 +17,7 @@ from .task import Row
 
 # %% auto #0
 __all__ = ['ENGINES', 'smoothed_nats', 'prompt_tokens', 'block_size', 'Pack', 'buckets', 'pack', 'why_not', 'first_layer', 'Lean',
-           'micro_batches', 'Graphed', 'engine_for']
+           'micro_batches', 'Graphed', 'why_not_ragged', 'engine_for']
 
 # %% ../nbs/03a_fast.ipynb #d04bd05b
 def smoothed_nats(
@@ -65,15 +65,16 @@ class Pack:
     src:Tensor # [N] place in all rows' tokens, one row after another
     owner:Tensor # [N/block] adapter of each block, in rising order
     turns:list # [(blocks, adapters)]: each adapter's first block, each one's second, …
-    to:Tensor # [sum of b·T] stream token at each place of the buckets
+    to:Tensor # [sum of b·T] stream token at each place of the buckets; None without buckets
     real:Tensor # [sum of b·T] is it no filling?
     back:Tensor # [N] place of each stream token
-    shapes:list # [(b, T)] of the buckets
+    shapes:list # [(b, T)] of the buckets; without them one pair: sequences, and no fewer tokens than the longest has
     at:Tensor # [m] stream tokens that predict an answer's token
     y:Tensor # [m] the answers' tokens
     row:Tensor # [m] whose
     lens:Tensor # [rows] answer tokens of each row
     rounded:bool=False # is the last row one that does not exist?
+    cu:Tensor=None # [sequences + 1] where each begins in the stream, and where the last ends: in place of buckets
     prompts:Tensor=None # [rows, w] how answers begin that begin with a word of the prompt, see `prompt_tokens`; for smoothed targets only
     stem:Tensor=None # [N, d] residual stream where the first adapted layer begins, if it was kept
     @property
@@ -128,9 +129,11 @@ def _lay_out(rows, lens, owner, block, rounded=False): # the fields of a Pack as
         t = np.arange(T)
         to.append(start[ix,None]+np.minimum(t, lens[ix,None]-1)); real.append(t<lens[ix,None]); shapes.append((len(ix),T))
     last = np.maximum.accumulate(np.where(back<0, 0, np.arange(N))) # filling repeats the token before it
+    return dict(ids=ids[last], pos=pos, src=src[last], owner=owners, to=to, real=real, back=back[last], shapes=shapes) | _predicted(rows, start)
+
+def _predicted(rows, start): # where answers' tokens are predicted, which, and whose
     k = np.array([r.n_answer for r in rows])
-    return dict(ids=ids[last], pos=pos, src=src[last], owner=owners, to=to, real=real, back=back[last], shapes=shapes, row=np.repeat(np.arange(len(rows)), k), lens=k,
-        at=np.concatenate([start[i]+r.n_prompt-1+np.arange(r.n_answer) for i,r in enumerate(rows)]), y=np.concatenate([r.ids[r.n_prompt:] for r in rows]))
+    return dict(row=np.repeat(np.arange(len(rows)), k), lens=k, at=np.concatenate([start[i]+r.n_prompt-1+np.arange(r.n_answer) for i,r in enumerate(rows)]), y=np.concatenate([r.ids[r.n_prompt:] for r in rows]))
 
 def pack(
     rows:list, # of Row
@@ -142,18 +145,20 @@ def pack(
     room=(0,{},0), # … to at least so many tokens, rows of each width, and predictions
     backward:bool=True, # also what a backward pass needs?
     prompts:bool=False, # also the prompts' words, for smoothed targets?
+    ragged:bool=False, # sequences in place of buckets, see below; sizes are rounded
 )->Pack:
     "Put rows into one stream"
     lens,owner = np.array([len(r.ids) for r in rows]),np.asarray(owner)
-    d = _lay_out(rows, lens, owner, block or (64 if rounded else block_size(lens, owner, weight)), rounded)
-    if rounded: d = _round(d, room)
+    rounded = rounded or ragged
+    d = _lay_ragged(rows, lens, owner, block or 16, room) if ragged else _lay_out(rows, lens, owner, block or (64 if rounded else block_size(lens, owner, weight)), rounded)
+    if rounded and not ragged: d = _round(d, room)
     if prompts: d['prompts'] = np.pad(prompt_tokens(rows).numpy(), ((0,int(rounded)),(0,0)))
-    d |= {k:np.concatenate([x.ravel() for x in d[k]]) for k in ('to','real')}
+    if not ragged: d |= {k:np.concatenate([x.ravel() for x in d[k]]) for k in ('to','real')}
     def put(x):
         x = torch.from_numpy(np.ascontiguousarray(x))
         return x.pin_memory().to(device, non_blocking=True) if torch.device(device).type=='cuda' else x
     turns = [(np.arange(len(d['owner'])), d['owner'])] if rounded else _turns(d['owner']) if backward else []
-    return Pack(**{k:x if k=='shapes' else put(x) for k,x in d.items()}, turns=[(put(a),put(b)) for a,b in turns], rounded=rounded)
+    return Pack(**{k:x if k=='shapes' or x is None else put(x) for k,x in d.items()}, turns=[(put(a),put(b)) for a,b in turns], rounded=rounded)
 
 # %% ../nbs/03a_fast.ipynb #c8c901f6
 class _Move(torch.autograd.Function):
@@ -190,23 +195,30 @@ def _lora(x, w, bias, ab, scale): # x [N, in], w [out, in], ab (A [n, r, in], B 
     n = len(A)
     return torch.baddbmm(y.view(n,-1,y.shape[-1]), x.view(n,-1,x.shape[-1])@A.mT, B.mT, alpha=scale).view(y.shape)
 
+def _loras(x, ws, abs_, scale, ends): # what modules that read the same x make of it; with `ends` [n], where each adapter's tokens end, in grouped products
+    have = [ab for ab in abs_ if ab is not None]
+    if ends is None or not have: return [_lora(x, *w, ab, scale) for w,ab in zip(ws,abs_)]
+    h = iter((scale*F.grouped_mm(x, torch.cat([A for A,_ in have], 1).mT, offs=ends)).split([A.shape[1] for A,_ in have], 1))
+    return [F.linear(x, *w) if ab is None else F.linear(x, *w)+F.grouped_mm(next(h), ab[1].mT, offs=ends) for w,ab in zip(ws,abs_)]
+
 def _rotate(x, cos, sin): # x [N, heads, d]
     a,b = x.chunk(2,-1)
     return x*cos[:,None] + torch.cat([-b,a],-1)*sin[:,None]
 
-def _before(x, ws, abs_, cos, sin, eps, d, scale):
+def _before(x, ws, abs_, cos, sin, eps, d, scale, ends=None):
     "Queries, keys and values [N, heads, d]"
     (wn,*_),wq,wk,wv = ws
     h = F.rms_norm(x, wn.shape, wn, eps)
-    q,k,v = (_lora(h, *w, ab, scale).unflatten(-1,(-1,d)) for w,ab in zip((wq,wk,wv),abs_))
+    q,k,v = (t.unflatten(-1,(-1,d)) for t in _loras(h, (wq,wk,wv), abs_, scale, ends))
     return _rotate(q,cos,sin), _rotate(k,cos,sin), v
 
-def _after(x, o, ws, abs_, eps, scale):
+def _after(x, o, ws, abs_, eps, scale, ends=None):
     "The residual stream after this layer"
     (wn,*_),wo,wg,wu,wd = ws
-    x = x + _lora(o, *wo, abs_[0], scale)
+    x = x + _loras(o, (wo,), abs_[:1], scale, ends)[0]
     h = F.rms_norm(x, wn.shape, wn, eps)
-    return x + _lora(F.silu(_lora(h, *wg, abs_[1], scale))*_lora(h, *wu, abs_[2], scale), *wd, abs_[3], scale)
+    g,u = _loras(h, (wg,wu), abs_[1:3], scale, ends)
+    return x + _loras(F.silu(g)*u, (wd,), abs_[3:], scale, ends)[0]
 
 # %% ../nbs/03a_fast.ipynb #420c0393
 def _plain_attention(q, k, v): # [b, heads, T, d], causal
@@ -225,6 +237,12 @@ def _attention(q, k, v, pk): # [N, heads, d] → [N, heads·d]
         o = F.scaled_dot_product_attention(*x, is_causal=True, **(dict(enable_gqa=True) if q.shape[1]!=k.shape[1] else {})) if q.is_cuda else _plain_attention(*x)
         res.append(o.transpose(1,2).flatten(0,1)); p += b*T
     return _Move.apply(torch.cat(res), pk.back, pk.to, pk.real).flatten(1)
+
+def _ragged(q, k, v, pk): # the same, sequence after sequence where they lie
+    n = pk.shapes[0][1]
+    if q.is_cuda: return torch.ops.aten._flash_attention_forward(q, k, v, pk.cu, pk.cu, n, n, 0., True, False)[0].flatten(1) # what torch.nn.attention.varlen calls, under one signature in all versions
+    ends = pk.cu.tolist()
+    return torch.cat([_plain_attention(*(t[a:b].transpose(0,1)[None] for t in (q,k,v)))[0].transpose(0,1).flatten(1) for a,b in zip(ends,ends[1:]) if b>a])
 
 # %% ../nbs/03a_fast.ipynb #e5dd7178
 _SLOTS = ('self_attn.q_proj','self_attn.k_proj','self_attn.v_proj','self_attn.o_proj','mlp.gate_proj','mlp.up_proj','mlp.down_proj')
@@ -280,16 +298,18 @@ def hidden(self:Lean,
     "The residual stream of every token"
     h,first = (F.embedding(pk.ids, self.model.get_input_embeddings().weight),0) if pk.stem is None else (pk.stem,self.first)
     none = [None]*len(_SLOTS)
-    ab = [none]*len(self.layers) if x is None else self._pairs(x.to(self.dtype) if len(x)==1 else _Spread.apply(x, pk, self.dtype))
-    return self._run(pk, h, zip(self.layers[first:], ab[first:]))
+    many = x is not None and len(x)>1
+    ab = [none]*len(self.layers) if x is None else self._pairs(_Spread.apply(x, pk, self.dtype) if many and pk.cu is None else x.to(self.dtype))
+    ends = (torch.searchsorted(pk.owner, torch.arange(len(x), device=pk.owner.device), right=True)*pk.block).int() if many and pk.cu is not None else None
+    return self._run(pk, h, zip(self.layers[first:], ab[first:]), ends=ends)
 
 @patch
-def _run(self:Lean, pk, h, layers, kv=None): # through [(weights, adapters)]; `kv` gets each layer's keys and values
+def _run(self:Lean, pk, h, layers, kv=None, ends=None): # through [(weights, adapters)]; `kv` gets each layer's keys and values
     cos,sin = (t[0] for t in self.model.model.rotary_emb(h[None], pk.pos[None]))
     for (w1,w2),a in layers:
-        q,k,v = self.before(h, w1, a[:3], cos, sin, self.eps, self.d, self.spec.scale)
+        q,k,v = self.before(h, w1, a[:3], cos, sin, self.eps, self.d, self.spec.scale, ends)
         if kv is not None: kv.append((k,v))
-        h = self.after(h, _attention(q,k,v,pk), w2, a[3:], self.eps, self.spec.scale)
+        h = self.after(h, (_attention if pk.cu is None else _ragged)(q,k,v,pk), w2, a[3:], self.eps, self.spec.scale, ends)
     return h
 
 # %% ../nbs/03a_fast.ipynb #50d1b02b
@@ -382,22 +402,36 @@ def _up(x, step): # rounded up to a multiple of `step`; of twice as much above e
     while x>8*step: step *= 2
     return -(-x//step)*step
 
-def _round(d, room): # sizes of a layout rounded up; where `room` does not suffice, with something to spare
-    size = lambda x,step,least: least if x<=least else _up(x if not least else int(x*(1+1/(8 if x<8192 else 16))), step)
-    N,R,(to,real,shapes,back,p,q) = len(d['ids']),len(d['lens']),([],[],[],d['back'].copy(),0,0)
+def _size(x, step, least): # rounded up; where `least` does not suffice, with something to spare
+    return least if x<=least else _up(x if not least else int(x*(1+1/(8 if x<8192 else 16))), step)
+
+def _fill_up(d, room): # a layout's stream and predictions in rounded sizes; what is added predicts for a row that does not exist
+    more,k = _size(len(d['ids']),512,room[0])-len(d['ids']), _size(len(d['y']),128,room[2])-len(d['y'])
+    end = lambda x,n: np.pad(x, (0,n), 'edge')
+    return d | dict(ids=end(d['ids'],more), pos=end(d['pos'],more), src=end(d['src'],more), owner=end(d['owner'],more*len(d['owner'])//len(d['ids'])), back=d['back'] if d['back'] is None else end(d['back'],more),
+        at=end(d['at'],k), y=end(d['y'],k), row=np.pad(d['row'], (0,k), constant_values=len(d['lens'])), lens=np.append(d['lens'],1))
+
+def _round(d, room): # buckets in rounded sizes, and the rest
+    to,real,shapes,back,p,q = [],[],[],d['back'].copy(),0,0
     have = {W:(t,r) for t,r,(_,W) in zip(d['to'], d['real'], d['shapes'])}
     for W in sorted({*room[1], *have}): # a width that no row of this step has keeps its room
         t,r = have.get(W, (np.zeros((0,W),int),)*2)
-        b,B = len(t),size(len(t),8,room[1].get(W,0))
+        b,B = len(t),_size(len(t),8,room[1].get(W,0))
         at = (d['back']>=p)&(d['back']<p+b*W)
         back[at] = d['back'][at]-p+q
         to.append(np.pad(t, ((0,B-b),(0,0)))); real.append(np.pad(r.astype(bool), ((0,B-b),(0,0)))); shapes.append((B,W))
         p += b*W; q += B*W
-    block = N//len(d['owner'])
-    more,k = size(N,512,room[0])-N, size(len(d['y']),128,room[2])-len(d['y'])
-    end = lambda x,n: np.pad(x, (0,n), 'edge')
-    return dict(ids=end(d['ids'],more), pos=end(d['pos'],more), src=end(d['src'],more), owner=end(d['owner'],more//block), back=end(back,more), to=to, real=real, shapes=shapes,
-        at=end(d['at'],k), y=end(d['y'],k), row=np.pad(d['row'], (0,k), constant_values=R), lens=np.append(d['lens'],1))
+    return _fill_up(d | dict(back=back, to=to, real=real, shapes=shapes), room)
+
+def _lay_ragged(rows, lens, owner, block, room): # the fields of a Pack with sequences
+    start,owners = _stream(lens, owner, block)
+    used,order,first = len(owners)*block,np.argsort(start),np.cumsum(lens)-lens
+    which = np.repeat(order, np.diff(np.r_[start[order], used])) # the row of each place; filling belongs to the row before it
+    src = first[which]+np.minimum(np.arange(used)-start[which], lens[which]-1) # and repeats its last token
+    d = dict(ids=np.concatenate([r.ids for r in rows])[src], pos=src-first[which], src=src, owner=owners, to=None, real=None, back=None) | _predicted(rows, start)
+    d = _fill_up(d, room)
+    cu = np.r_[start[order], np.linspace(used, len(d['ids']), 65).astype(int)] # what is added at the end is cut into 64 sequences
+    return d | dict(cu=cu.astype(np.int32), shapes=[(len(cu)-1, _size(int(np.diff(cu).max()), 64, max(room[1], default=0)))])
 
 @patch
 def grad(self:Lean,
@@ -415,14 +449,14 @@ def grad(self:Lean,
 # %% ../nbs/03a_fast.ipynb #5cf15846
 class Graphed(Lean):
     "`Lean` that records the steps of shapes it meets again, and replays them"
-    def __init__(self, model, spec, compile=False, most=64):
+    def __init__(self, model, spec, compile=False, most=64, ragged=False):
         super().__init__(model, spec, compile)
-        self.most,self.kept,self.met,self.pool,self.rooms,self.cuts = most,{},set(),None,{},{}
+        self.ragged,self.most,self.kept,self.met,self.pool,self.rooms,self.cuts = ragged,most,{},set(),None,{},{}
 
 @patch
 def pack(self:Graphed, rows, owner, part:int=0, prompts:bool=False)->Pack:
     key = (int(max(owner))+1, len(rows), part)
-    pk = pack(rows, owner, device=self.device, rounded=True, room=self.rooms.get(key,(0,{},0)), prompts=prompts)
+    pk = pack(rows, owner, device=self.device, rounded=True, room=self.rooms.get(key,(0,{},0)), prompts=prompts, ragged=self.ragged)
     self.rooms[key] = (len(pk.ids), {W:B for B,W in pk.shapes}, len(pk.y))
     return pk
 
@@ -482,7 +516,14 @@ def record(self:Graphed, pk, x, weight, smooth)->tuple: # (inputs to fill, value
     return pk,x,g.replay,out
 
 # %% ../nbs/03a_fast.ipynb #dfe7102f
-ENGINES = ('plain','lean','compiled','graphs','fused')
+ENGINES = ('plain','lean','compiled','graphs','fused','ragged')
+
+def why_not_ragged(model, spec)->str: # '' if its products and its attention can run this
+    "What keeps the engine `ragged` from running a model with adapters of this spec"
+    if not hasattr(F,'grouped_mm'): return 'torch.nn.functional.grouped_mm is missing (it came with torch 2.10)'
+    if model.dtype not in (torch.bfloat16,torch.float16): return f'weights in {model.dtype} (its attention wants 16 bits)'
+    odd = [d for s in spec.modules.values() for d in (*s,spec.rank) if d%8]
+    return f'a size of {odd[0]} (grouped products want multiples of 8)' if odd else ''
 
 class _Engines(dict):
     "A model's engines; a copy of the model has none yet"
@@ -498,10 +539,11 @@ def engine_for(
     engine = engine or os.environ.get('DND_NB_ENGINE') or None
     if engine is None: engine = 'plain' if why_not(model, spec) else 'graphs' if model.device.type=='cuda' else 'lean' if first_layer(spec) else 'plain'
     if engine not in ENGINES: raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
-    if engine in ('graphs','fused') and model.device.type!='cuda': raise ValueError(f"engine {engine!r} records CUDA graphs and needs a GPU; use lean or plain")
+    if engine in ('graphs','fused','ragged') and model.device.type!='cuda': raise ValueError(f"engine {engine!r} records CUDA graphs and needs a GPU; use lean or plain")
+    if engine=='ragged' and (why := why_not_ragged(model, spec)): raise ValueError(f'engine ragged: {why}; use graphs')
     if engine=='plain': return None
     kept,key = vars(model).setdefault('_engines', _Engines()),(engine,json.dumps(spec.to_dict()))
-    if key not in kept: kept[key] = (Graphed if engine in ('graphs','fused') else Lean)(model, spec, engine in ('compiled','fused'))
+    if key not in kept: kept[key] = Graphed(model, spec, engine=='fused', ragged=engine=='ragged') if engine in ('graphs','fused','ragged') else Lean(model, spec, engine=='compiled')
     return kept[key]
 
 # %% ../nbs/03a_fast.ipynb #dfe71031
