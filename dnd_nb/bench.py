@@ -278,7 +278,7 @@ def _teachers(lab, targets):
     def trainer(e): return AdapterTrainer(lab.model, spec, list(rows.values()), cfg, list(rows), 0, engine=e)
     def measure(e):
         tr = trainer(e)
-        try: return lab.timed(tr.one_step, n=3, warm=3, inner=2)/len(rows),tr.max_tokens
+        try: return lab.timed(tr.one_step, n=3, warm=8 if lab.gpu else 3, inner=4 if lab.gpu else 2)/len(rows),tr.max_tokens # recorded steps have settled by then
         finally: del tr; lab.empty()
     ms,bad = attempt({e: lambda e=e: measure(e) for e in ENGINES if lab.gpu or e in ('plain','lean')})
     best = min(ms, key=ms.get)

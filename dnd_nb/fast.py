@@ -201,9 +201,11 @@ def _loras(x, ws, abs_, scale, ends): # what modules that read the same x make o
     h = iter((scale*F.grouped_mm(x, torch.cat([A for A,_ in have], 1).mT, offs=ends)).split([A.shape[1] for A,_ in have], 1))
     return [F.linear(x, *w) if ab is None else F.linear(x, *w)+F.grouped_mm(next(h), ab[1].mT, offs=ends) for w,ab in zip(ws,abs_)]
 
-def _rotate(x, cos, sin): # x [N, heads, d]
-    a,b = x.chunk(2,-1)
-    return x*cos[:,None] + torch.cat([-b,a],-1)*sin[:,None]
+def _onto(x, o, w, ab, scale, ends): # the residual stream with what one module makes of o
+    return torch.addmm(x, o, w[0].T) if ab is None and w[1] is None else x + _loras(o, (w,), [ab], scale, ends)[0]
+
+def _rotate(x, cos, sin): # x [N, heads, d]; the first half of `sin` is negative
+    return torch.addcmul(x*cos[:,None], x.unflatten(-1,(2,-1)).flip(-2).flatten(-2), sin[:,None])
 
 def _before(x, ws, abs_, cos, sin, eps, d, scale, ends=None):
     "Queries, keys and values [N, heads, d]"
@@ -215,10 +217,10 @@ def _before(x, ws, abs_, cos, sin, eps, d, scale, ends=None):
 def _after(x, o, ws, abs_, eps, scale, ends=None):
     "The residual stream after this layer"
     (wn,*_),wo,wg,wu,wd = ws
-    x = x + _loras(o, (wo,), abs_[:1], scale, ends)[0]
+    x = _onto(x, o, wo, abs_[0], scale, ends)
     h = F.rms_norm(x, wn.shape, wn, eps)
     g,u = _loras(h, (wg,wu), abs_[1:3], scale, ends)
-    return x + _loras(F.silu(g)*u, (wd,), abs_[3:], scale, ends)[0]
+    return _onto(x, F.silu(g)*u, wd, abs_[3], scale, ends)
 
 # %% ../nbs/03a_fast.ipynb #420c0393
 def _plain_attention(q, k, v): # [b, heads, T, d], causal
@@ -304,8 +306,15 @@ def hidden(self:Lean,
     return self._run(pk, h, zip(self.layers[first:], ab[first:]), ends=ends)
 
 @patch
+def angles(self:Lean, h, pos)->tuple: # [N, d] each
+    "Cosines, and sines with the sign that each half of a head takes, of the rotations at these places"
+    cos,sin = (t[0] for t in self.model.model.rotary_emb(h[None], pos[None]))
+    a,b = sin.chunk(2, -1)
+    return cos,torch.cat([-a,b], -1)
+
+@patch
 def _run(self:Lean, pk, h, layers, kv=None, ends=None): # through [(weights, adapters)]; `kv` gets each layer's keys and values
-    cos,sin = (t[0] for t in self.model.model.rotary_emb(h[None], pk.pos[None]))
+    cos,sin = self.angles(h, pk.pos)
     for (w1,w2),a in layers:
         q,k,v = self.before(h, w1, a[:3], cos, sin, self.eps, self.d, self.spec.scale, ends)
         if kv is not None: kv.append((k,v))
@@ -516,7 +525,8 @@ def record(self:Graphed, pk, x, weight, smooth)->tuple: # (inputs to fill, value
     return pk,x,g.replay,out
 
 # %% ../nbs/03a_fast.ipynb #dfe7102f
-ENGINES = ('plain','lean','compiled','graphs','fused','ragged')
+ENGINES = ('plain','lean','compiled','graphs','fused','ragged','ragged_fused')
+_RECORDED = ENGINES[3:]
 
 def why_not_ragged(model, spec)->str: # '' if its products and its attention can run this
     "What keeps the engine `ragged` from running a model with adapters of this spec"
@@ -539,11 +549,11 @@ def engine_for(
     engine = engine or os.environ.get('DND_NB_ENGINE') or None
     if engine is None: engine = 'plain' if why_not(model, spec) else 'graphs' if model.device.type=='cuda' else 'lean' if first_layer(spec) else 'plain'
     if engine not in ENGINES: raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
-    if engine in ('graphs','fused','ragged') and model.device.type!='cuda': raise ValueError(f"engine {engine!r} records CUDA graphs and needs a GPU; use lean or plain")
-    if engine=='ragged' and (why := why_not_ragged(model, spec)): raise ValueError(f'engine ragged: {why}; use graphs')
+    if engine in _RECORDED and model.device.type!='cuda': raise ValueError(f"engine {engine!r} records CUDA graphs and needs a GPU; use lean or plain")
+    if engine.startswith('ragged') and (why := why_not_ragged(model, spec)): raise ValueError(f'engine {engine}: {why}; use graphs')
     if engine=='plain': return None
     kept,key = vars(model).setdefault('_engines', _Engines()),(engine,json.dumps(spec.to_dict()))
-    if key not in kept: kept[key] = Graphed(model, spec, engine=='fused', ragged=engine=='ragged') if engine in ('graphs','fused','ragged') else Lean(model, spec, engine=='compiled')
+    if key not in kept: kept[key] = Graphed(model, spec, engine.endswith('fused'), ragged=engine.startswith('ragged')) if engine in _RECORDED else Lean(model, spec, engine=='compiled')
     return kept[key]
 
 # %% ../nbs/03a_fast.ipynb #dfe71031
@@ -580,7 +590,7 @@ class _Decoding:
     def step(self):
         l = self.lean
         h = F.embedding(self.ids, l.model.get_input_embeddings().weight)
-        cos,sin = (t[0] for t in l.model.model.rotary_emb(h[None], self.pos[None]))
+        cos,sin = l.angles(h, self.pos)
         self.seen.index_fill_(1, self.at, True)
         for (w1,w2),a,(K,V) in zip(l.layers, self.ab, self.kv):
             q,k,v = l.before(h, w1, a[:3], cos, sin, l.eps, l.d, l.spec.scale)
