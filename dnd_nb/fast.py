@@ -135,6 +135,7 @@ def _predicted(rows, start): # where answers' tokens are predicted, which, and w
     k = np.array([r.n_answer for r in rows])
     return dict(row=np.repeat(np.arange(len(rows)), k), lens=k, at=np.concatenate([start[i]+r.n_prompt-1+np.arange(r.n_answer) for i,r in enumerate(rows)]), y=np.concatenate([r.ids[r.n_prompt:] for r in rows]))
 
+# %% ../nbs/03a_fast.ipynb #8353c7a3
 def pack(
     rows:list, # of Row
     owner, # [rows] adapter of each
@@ -580,27 +581,33 @@ class _Decoding:
         self.done,self.out = torch.zeros(len(lens), dtype=torch.bool, device=dev),torch.full((len(lens),max_new), eos, device=dev)
         self.ids = torch.empty_like(n)
         self.write(h)
-    def write(self, h): # the next token of every row, from its last one's residual stream
-        m = self.lean.model
-        y = F.linear(F.rms_norm(h, m.model.norm.weight.shape, m.model.norm.weight, self.lean.eps), m.get_output_embeddings().weight, m.get_output_embeddings().bias).argmax(-1)
-        self.done |= y==self.eos
-        self.ids.copy_(y.masked_fill(self.done, self.eos))
-        self.out.index_copy_(1, self.t, self.ids[:,None])
-        self.t += 1
-    def step(self):
-        l = self.lean
-        h = F.embedding(self.ids, l.model.get_input_embeddings().weight)
-        cos,sin = l.angles(h, self.pos)
-        self.seen.index_fill_(1, self.at, True)
-        for (w1,w2),a,(K,V) in zip(l.layers, self.ab, self.kv):
-            q,k,v = l.before(h, w1, a[:3], cos, sin, l.eps, l.d, l.spec.scale)
-            for C,c in ((K,k),(V,v)): C.index_copy_(2, self.at, c[:,:,None])
-            s = q.unflatten(1, (K.shape[1],-1))@K.mT*q.shape[-1]**-.5 # [rows, heads of keys, queries each, columns]
-            o = s.masked_fill(~self.seen[:,None,None], -torch.inf).softmax(-1, torch.float32).to(V.dtype)@V
-            h = l.after(h, o.flatten(1), w2, a[3:], l.eps, l.spec.scale)
-        self.pos += 1; self.at += 1
-        self.write(h)
 
+# %% ../nbs/03a_fast.ipynb #dfe71033
+@patch
+def write(self:_Decoding, h): # the next token of every row, from its last one's residual stream
+    m = self.lean.model
+    y = F.linear(F.rms_norm(h, m.model.norm.weight.shape, m.model.norm.weight, self.lean.eps), m.get_output_embeddings().weight, m.get_output_embeddings().bias).argmax(-1)
+    self.done |= y==self.eos
+    self.ids.copy_(y.masked_fill(self.done, self.eos))
+    self.out.index_copy_(1, self.t, self.ids[:,None])
+    self.t += 1
+
+@patch
+def step(self:_Decoding):
+    l = self.lean
+    h = F.embedding(self.ids, l.model.get_input_embeddings().weight)
+    cos,sin = l.angles(h, self.pos)
+    self.seen.index_fill_(1, self.at, True)
+    for (w1,w2),a,(K,V) in zip(l.layers, self.ab, self.kv):
+        q,k,v = l.before(h, w1, a[:3], cos, sin, l.eps, l.d, l.spec.scale)
+        for C,c in ((K,k),(V,v)): C.index_copy_(2, self.at, c[:,:,None])
+        s = q.unflatten(1, (K.shape[1],-1))@K.mT*q.shape[-1]**-.5 # [rows, heads of keys, queries each, columns]
+        o = s.masked_fill(~self.seen[:,None,None], -torch.inf).softmax(-1, torch.float32).to(V.dtype)@V
+        h = l.after(h, o.flatten(1), w2, a[3:], l.eps, l.spec.scale)
+    self.pos += 1; self.at += 1
+    self.write(h)
+
+# %% ../nbs/03a_fast.ipynb #dfe71034
 @patch
 @torch.no_grad()
 def decode(self:Lean,
