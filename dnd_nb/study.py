@@ -189,7 +189,7 @@ class Recipe:
     recon_batch:int=32
     sft:int=400 # steps through the frozen base
     terms:dict=field(default_factory=lambda: dict(sft=1.)) # of these steps: sft, kl, weight:z …
-    lr:float=3e-4
+    lr:float=1e-3
     batch:int=16 # pairs a step
     rows:int=4 # rows a pair
     k:tuple=(2,32) # prompts a training condition
@@ -221,7 +221,7 @@ AXES = dict( # axis → recipe → what is changed
     loss=dict(recon=dict(recon=600), joint=dict(terms={'sft':1.,'weight:z':.1}), kl=dict(terms={'sft':1.,'kl':1.}), all=dict(recon=600, terms={'sft':1.,'kl':1.,'weight:z':.1})),
     generator=dict(attention=dict(kind='AttentionGenerator'), set=dict(kind='SetGenerator')),
     following=dict(flat=dict(familiar=False, border=False), steady=dict(familiar=False), three=dict(parts=3)), # how far the generator is followed
-    regularisation=dict(mixed=dict(mix=.3), nodrop=dict(cond_drop=0.), nonoise=dict(noise=0.)), # against learning tasks by heart
+    regularisation=dict(mixed=dict(mix=.3), nodrop=dict(cond_drop=0.), nonoise=dict(noise=0.), slow=dict(lr=3e-4)), # against learning tasks by heart
     crossfit=dict(cross=dict(start='multitask', cross=5), crosssmall=dict(start='multitask', cross=5, hidden=32, noise=.6, cond_drop=.3), small=dict(hidden=32, noise=.6, cond_drop=.3), basis=dict(kind='BasisGenerator'), crossbasis=dict(start='multitask', cross=5, kind='BasisGenerator')), # does the base know the task, and how free is the correction?
     prompts=dict(k1=dict(k=(1,1)), k8=dict(k=(8,8)), k64=dict(k=(64,64))), # of a condition
     tasks=dict(tasks20=dict(n_tasks=20), tasks40=dict(n_tasks=40), tasks80=dict(n_tasks=80))) # trained on
