@@ -10,7 +10,7 @@ import numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from .adapter import *
 from .crew import Crew
-from .fast import Lean, engine_for, micro_batches, why_not
+from .fast import engine_for, micro_batches, why_not
 from .task import Template, Example, Row, encode_rows, collate, token_batches
 
 # %% auto #0
@@ -81,7 +81,8 @@ def _score_packed(lean, golds, adapters, owner, max_tokens): # per example (nats
     got = []
     for a,b in micro_batches([len(r) for r in rows], max_tokens):
         lo,hi = own[a],own[b-1]+1
-        got.append(lean.judge(Lean.pack(lean, rows[a:b], [o-lo for o in own[a:b]], backward=False), adapters[lo:hi].flat().float().to(lean.device)))
+        mine = [o-lo for o in own[a:b]]
+        got.append(lean.judge(lean.to_judge(rows[a:b], mine), adapters[lo:hi].flat().float().to(lean.device)))
     n = [len(golds[i]) for i in order]
     res = {i:(l,bool(g[0]),float(f[0])) for i,l,g,f in zip(order, *(torch.cat(o).cpu().split(n) for o in zip(*got)))}
     return [res[i] for i in range(len(golds))]

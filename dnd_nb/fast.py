@@ -358,11 +358,11 @@ def judge(self:Lean,
     chunk:int=4096, # logits at so many tokens at a time
 )->tuple: # (nats [rows], is the answer what greedy decoding would give? [rows], nats of its first token [rows])
     "Each row's summed negative log-likelihood of its answer, whether every token of it is the likeliest, and the first token's share"
-    h,head = self._at_answers(pk, x)
+    (h,head),lens = self._at_answers(pk, x),pk.lens[:len(pk.lens)-pk.rounded]
     got = [(F.cross_entropy(l.float(), y, reduction='none'), (l.argmax(-1)!=y).float()) for a,y in zip(h.split(chunk), pk.y.split(chunk)) for l in [F.linear(a, head.weight, head.bias)]]
     l,off = (torch.cat(o) for o in zip(*got))
     nats,wrong = (torch.zeros(len(pk.lens), device=h.device).index_add_(0, pk.row, o) for o in (l,off))
-    return nats,wrong==0,l[pk.lens.cumsum(0)-pk.lens]
+    return nats[:len(lens)],wrong[:len(lens)]==0,l[lens.cumsum(0)-lens]
 
 # %% ../nbs/03a_fast.ipynb #72a64b61
 def micro_batches(
@@ -535,6 +535,12 @@ def why_not_ragged(model, spec)->str: # '' if its products and its attention can
     if model.dtype not in (torch.bfloat16,torch.float16): return f'weights in {model.dtype} (its attention wants 16 bits)'
     odd = [d for s in spec.modules.values() for d in (*s,spec.rank) if d%8]
     return f'a size of {odd[0]} (grouped products want multiples of 8)' if odd else ''
+
+@patch
+def to_judge(self:Lean, rows, owner)->Pack:
+    "`pack` for `judge`; without buckets where the environment variable DND_NB_ENGINE names an engine that has none and it can run"
+    if os.environ.get('DND_NB_ENGINE','').startswith('ragged') and self.device.type=='cuda' and not why_not_ragged(self.model, self.spec): return pack(rows, owner, device=self.device, ragged=True)
+    return Lean.pack(self, rows, owner, backward=False)
 
 class _Engines(dict):
     "A model's engines; a copy of the model has none yet"
