@@ -532,7 +532,7 @@ _RECORDED = ENGINES[3:]
 def why_not_ragged(model, spec)->str: # '' if its products and its attention can run this
     "What keeps the engine `ragged` from running a model with adapters of this spec"
     if not hasattr(F,'grouped_mm'): return 'torch.nn.functional.grouped_mm is missing (it came with torch 2.10)'
-    if model.dtype not in (torch.bfloat16,torch.float16): return f'weights in {model.dtype} (its attention wants 16 bits)'
+    if model.dtype!=torch.bfloat16: return f'weights in {model.dtype} (grouped products want bfloat16)'
     odd = [d for s in spec.modules.values() for d in (*s,spec.rank) if d%8]
     return f'a size of {odd[0]} (grouped products want multiples of 8)' if odd else ''
 
