@@ -5,7 +5,8 @@
 Tasks with short prompts; those of one fold are validated on, those of another are not looked at, the rest is trained on. Adapters on the upper half of the
 layers, so that two CPU cores can do it; resumable. A row a source: NLL and accuracy, means over tasks, the paired difference in NLL from one multi-task LoRA
 with its 95% interval, and the task that loses most. With --tuning every second of the judged tasks is fine-tuned from nothing and from the best average, at
-several learning rates: a row a start, rate and number of steps."""
+several learning rates: a row a start, rate and number of steps. With --generator generators that correct the best average are trained for 60 steps in several
+ways, and judged on training tasks' test rows and on the judged tasks: a row a way and strength."""
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +20,10 @@ from dnd_nb.diagnostics import pooled
 from dnd_nb.encoder import PromptCache, make_encoder
 from dnd_nb.evaluate import paired, run_panel, summarise
 from dnd_nb.model import load_base
-from dnd_nb.study import _Steady, centres, mixture, standardise
+from dnd_nb.study import _Steady, centres, follow, mixture, standardise
 from dnd_nb.task import Template, encode_rows, read_tasks
 from dnd_nb.teacher import AdapterTrainer, TeacherConfig, train_teachers
-from dnd_nb.train import train_multitask
+from dnd_nb.train import Stage, TrainConfig, Trainer, train_multitask
 
 def per_task(df): # task × source: nats a token
     g = df.groupby(['source','task'], sort=False)[['nll','tokens']].sum()
@@ -43,12 +44,31 @@ def tuned(model, tok, tasks, starts, rates, steps, max_tokens, n_rows=8):
                 if tr.step in steps: judge(tr.adapters.clone(), start=name, lr=lr, steps=tr.step); print(res[-1], flush=True)
     return pd.DataFrame(res).assign(tasks=len(tasks)).round(4)
 
+WAYS = {'sft, rate 3e-4':(0,3e-4), 'sft, rate 1e-3':(0,1e-3), 'sft, rate 3e-3':(0,3e-3), '300 reconstruction steps, then sft, rate 3e-4':(300,3e-4)}
+
+def ways(model, tok, zoo, cache, train, val, base, work, last, max_tokens):
+    "Loss with generators that were trained in different ways: a row a way and strength"
+    seen,res = [replace(t, test=t.test[:24]) for t in random.Random(1).sample(train, 16)],[]
+    made = {t.name:prompt_batches(t.prompts, 16, 2, t.name) for t in seen+val}
+    def judge(way, s, source):
+        n = per_task(run_panel(model, tok, seen+val, {'x':source}, n_rows=24, max_tokens=max_tokens)).x
+        a = n.index.isin({t.name for t in seen})
+        res.append(dict(way=way, strength=s, seen=n[a].mean(), held_out=n[~a].mean())); print(res[-1], flush=True)
+    judge("the task's own teacher", 1., lambda t: zoo.adapters([last[t.name]])); judge('what is corrected', 0., lambda t: base)
+    for way,(recon,lr) in WAYS.items():
+        stages = (Stage('reconstruction', recon, {'weight:z':1.}, 1e-3, batch=32),)*(recon>0) + (Stage('sft', 60, {'sft':1.}, lr, batch=16, rows=4),)
+        cfg = TrainConfig(stages, dict(kind='MLPGenerator', hidden=256, noise=.3, cond_drop=.1, zero_start=True), 'given', (2,32), max_len=96, val_every=10**6, val_rows=2, strengths=(1.,), familiar=True)
+        run = Trainer(cfg, work/'ways'/f'{recon}_{lr:g}', zoo.only({t.name for t in train}), cache, [*train,val[0]], [val[0].name], model, tok, base).fit(progress=False)
+        for s in (.5,1.): judge(way, s, lambda t: follow(base, run.generate(cache, made[t.name], 1.), torch.full((2,), s)))
+    return pd.DataFrame(res).assign(seen_tasks=len(seen), held_out_tasks=len(val)).round(4)
+
 @call_parse
 def main(
     data:str='../shared/data/bigbench', # JSONL tasks with families.json
     work:str='runs/tries', # LoRAs, teachers and embeddings
     out:str='results/zero_shot_tries.csv', # '': leave this part out
     tuning:str='', # CSV for fine-tuning, e.g. results/zero_shot_tuning_tries.csv; '': leave it out
+    generator:str='', # CSV for ways to train a generator, e.g. results/zero_shot_generator_tries.csv; '': leave it out
     validate:int=3, # the fold whose tasks are judged
     leave:int=4, # the fold that is not looked at
     longest:int=60, # tokens of a prompt: 90% of a task's are no longer
@@ -107,6 +127,7 @@ def main(
         fixed |= {f'one LoRA, {what}':soft[k], f'… × 0.8 + mean teacher × 0.3, {k}':mix((soft[k],.8),(mean,.3)), f'four, {what}':mix(*of(1.,softs[k])), f'these × 0.8 + mean teacher × 0.3, {k}':mix(*of(.8,softs[k]),(mean,.3)), f'these × 0.8 + mean teacher × 0.6, {k}':mix(*of(.8,softs[k]),(mean,.6))}
     for m,a,b in ((.3,.6,.3),(.5,.4,.3),(.7,.3,.3)): fixed[f'multi-task LoRA × {m:g} + four hedged × {a:g} + mean teacher × {b:g}, cut to rank 8'] = truncate(mix((multi,m), *of(a,softs['hedged']), (mean,b)), 8)
     if tuning: tuned(model, tok, val[::2], dict(zero=Adapters.init(spec, 1, seed), average=truncate(mix(*of(.8,softs['hedged']),(mean,.3)), 8)), (2e-3,5e-3,1e-2), (5,10,20,50), max_tokens).to_csv(tuning, index=False)
+    if generator: ways(model, tok, zoo, cache, train, val, truncate(mix(*of(.8,softs['hedged']),(mean,.3)), 8), work, last, max_tokens).to_csv(generator, index=False)
     if not out: return
     S |= {k:(lambda t,v=v: v) for k,v in fixed.items()}
     S |= {f'teachers weighted by prompts, temperature {x:g}':(lambda t,x=x: like(t,x)) for x in (.1,.2,.4)}
