@@ -6,7 +6,7 @@
 from __future__ import annotations
 import json, os, re
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 import numpy as np, torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -150,11 +150,12 @@ def pack(
 )->Pack:
     "Put rows into one stream"
     lens,owner = np.array([len(r.ids) for r in rows]),np.asarray(owner)
-    rounded = rounded or ragged
-    d = _lay_ragged(rows, lens, owner, block or 16, room) if ragged else _lay_out(rows, lens, owner, block or (64 if rounded else block_size(lens, owner, weight)), rounded)
-    if rounded and not ragged: d = _round(d, room)
+    if ragged: d,rounded = _lay_ragged(rows, lens, owner, block or 16, room),True
+    else:
+        d = _lay_out(rows, lens, owner, block or (64 if rounded else block_size(lens, owner, weight)), rounded)
+        if rounded: d = _round(d, room)
+        d |= {k:np.concatenate([x.ravel() for x in d[k]]) for k in ('to','real')}
     if prompts: d['prompts'] = np.pad(prompt_tokens(rows).numpy(), ((0,int(rounded)),(0,0)))
-    if not ragged: d |= {k:np.concatenate([x.ravel() for x in d[k]]) for k in ('to','real')}
     def put(x):
         x = torch.from_numpy(np.ascontiguousarray(x))
         return x.pin_memory().to(device, non_blocking=True) if torch.device(device).type=='cuda' else x
@@ -301,10 +302,10 @@ def hidden(self:Lean,
     "The residual stream of every token"
     h,first = (F.embedding(pk.ids, self.model.get_input_embeddings().weight),0) if pk.stem is None else (pk.stem,self.first)
     none = [None]*len(_SLOTS)
-    many = x is not None and len(x)>1
-    ab = [none]*len(self.layers) if x is None else self._pairs(_Spread.apply(x, pk, self.dtype) if many and pk.cu is None else x.to(self.dtype))
-    ends = (torch.searchsorted(pk.owner, torch.arange(len(x), device=pk.owner.device), right=True)*pk.block).int() if many and pk.cu is not None else None
-    return self._run(pk, h, zip(self.layers[first:], ab[first:]), ends=ends)
+    many,ends = x is not None and len(x)>1,None
+    if many and pk.cu is not None: ends = (torch.searchsorted(pk.owner, torch.arange(len(x), device=pk.owner.device), right=True)*pk.block).int()
+    ab = [none]*len(self.layers) if x is None else self._pairs(_Spread.apply(x, pk, self.dtype) if many and ends is None else x.to(self.dtype))
+    return self._run(h, pk.pos, zip(self.layers[first:], ab[first:]), partial(_attention if pk.cu is None else _ragged, pk=pk), ends)
 
 @patch
 def angles(self:Lean, h, pos)->tuple: # [N, d] each
@@ -314,21 +315,22 @@ def angles(self:Lean, h, pos)->tuple: # [N, d] each
     return cos,torch.cat([-a,b], -1)
 
 @patch
-def _run(self:Lean, pk, h, layers, kv=None, ends=None): # through [(weights, adapters)]; `kv` gets each layer's keys and values
-    cos,sin = self.angles(h, pk.pos)
+def _run(self:Lean, h, pos, layers, attend, ends=None): # through [(weights, adapters)], with attend(q, k, v) → [N, heads·d]
+    cos,sin = self.angles(h, pos)
     for (w1,w2),a in layers:
-        q,k,v = self.before(h, w1, a[:3], cos, sin, self.eps, self.d, self.spec.scale, ends)
-        if kv is not None: kv.append((k,v))
-        h = self.after(h, (_attention if pk.cu is None else _ragged)(q,k,v,pk), w2, a[3:], self.eps, self.spec.scale, ends)
+        o = attend(*self.before(h, w1, a[:3], cos, sin, self.eps, self.d, self.spec.scale, ends))
+        h = self.after(h, o, w2, a[3:], self.eps, self.spec.scale, ends)
     return h
 
 # %% ../nbs/03a_fast.ipynb #50d1b02b
 def _nats(h, w, b, y, prompts, smooth): return smoothed_nats(F.linear(h, w, b), y, prompts, smooth)
 
 @patch
+def normed(self:Lean, h): "After the final norm"; return F.rms_norm(h, self.model.model.norm.weight.shape, self.model.model.norm.weight, self.eps)
+
+@patch
 def _at_answers(self:Lean, pk, x): # ([m, d] where an answer's token is predicted, after the final norm; the head)
-    n = self.model.model.norm
-    return F.rms_norm(self.hidden(pk, x).index_select(0, pk.at), n.weight.shape, n.weight, self.eps), self.model.get_output_embeddings()
+    return self.normed(self.hidden(pk, x).index_select(0, pk.at)), self.model.get_output_embeddings()
 
 @patch
 def logits(self:Lean, pk:Pack, x:Tensor=None)->Tensor: # [m, vocabulary]
@@ -394,7 +396,7 @@ def below(self:Lean,
     if sum(map(len, [*self.stems,*new]))*self.model.config.hidden_size*self.dtype.itemsize>most: self.stems.clear(); new = dict(zip(keys, rows))
     if new:
         pk = pack(list(new.values()), [0]*len(new), device=self.device)
-        h = self._run(pk, F.embedding(pk.ids, self.model.get_input_embeddings().weight), [(l,[None]*len(_SLOTS)) for l in self.layers[:self.first]])
+        h = self._run(F.embedding(pk.ids, self.model.get_input_embeddings().weight), pk.pos, [(l,[None]*len(_SLOTS)) for l in self.layers[:self.first]], partial(_attention, pk=pk))
         at = torch.empty(sum(map(len, new)), dtype=torch.long, device=self.device)
         at[pk.src] = torch.arange(len(pk.src), device=self.device)
         self.stems.update(zip(new, h.index_select(0, at).split([len(k) for k in new])))
@@ -526,8 +528,8 @@ def record(self:Graphed, pk, x, weight, smooth)->tuple: # (inputs to fill, value
     return pk,x,g.replay,out
 
 # %% ../nbs/03a_fast.ipynb #dfe7102f
-ENGINES = ('plain','lean','compiled','graphs','fused','ragged','ragged_fused')
-_RECORDED = ENGINES[3:]
+_RECORDED = ('graphs','fused','ragged','ragged_fused')
+ENGINES = ('plain','lean','compiled',*_RECORDED)
 
 def why_not_ragged(model, spec)->str: # '' if its products and its attention can run this
     "What keeps the engine `ragged` from running a model with adapters of this spec"
@@ -571,7 +573,8 @@ class _Decoding:
         pk,kv = pack([Row(p+[eos], len(p)) for p in prompts], owner, device=dev, backward=False),[] # the last token only marks where the prompt ends
         per = np.bincount(owner)
         ab = lean._pairs(x.to(lean.dtype)[pk.owner] if len(x)>1 else x.to(lean.dtype))
-        h = lean._run(pk, F.embedding(pk.ids, lean.model.get_input_embeddings().weight), zip(lean.layers, ab), kv).index_select(0, pk.at)
+        def attend(q, k, v): kv.append((k,v)); return _attention(q, k, v, pk)
+        h = lean._run(F.embedding(pk.ids, lean.model.get_input_embeddings().weight), pk.pos, zip(lean.layers, ab), attend).index_select(0, pk.at)
         row,n = torch.repeat_interleave(torch.arange(len(lens), device=dev), torch.from_numpy(lens+1).to(dev))[pk.src],torch.from_numpy(lens).to(dev)
         real = (pk.pos<n[row])&(pk.src!=pk.src.roll(1)) # filling repeats the token before it
         row,src,T = row[real],real.nonzero()[:,0],int(lens.max())
@@ -591,8 +594,8 @@ class _Decoding:
 # %% ../nbs/03a_fast.ipynb #dfe71033
 @patch
 def write(self:_Decoding, h): # the next token of every row, from its last one's residual stream
-    m = self.lean.model
-    y = F.linear(F.rms_norm(h, m.model.norm.weight.shape, m.model.norm.weight, self.lean.eps), m.get_output_embeddings().weight, m.get_output_embeddings().bias).argmax(-1)
+    head = self.lean.model.get_output_embeddings()
+    y = F.linear(self.lean.normed(h), head.weight, head.bias).argmax(-1)
     self.done |= y==self.eos
     self.ids.copy_(y.masked_fill(self.done, self.eos))
     self.out.index_copy_(1, self.t, self.ids[:,None])
@@ -600,16 +603,14 @@ def write(self:_Decoding, h): # the next token of every row, from its last one's
 
 @patch
 def step(self:_Decoding):
-    l = self.lean
-    h = F.embedding(self.ids, l.model.get_input_embeddings().weight)
-    cos,sin = l.angles(h, self.pos)
-    self.seen.index_fill_(1, self.at, True)
-    for (w1,w2),a,(K,V) in zip(l.layers, self.ab, self.kv):
-        q,k,v = l.before(h, w1, a[:3], cos, sin, l.eps, l.d, l.spec.scale)
+    kv = iter(self.kv)
+    def attend(q, k, v):
+        K,V = next(kv)
         for C,c in ((K,k),(V,v)): C.index_copy_(2, self.at, c[:,:,None])
         s = q.unflatten(1, (K.shape[1],-1))@K.mT*q.shape[-1]**-.5 # [rows, heads of keys, queries each, columns]
-        o = s.masked_fill(~self.seen[:,None,None], -torch.inf).softmax(-1, torch.float32).to(V.dtype)@V
-        h = l.after(h, o.flatten(1), w2, a[3:], l.eps, l.spec.scale)
+        return (s.masked_fill(~self.seen[:,None,None], -torch.inf).softmax(-1, torch.float32).to(V.dtype)@V).flatten(1)
+    self.seen.index_fill_(1, self.at, True)
+    h = self.lean._run(F.embedding(self.ids, self.lean.model.get_input_embeddings().weight), self.pos, zip(self.lean.layers, self.ab), attend)
     self.pos += 1; self.at += 1
     self.write(h)
 
