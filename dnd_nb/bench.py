@@ -14,6 +14,7 @@ from torch import nn
 from fastcore.basics import patch
 from transformers import AutoConfig, AutoModelForCausalLM
 from .adapter import *
+from .crew import this_commit
 from .dataset import PairDataset
 from .encoder import Encoder, PromptCache, SentenceEncoder
 from .evaluate import answers, score
@@ -28,8 +29,8 @@ __all__ = ['BARS', 'SHAPES', 'TINY', 'Bar', 'bar', 'timed', 'peak_memory', 'rel'
            'write_work', 'train_work', 'attempt', 'teachers_qv', 'teachers_all', 'apply_forward', 'apply_backward',
            'matmul_precision', 'generate_05b', 'generate_7b', 'generate_cpu', 'RandomEncoder', 'fake_zoo', 'recon_step',
            'sft_step', 'evaluate_conditions', 'decode_batched', 'zoo_open', 'zoo_pairs', 'cache_lookups', 'import_cpu',
-           'demo_cpu', 'teachers_worker', 'two_gpus', 'device_name', 'this_commit', 'merge_bars', 'versions', 'measure',
-           'pick_bars', 'bench']
+           'demo_cpu', 'teachers_worker', 'two_gpus', 'device_name', 'merge_bars', 'versions', 'measure', 'pick_bars',
+           'bench']
 
 # %% ../nbs/17_bench.ipynb #1950af8e
 _cond = re.compile(r'(\w+) (<=|>=) ([-+.\de]+)')
@@ -650,13 +651,6 @@ def two_gpus(lab, **kw):
 
 # %% ../nbs/17_bench.ipynb #5d2ef4b6
 def device_name(device)->str: "As in the name of a results file"; return re.sub(r'[^a-z0-9]+', '-', torch.cuda.get_device_name(device).lower()).strip('-') if torch.device(device).type=='cuda' else 'cpu'
-
-def this_commit()->str:
-    "The commit of the code that runs, with a + if it was changed since; unknown outside a repository"
-    def git(*a): return subprocess.run(['git','-C',str(Path(__file__).parent),*a], capture_output=True, text=True)
-    h = git('rev-parse','--short=12','HEAD')
-    if h.returncode: return 'unknown'
-    return h.stdout.strip() + ('+' if git('status','--porcelain','--untracked-files=no','--','.').stdout.strip() else '')
 
 def merge_bars(
     path, # results/bench-….json

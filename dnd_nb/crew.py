@@ -4,7 +4,7 @@
 
 # %% ../nbs/01a_crew.ipynb #69a8fa9f
 from __future__ import annotations
-import os, subprocess, sys
+import os, shutil, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,7 +13,7 @@ from queue import Queue
 from fastcore.basics import patch
 
 # %% auto #0
-__all__ = ['Crew', 'own_device', 'OtherFailed', 'gpus', 'side_by_side']
+__all__ = ['Crew', 'own_device', 'OtherFailed', 'gpus', 'side_by_side', 'this_commit']
 
 # %% ../nbs/01a_crew.ipynb #fde43ffe
 class Crew:
@@ -99,3 +99,12 @@ def side_by_side(
         finally: slots.put(i)
         return '' if not r.returncode else (logs/f'{name}.log').read_text().strip().split('\n')[-1]
     with ThreadPoolExecutor(jobs) as ex: return {n:w for n,w in zip(commands, ex.map(one, commands)) if w}
+
+# %% ../nbs/01a_crew.ipynb #c0a1f006
+def this_commit()->str:
+    "The commit of the code that runs, with a + if it was changed since: from DND_NB_COMMIT, or else from git; unknown without either"
+    if (c := os.environ.get('DND_NB_COMMIT')) or not shutil.which('git'): return c or 'unknown'
+    def git(*a): return subprocess.run(['git','-C',str(Path(__file__).parent),*a], capture_output=True, text=True)
+    h = git('rev-parse','--short=12','HEAD')
+    if h.returncode: return 'unknown'
+    return h.stdout.strip() + ('+' if git('status','--porcelain','--untracked-files=no','--','.').stdout.strip() else '')

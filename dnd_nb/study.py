@@ -17,7 +17,7 @@ from fastcore.script import call_parse, anno_parser, Param, store_true
 from filelock import FileLock, Timeout
 from safetensors.torch import save as st_save
 from .adapter import *
-from .crew import side_by_side
+from .crew import side_by_side, this_commit
 from .task import Example, Split, Task, TaskError, Template, encode_rows, fold_split, near_fold, overlap_report, read_tasks, val_split
 from .teacher import AdapterTrainer, TeacherConfig, Zoo, train_teachers
 from .dataset import PairDataset, prompt_batches
@@ -31,9 +31,9 @@ __all__ = ['SPLITS', 'MINILM', 'AXES', 'RECIPES', 'SOUPS', 'SOURCES', 'STARTS', 
            'held_out_fold', 'leave_one_out', 'refuse_leaks', 'clean', 'prepare', 'plan_of', 'planned', 'Recipe',
            'recipe', 'Standardised', 'standardise', 'centres', 'MixedPairs', 'Curve', 'calibrate', 'follow', 'ZeroShot',
            'gibberish', 'shuffled_batches', 'with_shots', 'mixture', 'StudyConfig', 'configure', 'OutOfTime', 'Study',
-           'linked_zoo', 'device_name', 'Boot', 'task_table', 'nested_tasks', 'bars', 'commit', 'headline',
-           'plot_sources', 'task_frame', 'plot_gap', 'plot_strength', 'plot_tuning', 'plot_axes', 'rebuild',
-           'model_card', 'study_folds', 'leave_one_out_folds', 'dnd_study', 'main']
+           'linked_zoo', 'device_name', 'Boot', 'task_table', 'nested_tasks', 'bars', 'headline', 'plot_sources',
+           'task_frame', 'plot_gap', 'plot_strength', 'plot_tuning', 'plot_axes', 'rebuild', 'model_card',
+           'study_folds', 'leave_one_out_folds', 'dnd_study', 'main']
 
 # %% ../nbs/16_study.ipynb #4b926ab4
 SPLITS = ('seen','held_out','held_out_near')
@@ -847,7 +847,7 @@ def soup(self:Study, fold, seed, rec)->Adapters: # n=1
 def _cook(self:Study, folder, fold, seed, rec):
     tasks,(names,last) = self.trained(fold, rec),self.last(fold)
     n = min(rec.bag, len({t.family for t in tasks}))
-    blind = self.parted(fold, seed, rec, n)[0] if n>1 else []
+    blind = self.parted(fold, seed, rec, n)[0] if n>1 else [] # before the other one, which another process may still be at
     whole = self.full(fold, seed)[0] if tasks is fold.train else self.multi(fold, seed, rec)
     blind = blind or [whole]
     with self.clock('soup', f'{fold.name}, seed {seed}'):
@@ -1296,14 +1296,8 @@ def report(self:Study, **about)->dict:
     from dnd_nb import __version__
     res = dict(config=dict(about, study=json.loads(json.dumps(asdict(self.cfg))), seeds=self.seeds, folds=folds, tune_lrs=rates), complete=not self.missing(), missing=[g[3].name for g in self.missing()],
         **figs[names[0]], wall_s=wall | dict(total=round(sum(wall.values()),1)), device=', '.join(dict.fromkeys(m['device'] for m in made)), selected=[_round({k:v for k,v in m.items() if k!='device'}) for m in made],
-        commit=commit(), versions=dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, python=platform.python_version()))
+        commit=this_commit(), versions=dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, python=platform.python_version()))
     return res | (dict(settings={s or 'alone':figs[s] for s in names}) if len(names)>1 else {})
-
-def commit()->str:
-    "What the environment variable DND_NB_COMMIT says (for a copy without its history), or else the commit of this checkout, or ''"
-    import dnd_nb
-    if (c := os.environ.get('DND_NB_COMMIT')) or not shutil.which('git'): return c or ''
-    return subprocess.run(['git','rev-parse','--short','HEAD'], cwd=Path(dnd_nb.__file__).parent, capture_output=True, text=True).stdout.strip()
 
 # %% ../nbs/16_study.ipynb #305f6c2f
 @patch
@@ -1442,7 +1436,8 @@ def model_card(rep:dict, about:dict)->str: # markdown
     p = [r for r in rep['panel'] if r['split']!='seen' and r['source'] in ('base','few_shot','multitask','generated','generated_other_task','teacher') and r['metric'] in ('nll','accuracy','gap_closed')]
     rows = [f'| {r["source"]} | {r["split"]} | {r["metric"]} | {r["mean"]:.3f} ({r["lo"]:.3f} to {r["hi"]:.3f}) | {r["n_tasks"]} |' for r in p]
     head = f'# Prompts to LoRA weights for {about["base_model"]}\n\nReads {about["k"]} prompts of a task with `{about["encoder"]}` and writes a LoRA ({about["spec"]}). {about["parameters"]:,} parameters; trained on {about["train"]} tasks, checkpoint and strength chosen on {about["val"]} others of the training side; fold `{about["fold"]}`, seed {about["seed"]}.\n\n'
-    use = f'## Use\n\n```\ndnd_generate --generator FOLDER prompts.txt --out adapter\n```\n\nMade by `{(r := rebuild(rep)) and r+" --export FOLDER" or "Study.export"}` at commit {rep["commit"] or "unknown"} on {about["device"]}; SHA-256 of generator.safetensors: `{about["sha256"]}`. Sums on a GPU depend on the order of their terms, so another run ends with other last digits and another SHA-256.\n\n'
+    command = f'{r} --export FOLDER' if (r := rebuild(rep)) else 'Study.export'
+    use = f'## Use\n\n```\ndnd_generate --generator FOLDER prompts.txt --out adapter\n```\n\nMade by `{command}` at commit {rep["commit"]} on {about["device"]}; SHA-256 of generator.safetensors: `{about["sha256"]}`. Sums on a GPU depend on the order of their terms, so another run ends with other last digits and another SHA-256.\n\n'
     diff = {r['b']:f'{r["mean"]:+.3f} ({r["lo"]:.3f} to {r["hi"]:.3f})' for r in rep['paired'] if (r['a'],r['split'],r['metric'])==('generated','held_out','nll')}
     said = f' On tasks without relatives among the training tasks, right prompts change the loss by {diff["generated_gibberish"]} nats a token against gibberish, and by {diff["corrected"]} against reading no prompt at all.' if {'generated_gibberish','corrected'}<=diff.keys() else ''
     note = f'## Limits\n\nWhere prompts lie far from every training task it falls back towards an average of multi-task LoRAs.{said} Figures hold for tasks like those judged, and say nothing about others. Trained on evaluation data: for research, not for publication as a general model.\n'
@@ -1589,7 +1584,7 @@ def _compare(st, names, out, about, changes):
     "Recipes on validation tasks, as JSON"
     df = st.compare(names, **changes)
     if not len(df): return print('no recipe is finished yet')
-    write_json(out, dict(config=dict(about, study=json.loads(json.dumps(asdict(st.cfg))), seeds=st.seeds, folds=[f.name for f in st.folds], recipes={n:json.loads(json.dumps(asdict(recipe(n, st.cfg.multi_passes, **changes)))) for n in names}), rows=_round(df.to_dict('records')), wall_s={k:round(v['seconds'],1) for k,v in st.all_times().items()}, device=device_name(st.device), commit=commit()))
+    write_json(out, dict(config=dict(about, study=json.loads(json.dumps(asdict(st.cfg))), seeds=st.seeds, folds=[f.name for f in st.folds], recipes={n:json.loads(json.dumps(asdict(recipe(n, st.cfg.multi_passes, **changes)))) for n in names}), rows=_round(df.to_dict('records')), wall_s={k:round(v['seconds'],1) for k,v in st.all_times().items()}, device=device_name(st.device), commit=this_commit()))
     print(df[(df.metric=='nll')].groupby(['config','source'], sort=False).value.mean().unstack().round(3).to_string())
 
 def main():

@@ -8,8 +8,7 @@ import os, subprocess, sys, time
 from pathlib import Path
 from threading import Lock, Thread
 from fastcore.script import call_parse
-from dnd_nb.bench import this_commit
-from dnd_nb.crew import gpus
+from dnd_nb.crew import gpus, this_commit
 
 STUDY = ['-c', 'from dnd_nb.study import main; main()']
 

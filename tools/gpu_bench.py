@@ -8,7 +8,8 @@ import subprocess, sys, time
 from pathlib import Path
 from fastcore.script import call_parse
 from dnd_nb.adapter import read_json
-from dnd_nb.bench import BARS, device_name, this_commit
+from dnd_nb.bench import BARS, device_name
+from dnd_nb.crew import this_commit
 
 PIECES = {
     1: ['apply_forward','apply_backward','generate_0.5b','generate_7b','sft_step','recon_step','evaluate_conditions','decode_batched'],

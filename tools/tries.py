@@ -126,8 +126,9 @@ def main(
     for k,what in dict(vocab='targets smoothed over the vocabulary', hedged="targets smoothed over the vocabulary and the prompt's words").items():
         fixed |= {f'one LoRA, {what}':soft[k], f'… × 0.8 + mean teacher × 0.3, {k}':mix((soft[k],.8),(mean,.3)), f'four, {what}':mix(*of(1.,softs[k])), f'these × 0.8 + mean teacher × 0.3, {k}':mix(*of(.8,softs[k]),(mean,.3)), f'these × 0.8 + mean teacher × 0.6, {k}':mix(*of(.8,softs[k]),(mean,.6))}
     for m,a,b in ((.3,.6,.3),(.5,.4,.3),(.7,.3,.3)): fixed[f'multi-task LoRA × {m:g} + four hedged × {a:g} + mean teacher × {b:g}, cut to rank 8'] = truncate(mix((multi,m), *of(a,softs['hedged']), (mean,b)), 8)
-    if tuning: tuned(model, tok, val[::2], dict(zero=Adapters.init(spec, 1, seed), average=truncate(mix(*of(.8,softs['hedged']),(mean,.3)), 8)), (2e-3,5e-3,1e-2), (5,10,20,50), max_tokens).to_csv(tuning, index=False)
-    if generator: ways(model, tok, zoo, cache, train, val, truncate(mix(*of(.8,softs['hedged']),(mean,.3)), 8), work, last, max_tokens).to_csv(generator, index=False)
+    average = truncate(mix(*of(.8,softs['hedged']),(mean,.3)), 8)
+    if tuning: tuned(model, tok, val[::2], dict(zero=Adapters.init(spec, 1, seed), average=average), (2e-3,5e-3,1e-2), (5,10,20,50), max_tokens).to_csv(tuning, index=False)
+    if generator: ways(model, tok, zoo, cache, train, val, average, work, last, max_tokens).to_csv(generator, index=False)
     if not out: return
     S |= {k:(lambda t,v=v: v) for k,v in fixed.items()}
     S |= {f'teachers weighted by prompts, temperature {x:g}':(lambda t,x=x: like(t,x)) for x in (.1,.2,.4)}
