@@ -4,7 +4,7 @@
 
 # %% ../nbs/16_study.ipynb #e4b53663
 from __future__ import annotations
-import json, os, platform, random, re, shutil, string, subprocess, sys, time, uuid
+import json, os, platform, random, re, shutil, string, sys, time, uuid
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace, asdict, fields
 from functools import cached_property, partial
