@@ -280,7 +280,7 @@ def _teachers(lab, targets):
     def measure(e):
         tr = trainer(e)
         try: return lab.timed(tr.one_step, n=3, warm=8 if lab.gpu else 3, inner=4 if lab.gpu else 2)/len(rows),tr.max_tokens # recorded steps have settled by then
-        finally: del tr; lab.empty()
+        finally: del tr; vars(lab.model).pop('_engines', None); lab.empty() # an engine keeps the memory of what it recorded
     ms,bad = attempt({e: lambda e=e: measure(e) for e in ENGINES if lab.gpu or e in ('plain','lean')})
     best = min(ms, key=ms.get)
     base = _peft_ms(lab, spec, rows, cfg)

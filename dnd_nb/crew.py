@@ -82,7 +82,7 @@ def gpus()->list: # of str
     return [str(i) for i in range(torch.cuda.device_count())]
 
 def side_by_side(
-    commands:dict, # name → arguments of this Python, or a function that gives them when their turn comes
+    commands:dict, # name → arguments of this Python, or a function that gives them when their turn comes, None if there is nothing to do any more
     jobs:int, # at a time
     logs, # folder that gets NAME.log
 )->dict: # name of what failed → its last words
@@ -94,6 +94,7 @@ def side_by_side(
         i = slots.get()
         try:
             args = commands[name]() if callable(commands[name]) else commands[name]
+            if args is None: return ''
             env = os.environ | dict(OMP_NUM_THREADS='1') | (dict(CUDA_VISIBLE_DEVICES=devs[i%len(devs)]) if devs else {})
             with open(logs/f'{name}.log', 'a') as log: r = subprocess.run([sys.executable, *map(str, args)], stdout=log, stderr=subprocess.STDOUT, env=env)
         finally: slots.put(i)

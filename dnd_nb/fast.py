@@ -17,7 +17,7 @@ from .task import Row
 
 # %% auto #0
 __all__ = ['ENGINES', 'smoothed_nats', 'prompt_tokens', 'block_size', 'Pack', 'buckets', 'pack', 'why_not', 'first_layer', 'Lean',
-           'micro_batches', 'Graphed', 'why_not_ragged', 'engine_for']
+           'micro_batches', 'Graphed', 'why_not_ragged', 'default_engine', 'engine_for']
 
 # %% ../nbs/03a_fast.ipynb #d04bd05b
 def smoothed_nats(
@@ -535,13 +535,24 @@ def why_not_ragged(model, spec)->str: # '' if its products and its attention can
     "What keeps the engine `ragged` from running a model with adapters of this spec"
     if not hasattr(F,'grouped_mm'): return 'torch.nn.functional.grouped_mm is missing (it came with torch 2.10)'
     if model.dtype!=torch.bfloat16: return f'weights in {model.dtype} (grouped products want bfloat16)'
-    odd = [d for s in spec.modules.values() for d in (*s,spec.rank) if d%8]
+    if model.device.type=='cuda' and (torch.version.hip or torch.cuda.get_device_capability(model.device)<(9,0)): return f'{torch.cuda.get_device_name(model.device)} (grouped products want an NVIDIA GPU of compute capability 9.0 or more)'
+    c = model.config
+    d = getattr(c,'head_dim',None) or c.hidden_size//c.num_attention_heads
+    if d>256: return f'heads of {d} values (variable-length attention takes 256)'
+    odd = [x for s in spec.modules.values() for x in (*s,spec.rank,d) if x%8]
     return f'a size of {odd[0]} (grouped products want multiples of 8)' if odd else ''
+
+def default_engine(model, spec)->str: # one of `ENGINES`
+    "What runs where nobody asks for another: what the environment variable DND_NB_ENGINE names, else, where the model allows it, ragged or graphs on a GPU, and lean where no adapter is in the lower layers; else plain"
+    if e := os.environ.get('DND_NB_ENGINE'): return e
+    if why_not(model, spec): return 'plain'
+    if model.device.type=='cuda': return 'graphs' if why_not_ragged(model, spec) else 'ragged'
+    return 'lean' if first_layer(spec) else 'plain'
 
 @patch
 def to_judge(self:Lean, rows, owner)->Pack:
-    "`pack` for `judge`; without buckets where the environment variable DND_NB_ENGINE names an engine that has none and it can run"
-    if os.environ.get('DND_NB_ENGINE','').startswith('ragged') and self.device.type=='cuda' and not why_not_ragged(self.model, self.spec): return pack(rows, owner, device=self.device, ragged=True)
+    "`pack` for `judge`; without buckets where the default engine has none, and no lower layers are kept"
+    if self.device.type=='cuda' and not self.first and default_engine(self.model, self.spec).startswith('ragged') and not why_not_ragged(self.model, self.spec): return pack(rows, owner, device=self.device, ragged=True)
     return Lean.pack(self, rows, owner, backward=False)
 
 class _Engines(dict):
@@ -552,11 +563,10 @@ class _Engines(dict):
 def engine_for(
     model, # frozen base
     spec:LoraSpec, # of the adapters
-    engine:str=None, # one of `ENGINES`; None: what the environment variable DND_NB_ENGINE names, else, where the model allows it, graphs on a GPU, and lean where no adapter is in the lower layers; else plain
+    engine:str=None, # one of `ENGINES`; None: `default_engine`
 )->Lean: # None: the plain path
     "What runs steps of this kind, shared by all who ask"
-    engine = engine or os.environ.get('DND_NB_ENGINE') or None
-    if engine is None: engine = 'plain' if why_not(model, spec) else 'graphs' if model.device.type=='cuda' else 'lean' if first_layer(spec) else 'plain'
+    engine = engine or default_engine(model, spec)
     if engine not in ENGINES: raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
     if engine in _RECORDED and model.device.type!='cuda': raise ValueError(f"engine {engine!r} records CUDA graphs and needs a GPU; use lean or plain")
     if engine.startswith('ragged') and (why := why_not_ragged(model, spec)): raise ValueError(f'engine {engine}: {why}; use graphs')

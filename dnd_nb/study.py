@@ -647,13 +647,13 @@ def teachers(self:Study)->Zoo:
         need = {}
         for f in self.folds: need |= {f.variants.get(t.name,t.name):t for t in f.train} | {t.name:t for t in f.held}
         todo = [replace(t, name=n) for n,t in need.items()]
-        f = self.work/'teachers'/'manifest.json'
-        have = {e['task'] for e in read_json(f)['entries']} if f.exists() else set()
-        left = [t for t in todo if t.name not in have]
-        n = self.cfg.teacher.at_once
-        for i in range(0, len(left), n):
-            with self.clock('teachers', f'{i+1} to {min(i+n,len(left))} of {len(left)}'): train_teachers(self.model, self.tok, left[i:i+n], self.spec, self.work/'teachers', self.cfg.teacher, progress=False, save_every=self.save_every)
-        return Zoo(self.work/'teachers')
+        f,n = self.work/'teachers'/'manifest.json',self.cfg.teacher.at_once
+        with _alone(f.parent.resolve()):
+            have = {e['task'] for e in read_json(f)['entries']} if f.exists() else set()
+            left = [t for t in todo if t.name not in have]
+            for i in range(0, len(left), n):
+                with self.clock('teachers', f'{i+1} to {min(i+n,len(left))} of {len(left)}'): train_teachers(self.model, self.tok, left[i:i+n], self.spec, f.parent, self.cfg.teacher, progress=False, save_every=self.save_every)
+        return Zoo(f.parent)
     return self.keep('teachers', make)
 
 @patch
@@ -1301,10 +1301,17 @@ def report(self:Study, **about)->dict:
 
 # %% ../nbs/16_study.ipynb #305f6c2f
 @patch
+def compared(self:Study, fold, seed, recipe): "Where a recipe's figures on validation tasks are"; return self.work/'compare'/f'{fold.name}_{recipe}_s{seed}.csv.gz'
+
+@patch
 def on_validation(self:Study, fold, seed, rec)->pd.DataFrame: # config, seed, source, split, task, metric, value, steps, wall_s
     "A recipe on the validation tasks"
-    path = self.work/'compare'/f'{fold.name}_{rec.name}_s{seed}.csv.gz'
-    if (df := _get(path)) is not None: return df
+    path = self.compared(fold, seed, rec.name)
+    with _alone(path): path.exists() or self._on_validation(path, fold, seed, rec)
+    return _get(path)
+
+@patch
+def _on_validation(self:Study, path, fold, seed, rec):
     z,k = self.zero_shot(fold, seed, rec),self.cfg.k*rec.parts
     own = lambda t: prompt_batches(self.val_prompts(t), k, self.cfg.controls, f'{seed}/{t.name}')
     pool = lambda t: {o.name:o.prompts for o in (*fold.train,*fold.val) if o.family!=t.family} | {t.name:t.prompts}
@@ -1313,21 +1320,19 @@ def on_validation(self:Study, fold, seed, rec)->pd.DataFrame: # config, seed, so
         df = run_panel(self.model, self.tok, fold.val, src, {t.name:'validation' for t in fold.val}, self.cfg.rows, max_len=self.cfg.max_len, max_tokens=self.max_tokens)
     t = task_table(df).melt(['source','split','task'], list(METRICS), 'metric', 'value').dropna(subset='value')
     _put(path, t.assign(config=rec.name, seed=seed, steps=rec.sft, wall_s=round(float(z.run.log.seconds.sum()),1), task=t.task))
-    return _get(path)
 
 @patch
 def compare(self:Study,
     names, # of recipes
+    make:bool=True, # also those that are not there yet?
     **changes, # to all of them, see `recipe`
 )->pd.DataFrame: # as `on_validation`
     "Recipes side by side on validation tasks, as far as time allows"
     parts = []
-    for s in self.seeds:
-        for f in self.folds:
-            for n in names:
-                try: parts.append(self.on_validation(f, s, recipe(n, self.cfg.multi_passes, **changes)).assign(task=lambda d: d.task+('' if len(self.folds)==1 else f' ({f.name})')))
-                except OutOfTime as e: self.log(f'stopped before {e}: call again to go on'); return pd.concat(parts) if parts else pd.DataFrame()
-    return pd.concat(parts, ignore_index=True)
+    for s,f,n in ((s,f,n) for s in self.seeds for f in self.folds for n in names if make or self.compared(f, s, n).exists()):
+        try: parts.append(self.on_validation(f, s, recipe(n, self.cfg.multi_passes, **changes)).assign(task=lambda d: d.task+('' if len(self.folds)==1 else f' ({f.name})')))
+        except OutOfTime as e: self.log(f'stopped before {e}: call again to go on'); break
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 # %% ../nbs/16_study.ipynb #0e1bf752
 _title = dict(seen='seen', held_out='held out, no relative trained on', held_out_near='held out, relatives trained on')
@@ -1519,8 +1524,8 @@ def dnd_study(
         if pieces: return _one_job(st, pieces.split(','))
         recipes = list(RECIPES) if compare=='all' else [x for x in compare.split(',') if x]
         if jobs>1: _deal(st, jobs, minutes, recipes)
-        if recipes: return _compare(st, recipes, out, about, {k:v for k,v in (r if isinstance(r,dict) else {}).items() if k!='name'})
-        st.run()
+        if recipes: return _compare(st, recipes, out, about, jobs<2, {k:v for k,v in (r if isinstance(r,dict) else {}).items() if k!='name'})
+        if jobs<2: st.run() # else a piece that is not there is at work in another call's process, or there was no time for it
         rep = st.report(**about)
         if not rep: return print('no fold has all of its first pieces yet, so there is nothing to report')
         write_json(out, rep)
@@ -1549,27 +1554,36 @@ def shared(self:Study):
     if self.device.type=='cuda': torch.cuda.empty_cache()
 
 def _deal(st, jobs, minutes, recipes): # this very command in `jobs` processes, each for some pieces of one fold; they write no report
-    def call(*more): return lambda: ['-c', 'from dnd_nb.study import main; main()', *sys.argv[1:], '--jobs', '1', '--export', '', *more, *(['--minutes', str(max(.1, minutes-(time.time()-st.began)/60))] if minutes else [])]
+    def call(lock, paths, more): # nothing, if it was made meanwhile, or another call's process is at it
+        return lambda: None if all(p.exists() for p in paths) or _held(lock) else ['-c', 'from dnd_nb.study import main; main()', *sys.argv[1:], '--jobs', '1', '--export', '', *more, *(['--minutes', str(max(.1, minutes-(time.time()-st.began)/60))] if minutes else [])]
     for wave in [lambda: _comparisons(st, recipes)] if recipes else [lambda: _units(st, False), lambda: _units(st, True)]:
         if todo := wave(): st.shared()
-        if bad := side_by_side({n:call(*more) for n,more in todo.items()}, jobs, st.work/'jobs'): raise ValueError(f'{len(bad)} of {len(todo)} processes failed ({", ".join(f"{n}: {w}" for n,w in list(bad.items())[:3])}); call again to go on')
+        if bad := side_by_side({n:call(*job) for n,job in todo.items()}, jobs, st.work/'jobs'): raise ValueError(f'{len(bad)} of {len(todo)} processes failed ({", ".join(f"{n}: {w}" for n,w in list(bad.items())[:3])}); call again to go on')
 
-def _comparisons(st, recipes): # name → arguments: every recipe, fold and seed that is not compared yet
-    every = [(f.name,n,s) for s in st.seeds for f in st.folds for n in recipes]
-    return {(u := f'{f}_{n}_s{s}'): ('--folds', f, '--seeds', str(s), '--compare', n, '--out', str(st.work/'jobs'/f'{u}.json')) for f,n,s in every if not (st.work/'compare'/f'{f}_{n}_s{s}.csv.gz').exists()}
+def _held(lock): # does a process hold it?
+    Path(lock).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(lock, timeout=0): return False
+    except Timeout: return True
 
-def _units(st, last): # name → arguments: a fold's missing pieces of one seed, those of no seed first; last, what needs all of its seeds
+def _comparisons(st, recipes): # name → (lock, files, arguments): every recipe, fold and seed that is not compared yet
+    every = [(st.compared(f, s, n),f.name,n,s) for s in st.seeds for f in st.folds for n in recipes]
+    name = lambda p: p.name.removesuffix('.csv.gz')
+    return {name(p):(f'{p}.lock', [p], ('--folds', f, '--seeds', str(s), '--compare', n, '--out', str(st.work/'jobs'/f'{name(p)}.json'))) for p,f,n,s in every if not p.exists()}
+
+def _units(st, last): # name → (lock, files, arguments): a fold's missing pieces of one seed, those of no seed first; last, what needs all of its seeds
     ready = lambda f: all(g[3].exists() for g in st.goals() if g[0]=='made' and g[1] is f)
     res = {}
     for kind,f,s,path in sorted(st.missing(), key=lambda g: -1 if g[2] is None else st.seeds.index(g[2])):
-        if (kind=='ensemble')==last and (not last or ready(f)): res.setdefault((f.name, _unit(path.name)), []).append(path.name)
-    return {u:('--folds', f, '--pieces', ','.join(ps)) for (f,u),ps in res.items()}
+        if (kind=='ensemble')==last and (not last or ready(f)): res.setdefault((f.name, _unit(path.name)), []).append(path)
+    return {u:(_lock(st, u), ps, ('--folds', f, '--pieces', ','.join(p.name for p in ps))) for (f,u),ps in res.items()}
 
+def _lock(st, unit): return st.work/'jobs'/f'{unit}.lock'
 def _unit(piece): return re.sub(r'(_tuned)?\.csv\.gz$', '', piece)
 
 def _one_job(st, names): # what one process of `_deal` does, unless a process of another call is at it
     try:
-        with FileLock(st.work/'jobs'/f'{_unit(names[0])}.lock', timeout=0): st.run(names)
+        with FileLock(_lock(st, _unit(names[0])), timeout=0): st.run(names)
     except Timeout: st.log(f'{_unit(names[0])}: another process is at it')
 
 # %% ../nbs/16_study.ipynb #75d81b62
@@ -1580,9 +1594,9 @@ def _say_removed(st):
         if r.get('rows'): print(f'{f.name}: {r["held_out_prompts"]} of {r["of"]} held-out prompts occurred in training; {sum(r["rows"].values())} rows of {len(r["rows"])} training tasks were removed ({", ".join(f"{t} {n}" for t,n in sorted(r["rows"].items(), key=lambda o: -o[1])[:4])}{", …" if len(r["rows"])>4 else ""}); dropped whole: {", ".join(r["dropped"]) or "none"}')
         else: print(f'{f.name}: no held-out prompt in training')
 
-def _compare(st, names, out, about, changes):
+def _compare(st, names, out, about, make, changes):
     "Recipes on validation tasks, as JSON"
-    df = st.compare(names, **changes)
+    df = st.compare(names, make, **changes)
     if not len(df): return print('no recipe is finished yet')
     write_json(out, dict(config=dict(about, study=json.loads(json.dumps(asdict(st.cfg))), seeds=st.seeds, folds=[f.name for f in st.folds], recipes={n:json.loads(json.dumps(asdict(recipe(n, st.cfg.multi_passes, **changes)))) for n in names}), rows=_round(df.to_dict('records')), wall_s={k:round(v['seconds'],1) for k,v in st.all_times().items()}, device=device_name(st.device), commit=this_commit()))
     print(df[(df.metric=='nll')].groupby(['config','source'], sort=False).value.mean().unstack().round(3).to_string())

@@ -157,7 +157,7 @@ class AdapterTrainer:
         names:list=None, # n names: for messages, and the seeds of the row order
         pad_id:int=0,
         start:Adapters=None, # n adapters to start from; None: fresh ones that share A
-        engine:str=None, # plain, lean, compiled or graphs, see `engine_for`
+        engine:str=None, # see `engine_for`
     ):
         self.model,self.spec,self.rows,self.cfg,self.pad_id = model,spec,rows,cfg or TeacherConfig(),pad_id
         self.names = names or [str(i) for i in range(len(rows))]

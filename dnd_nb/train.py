@@ -141,7 +141,7 @@ class Trainer:
         tok=None, # its tokenizer
         base:Adapters=None, # n=1, for cfg.base=='given'
         probes=None, # ProbeSet, for delta
-        engine:str=None, # what runs sft and kl, see `engine_for`; None: graphs on a GPU where the model allows it, else plain
+        engine:str=None, # what runs sft and kl, see `engine_for`
         bases:dict=None, # task → Adapters n=1: what is corrected while training on this task's pairs, see below; None: `base` for all. A correction is added in A and B, so it carries over only as far as these adapters and `base` share their A
     ):
         self.cfg,self.folder,self.zoo,self.cache,self.model,self.tok = cfg,Path(folder),zoo,cache,model,tok

