@@ -1,16 +1,21 @@
 """Everything in results/ that needs a GPU, in pieces that go on where they were cut.
 
     python tools/gpu_all.py --data ../shared/data --work runs/gpu --out results --minutes 25
+    python tools/gpu_all.py --data ../shared/data --work runs/gpu --out results --stages bench,bigbench,recipes --bars teachers_all
 
-With two GPUs the second one runs the studies (`dnd_study`: BIG-bench, commonsense, recipes), and the first one runs the ablations, measures speed, and joins
-the studies; the bar that needs both comes last. With one GPU the same comes one after another. What happened when is in OUT/progress.txt."""
+The last GPU runs the ablations, measures speed, and joins the others, which run the studies (`dnd_study`: BIG-bench, commonsense, recipes); the bar that needs two GPUs comes last.
+With one GPU the same comes one after another. What happened when is in OUT/progress.txt."""
 import os, subprocess, sys, time
 from pathlib import Path
 from threading import Lock, Thread
 from fastcore.script import call_parse
+from dnd_nb.adapter import read_json
 from dnd_nb.crew import gpus, this_commit
+from dnd_nb.study import RECIPES
+from gpu_bench import PIECES
 
-STUDY = ['-c', 'from dnd_nb.study import main; main()']
+STAGES = ('ablations','bench','bigbench','commonsense','recipes')
+FIRST = ('default','minilm','hidden','multitask','mean','fresh','recon','joint','kl','all','attention','set','mixed','nodrop','k1','k8','k64','tasks20','tasks40','tasks80') # recipes of all seeds, before others
 
 @call_parse
 def main(
@@ -19,41 +24,58 @@ def main(
     out:str='results', # tables and reports
     minutes:float=25., # to stop after
     base:str='HuggingFaceTB/SmolLM2-135M-Instruct', # base model
-    jobs:int=8, # processes a GPU
+    jobs:int=5, # processes a GPU
     commit:str='', # what to record with the results; ask git if empty
-    skip:str='', # stages to leave out: bench, ablations, bigbench, commonsense, recipes
+    stages:str=','.join(STAGES), # what to do, in this order
+    bars:str='', # measure only these, by name, separated by commas
 ):
     "All GPU results"
-    start,out,work,data,devs,lock = time.time(),Path(out),Path(work),Path(data),gpus(),Lock()
+    start,out,work,data,devs,lock,todo = time.time(),Path(out),Path(work),Path(data),gpus(),Lock(),stages.split(',')
+    if odd := set(todo)-set(STAGES): raise SystemExit(f'error: no stage is called {sorted(odd)[0]}; there are {", ".join(STAGES)}')
     if not devs: raise SystemExit('error: no GPU is visible')
     os.environ['DND_NB_COMMIT'] = commit or this_commit() # the studies record it too
     for d in (out,work): d.mkdir(parents=True, exist_ok=True)
+    names = [b for p in (1,2,3) for b in PIECES[p]]+PIECES[4]*(len(devs)>1)
+    want = [b for b in names if b in (bars.split(',') if bars else names)]
+    both = [b for b in want if b in PIECES[4] and 'bench' in todo]
     left = lambda: minutes-(time.time()-start)/60
-    last = 3 if len(devs)>1 and 'bench' not in skip.split(',') else 0 # minutes for the bar that needs both
+    free = lambda: left()-3.2*len(both) # minutes before the bar that needs both GPUs
     cores = sorted(os.sched_getaffinity(0))
     def say(s):
-        with lock, open(out/'progress.txt','a') as f: f.write(f'{time.strftime("%H:%M:%S")} {s}\n')
-    def run(stage, name, args, *on): # on these GPUs, with their share of the cores
-        if stage in skip.split(',') or left()<1: return say(f'{name}: left out, {left():.1f} minutes left')
+        with lock, open(out/'progress.txt','a') as f: f.write(f'{time.strftime("%H:%M:%S")} [{time.time()-start:.0f} s] {s}\n')
+    def run(name, args, *on): # on these GPUs, with their share of the cores
         mine = {c for g in on for c in cores[g*len(cores)//len(devs):(g+1)*len(cores)//len(devs)]}
         with open(out/f'{name}_{on[0]}.log','a') as f: r = subprocess.run([sys.executable, *map(str,args)], env=os.environ|dict(CUDA_VISIBLE_DEVICES=','.join(devs[g] for g in on)), stdout=f, stderr=subprocess.STDOUT, preexec_fn=lambda: os.sched_setaffinity(0, mine))
         say(f'{name} on GPU {on[0]}: ended with {r.returncode}')
-    def bench(p, *on): run('bench', f'bench{p}', ['tools/gpu_bench.py', '--piece', p, '--base', base, '--data', data/'bigbench', '--out', out, '--commit', os.environ['DND_NB_COMMIT']], *on)
+        return r.returncode
+    def bench(b, *on): run(f'bar_{b}', ['tools/gpu_bench.py', '--bars', b, '--base', base, '--data', data/'bigbench', '--out', out, '--commit', os.environ['DND_NB_COMMIT'], '--minutes', max(.4, min(9.5, left()))], *on)
     def measure(gpu):
-        run('ablations', 'ablations', ['tools/ablations.py', '--data', data/'bigbench', '--work', work/'ablations', '--out', out, '--base', base, '--jobs', jobs, '--steps', 250, '--max_tokens', 8192, '--budget', 60*left()], gpu)
-        for p in (1,2,3): bench(p, gpu)
-    def study(gpu):
-        more = lambda n, to=None: ['--work', work/n, '--out', out/f'zero_shot_{to or n}.json', '--base', base, '--jobs', jobs, '--minutes', left()-last]
-        run('bigbench', 'bigbench', [*STUDY, '--train', data/'bigbench', '--export', work/'generator', *more('bigbench')], gpu)
+        if 'ablations' in todo: run('ablations', ['tools/ablations.py', '--data', data/'bigbench', '--work', work/'ablations', '--out', out, '--base', base, '--jobs', jobs, '--steps', 250, '--max_tokens', 8192, '--budget', 60*free()], gpu)
+        for b in want:
+            if 'bench' in todo and b not in both and free()>1: bench(b, gpu)
+    def study(name, gpu, folder, *args): # again, if one of its processes failed
+        for _ in range(3):
+            if free()<1 or not run(name, ['-c', 'from dnd_nb.study import main; main()', '--train', data/'bigbench', '--work', work/folder, '--base', base, '--jobs', jobs, '--minutes', free(), *args], gpu): return
+    def panel(gpu, name, *args):
+        f = out/f'zero_shot_{name}.json'
+        if not (f.exists() and read_json(f)['complete']): study(name, gpu, name, '--out', f, *args)
+    def recipes(gpu, names):
+        there = lambda n,s: (work/'bigbench'/'compare'/f'fold1_{n}_s{s}.csv.gz').exists()
+        if not all(there(n, s) for n in names for s in range(3)): study('recipes', gpu, 'bigbench', '--folds', 'fold1', '--compare', ','.join(names), '--out', out/'zero_shot_recipes.json')
+    def link(): # teachers and embeddings are the same for both
         with lock:
-            for d in ('teachers','embeddings'): # the same for both
-                (work/'commonsense').mkdir(exist_ok=True)
-                if (work/'bigbench'/d).exists() and not (work/'commonsense'/d).exists(): (work/'commonsense'/d).symlink_to((work/'bigbench'/d).resolve())
-        run('commonsense', 'commonsense', [*STUDY, '--train', data/'bigbench', '--held-out', data/'commonsense', '--leave-one-out', *more('commonsense')], gpu)
-        run('recipes', 'recipes', [*STUDY, '--train', data/'bigbench', '--folds', 'fold1', '--compare', 'all', *more('bigbench', 'recipes')], gpu)
-    first = Thread(target=lambda: (measure(0), study(0)))
-    first.start()
-    if len(devs)>1: study(1)
-    first.join()
-    if len(devs)>1: bench(4, 0, 1)
+            for d in ('teachers','embeddings'):
+                for n in ('bigbench','commonsense'): (work/n).mkdir(exist_ok=True)
+                (work/'bigbench'/d).mkdir(exist_ok=True)
+                if not (work/'commonsense'/d).exists(): (work/'commonsense'/d).symlink_to((work/'bigbench'/d).resolve())
+    def studies(gpu): # the second time round what another GPU was at when this one had no more to do
+        for s in [s for s in todo if s in STAGES[2:]]*2:
+            if s=='bigbench': panel(gpu, s, '--export', work/'generator')
+            if s=='commonsense': link(); panel(gpu, s, '--held-out', data/'commonsense', '--leave-one-out')
+            if s=='recipes': recipes(gpu, FIRST); recipes(gpu, RECIPES)
+    last = len(devs)-1
+    threads = [Thread(target=lambda g=g: (measure(g) if g==last else None, studies(g))) for g in range(len(devs))]
+    for t in threads: t.start()
+    for t in threads: t.join()
+    for b in both: bench(b, *range(len(devs)))
     say('over')
