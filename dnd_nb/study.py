@@ -27,13 +27,13 @@ from .train import Run, Stage, TrainConfig, Trainer, standardised
 from .diagnostics import bare, pooled, wrong_batches
 
 # %% auto #0
-__all__ = ['SPLITS', 'MINILM', 'AXES', 'RECIPES', 'SOUPS', 'SOURCES', 'STARTS', 'RIVALS', 'PAIRS', 'Fold', 'family_folds',
-           'held_out_fold', 'leave_one_out', 'refuse_leaks', 'clean', 'prepare', 'plan_of', 'planned', 'Recipe',
-           'recipe', 'Standardised', 'standardise', 'centres', 'MixedPairs', 'Curve', 'calibrate', 'follow', 'ZeroShot',
-           'gibberish', 'shuffled_batches', 'with_shots', 'mixture', 'StudyConfig', 'configure', 'OutOfTime', 'Study',
-           'linked_zoo', 'device_name', 'Boot', 'task_table', 'nested_tasks', 'bars', 'headline', 'plot_sources',
-           'task_frame', 'plot_gap', 'plot_strength', 'plot_tuning', 'plot_axes', 'rebuild', 'model_card',
-           'study_folds', 'leave_one_out_folds', 'dnd_study', 'main']
+__all__ = ['SPLITS', 'MINILM', 'AXES', 'RECIPES', 'SOUPS', 'SOURCES', 'STARTS', 'FORMS', 'RIVALS', 'PAIRS', 'Fold',
+           'family_folds', 'held_out_fold', 'leave_one_out', 'refuse_leaks', 'clean', 'prepare', 'plan_of', 'planned',
+           'Recipe', 'recipe', 'Standardised', 'standardise', 'centres', 'MixedPairs', 'Curve', 'calibrate', 'follow',
+           'ZeroShot', 'gibberish', 'shuffled_batches', 'with_shots', 'mixture', 'StudyConfig', 'configure',
+           'OutOfTime', 'Study', 'linked_zoo', 'device_name', 'Boot', 'task_table', 'nested_tasks', 'answer_form',
+           'bars', 'headline', 'plot_sources', 'task_frame', 'plot_gap', 'plot_strength', 'plot_tuning', 'plot_axes',
+           'rebuild', 'model_card', 'study_folds', 'leave_one_out_folds', 'dnd_study', 'main']
 
 # %% ../nbs/16_study.ipynb #4b926ab4
 SPLITS = ('seen','held_out','held_out_near')
@@ -1210,6 +1210,19 @@ def nested_tasks(
         else: at |= dict(split=split) | v
     return res
 
+# %% ../nbs/16_study.ipynb #0a289e91
+FORMS = ('choices in the prompt','labels not in the prompt','other choices not in the prompt','free text')
+
+def answer_form(
+    t:Task,
+)->str: # one of `FORMS`
+    "Does a task's prompt say what an answer may be? Choices that nine of ten test prompts name; the same labels for all rows, unnamed; choices that change with the row, unnamed; or no choices"
+    ex = [e for e in t.test if e.choices]
+    if not ex: return FORMS[3]
+    named = lambda c,p: re.search(rf'(?<!\w){re.escape(c.strip())}(?!\w)', p, re.I) is not None
+    if np.mean([all(named(c, e.prompt) for c in e.choices) for e in ex])>=.9: return FORMS[0]
+    return FORMS[1] if len({tuple(sorted(e.choices)) for e in ex})==1 else FORMS[2]
+
 # %% ../nbs/16_study.ipynb #abb55934
 RIVALS = ('multitask','mean_teacher','nearest_teacher','weighted_teachers')
 
@@ -1295,7 +1308,7 @@ def report(self:Study, **about)->dict:
     import transformers
     from dnd_nb import __version__
     res = dict(config=dict(about, study=json.loads(json.dumps(asdict(self.cfg))), seeds=self.seeds, folds=folds, tune_lrs=rates), complete=not self.missing(), missing=[g[3].name for g in self.missing()],
-        **figs[names[0]], wall_s=wall | dict(total=round(sum(wall.values()),1)), device=', '.join(dict.fromkeys(m['device'] for m in made)), selected=[_round({k:v for k,v in m.items() if k!='device'}) for m in made],
+        **figs[names[0]], forms={t.name:answer_form(t) for f in self.folds for t in f.held}, wall_s=wall | dict(total=round(sum(wall.values()),1)), device=', '.join(dict.fromkeys(m['device'] for m in made)), selected=[_round({k:v for k,v in m.items() if k!='device'}) for m in made],
         commit=this_commit(), versions=dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, python=platform.python_version()))
     return res | (dict(settings={s or 'alone':figs[s] for s in names}) if len(names)>1 else {})
 
