@@ -21,7 +21,7 @@ from .evaluate import answers, score
 from .generator import make_generator
 from .model import _ready, load_base, load_encoder, quiet, tiny_tokenizer
 from .task import Row, builtin_tasks, collate, encode_rows, read_tasks
-from .teacher import ENGINES, AdapterTrainer, RowSampler, TeacherConfig, Zoo, answer_nll, new_manifest
+from .teacher import AdapterTrainer, RowSampler, TeacherConfig, Zoo, answer_nll, new_manifest
 from .train import Stage, TrainConfig, Trainer
 
 # %% auto #0
@@ -281,7 +281,7 @@ def _teachers(lab, targets):
         tr = trainer(e)
         try: return lab.timed(tr.one_step, n=3, warm=8 if lab.gpu else 3, inner=4 if lab.gpu else 2)/len(rows),tr.max_tokens # recorded steps have settled by then
         finally: del tr; vars(lab.model).pop('_engines', None); lab.empty() # an engine keeps the memory of what it recorded
-    ms,bad = attempt({e: lambda e=e: measure(e) for e in ENGINES if lab.gpu or e in ('plain','lean')})
+    ms,bad = attempt({e: lambda e=e: measure(e) for e in (('lean','graphs','ragged') if lab.gpu else ('plain','lean'))})
     best = min(ms, key=ms.get)
     base = _peft_ms(lab, spec, rows, cfg)
     kind = min(base, key=base.get)
