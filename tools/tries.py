@@ -67,23 +67,22 @@ def ways(model, tok, zoo, cache, train, val, base, work, last, max_tokens):
         for s in (.5,1.): judge(way, s, lambda t: follow(base, run.generate(cache, made[t.name], 1.), torch.full((2,), s)))
     return pd.DataFrame(res).assign(seen_tasks=len(seen), held_out_tasks=len(val)).round(4)
 
-LONGER = ((60,1e-3), (180,1e-3), (400,1e-3), (180,3e-3))
+LONGER = ((60,1e-3), (180,1e-3), (180,3e-3))
 
-def longer(model, tok, spec, train, val, work, max_tokens, n_seen=12, some=LONGER):
+def longer(model, tok, spec, train, val, work, max_tokens, n_seen=12):
     "Loss with generators that were trained for longer: a row a number of steps, rate and strength"
     seen,val,res = [replace(t, test=t.test[:24]) for t in random.Random(1).sample(train, n_seen)],[replace(t, test=t.test[:24]) for t in val],[]
     if not (work/'half').exists(): save_peft(train_multitask(model, tok, train, spec, 120, 24, 2e-3, 0, progress=False)[0], work/'half')
-    base,tc = load_peft(work/'half', spec).to(model.device),TeacherConfig(lr=3e-3, steps=60, rows=6, max_tokens=max_tokens)
-    own = train_teachers(model, tok, seen, spec, work/'own', tc, progress=False)
-    zoo = train_teachers(model, tok, train, spec, work/'any', replace(tc, steps=3, rows=1, at_once=100), progress=False) # SFT takes only their names
-    cache,at = PromptCache(work/'emb', make_encoder('sentence-transformers/all-MiniLM-L6-v2 + base:18', model, tok, str(model.device))),dict(zip(own.tasks, own.last()))
+    base,tc = load_peft(work/'half', spec).to(model.device),TeacherConfig(lr=3e-3, steps=40, rows=4, at_once=100, max_tokens=max_tokens)
+    zoo = train_teachers(model, tok, train, spec, work/'half_zoo', tc, progress=False)
+    cache,last = PromptCache(work/'emb', make_encoder('sentence-transformers/all-MiniLM-L6-v2 + base:18', model, tok, str(model.device))),dict(zip(zoo.tasks, zoo.last()))
     made = {t.name:prompt_batches(t.prompts, 16, 2, t.name) for t in seen+val}
     def judge(source, ts, **kw):
         n = per_task(run_panel(model, tok, ts, {'x':source}, n_rows=24, max_tokens=max_tokens)).x
-        a = n.index.isin(at)
+        a = n.index.isin({t.name for t in seen})
         res.append(kw | dict(seen=n[a].mean(), held_out=n[~a].mean())); print(res[-1], flush=True)
-    judge(lambda t: own.adapters([at[t.name]]), seen, way="the task's own teacher"); judge(lambda t: base, seen+val, way='what is corrected')
-    for n,lr in some:
+    judge(lambda t: zoo.adapters([last[t.name]]), seen, way="the task's own teacher"); judge(lambda t: base, seen+val, way='what is corrected')
+    for n,lr in LONGER:
         run = generator(model, tok, zoo, cache, train, val, base, work/'longer'/f'{n}_{lr:g}', n, lr)
         for s in (.5,1.): judge(lambda t: follow(base, run.generate(cache, made[t.name], 1.), torch.full((2,), s)), seen+val, way=f'{n} steps, rate {lr:g}', strength=s, rows_a_task=n*16*4/len(train))
     return pd.DataFrame(res).assign(teacher_rows=tc.steps*tc.rows, train_tasks=len(train), seen_tasks=len(seen), held_out_tasks=len(val)).round(4)
