@@ -69,7 +69,7 @@ def ways(model, tok, zoo, cache, train, val, base, work, last, max_tokens):
 
 LONGER = ((60,1e-3), (180,1e-3), (180,3e-3))
 
-def longer(model, tok, spec, train, val, work, max_tokens, n_seen=12):
+def trained_longer(model, tok, spec, train, val, work, max_tokens, n_seen=12):
     "Loss with generators that were trained for longer: a row a number of steps, rate and strength"
     seen,val,res = [replace(t, test=t.test[:24]) for t in random.Random(1).sample(train, n_seen)],[replace(t, test=t.test[:24]) for t in val],[]
     if not (work/'half').exists(): save_peft(train_multitask(model, tok, train, spec, 120, 24, 2e-3, 0, progress=False)[0], work/'half')
@@ -111,7 +111,7 @@ def main(
     tasks = [t for t in read_tasks(data) if t.fold!=leave and short(t)]
     train,val = [t for t in tasks if t.fold!=validate],[replace(t, test=t.test[:rows]) for t in tasks if t.fold==validate]
     spec = upper_spec(model, .5)
-    if steps: longer(model, tok, spec, train[::2], val[::2], work, max_tokens).to_csv(steps, index=False)
+    if steps: trained_longer(model, tok, spec, train[::2], val[::2], work, max_tokens).to_csv(steps, index=False)
     if not (out or tuning or generator): return
 
     def lora(name, tasks, steps, seed, lr=2e-3, smooth=(0.,0.)):
