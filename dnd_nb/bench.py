@@ -18,6 +18,7 @@ from .crew import this_commit
 from .dataset import PairDataset
 from .encoder import Encoder, PromptCache, SentenceEncoder
 from .evaluate import answers, score
+from .fast import forget_engines
 from .generator import make_generator
 from .model import _ready, load_base, load_encoder, quiet, tiny_tokenizer
 from .task import Row, builtin_tasks, collate, encode_rows, read_tasks
@@ -280,7 +281,7 @@ def _teachers(lab, targets):
     def measure(e):
         tr = trainer(e)
         try: return lab.timed(tr.one_step, n=3, warm=8 if lab.gpu else 3, inner=4 if lab.gpu else 2)/len(rows),tr.max_tokens # recorded steps have settled by then
-        finally: del tr; vars(lab.model).pop('_engines', None); lab.empty() # an engine keeps the memory of what it recorded
+        finally: del tr; forget_engines(lab.model); lab.empty()
     ms,bad = attempt({e: lambda e=e: measure(e) for e in (('lean','graphs','ragged') if lab.gpu else ('plain','lean'))})
     best = min(ms, key=ms.get)
     base = _peft_ms(lab, spec, rows, cfg)

@@ -112,7 +112,7 @@ def dnd_collect(
     keep:str='0.8,0.9,1', # checkpoints to keep, as shares of the steps
     at_once:int=64, # teachers that share a forward pass
     max_tokens:int=0, # tokens a micro-batch; 0: as free memory allows
-    engine:str=None, # what runs training steps: plain, lean, compiled, graphs, fused, ragged or ragged_fused; if not given, ragged or graphs on a GPU where the model allows it, else plain
+    engine:str=None, # what runs training steps, e.g. plain, lean, graphs or ragged; if not given, what suits the device and the model, see the room fast
     probes:bool_arg=True, # compute delta activations on the generic probes?
     import_from:str=None, # instead of training: a folder of PEFT adapter folders, each with a prompts.json (list of strings)
     seed:int=0, # of the shared first A and of the order of rows

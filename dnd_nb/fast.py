@@ -17,7 +17,7 @@ from .task import Row
 
 # %% auto #0
 __all__ = ['ENGINES', 'smoothed_nats', 'prompt_tokens', 'block_size', 'Pack', 'buckets', 'pack', 'why_not', 'first_layer', 'Lean',
-           'micro_batches', 'Graphed', 'why_not_ragged', 'default_engine', 'engine_for']
+           'micro_batches', 'Graphed', 'why_not_ragged', 'default_engine', 'engine_for', 'forget_engines']
 
 # %% ../nbs/03a_fast.ipynb #d04bd05b
 def smoothed_nats(
@@ -574,6 +574,10 @@ def engine_for(
     kept,key = vars(model).setdefault('_engines', _Engines()),(engine,json.dumps(spec.to_dict()))
     if key not in kept: kept[key] = Graphed(model, spec, engine.endswith('fused'), ragged=engine.startswith('ragged')) if engine in _RECORDED else Lean(model, spec, engine=='compiled')
     return kept[key]
+
+def forget_engines(model):
+    "Give back what a model's engines keep, recorded steps above all"
+    vars(model).pop('_engines', None)
 
 # %% ../nbs/03a_fast.ipynb #dfe71031
 class _Decoding:

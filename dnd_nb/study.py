@@ -1567,36 +1567,34 @@ def shared(self:Study):
     if self.device.type=='cuda': torch.cuda.empty_cache()
 
 def _deal(st, jobs, minutes, recipes): # this very command in `jobs` processes, each for some pieces of one fold; they write no report
-    def call(lock, paths, more): # nothing, if it was made meanwhile, or another call's process is at it
-        return lambda: None if all(p.exists() for p in paths) or _held(lock) else ['-c', 'from dnd_nb.study import main; main()', *sys.argv[1:], '--jobs', '1', '--export', '', *more, *(['--minutes', str(max(.1, minutes-(time.time()-st.began)/60))] if minutes else [])]
+    def call(one, paths, more): # nothing, if it was made meanwhile, or another call's process is at it
+        return lambda: None if all(p.exists() for p in paths) or _held(one) else ['-c', 'from dnd_nb.study import main; main()', *sys.argv[1:], '--jobs', '1', '--export', '', *more, *(['--minutes', str(max(.1, minutes-(time.time()-st.began)/60))] if minutes else [])]
     for wave in [lambda: _comparisons(st, recipes)] if recipes else [lambda: _units(st, False), lambda: _units(st, True)]:
         if todo := wave(): st.shared()
         if bad := side_by_side({n:call(*job) for n,job in todo.items()}, jobs, st.work/'jobs'): raise ValueError(f'{len(bad)} of {len(todo)} processes failed ({", ".join(f"{n}: {w}" for n,w in list(bad.items())[:3])}); call again to go on')
 
-def _held(lock): # does a process hold it?
-    Path(lock).parent.mkdir(parents=True, exist_ok=True)
+def _held(one): # is a process at it?
     try:
-        with FileLock(lock, timeout=0): return False
+        with _alone(one).acquire(timeout=0): return False
     except Timeout: return True
 
-def _comparisons(st, recipes): # name → (lock, files, arguments): every recipe, fold and seed that is not compared yet
+def _comparisons(st, recipes): # name → (what is made by one process, files, arguments): every recipe, fold and seed that is not compared yet
     every = [(st.compared(f, s, n),f.name,n,s) for s in st.seeds for f in st.folds for n in recipes]
     name = lambda p: p.name.removesuffix('.csv.gz')
-    return {name(p):(f'{p}.lock', [p], ('--folds', f, '--seeds', str(s), '--compare', n, '--out', str(st.work/'jobs'/f'{name(p)}.json'))) for p,f,n,s in every if not p.exists()}
+    return {name(p):(p, [p], ('--folds', f, '--seeds', str(s), '--compare', n, '--out', str(st.work/'jobs'/f'{name(p)}.json'))) for p,f,n,s in every if not p.exists()}
 
-def _units(st, last): # name → (lock, files, arguments): a fold's missing pieces of one seed, those of no seed first; last, what needs all of its seeds
+def _units(st, last): # name → (what is made by one process, files, arguments): a fold's missing pieces of one seed, those of no seed first; last, what needs all of its seeds
     ready = lambda f: all(g[3].exists() for g in st.goals() if g[0]=='made' and g[1] is f)
     res = {}
     for kind,f,s,path in sorted(st.missing(), key=lambda g: -1 if g[2] is None else st.seeds.index(g[2])):
         if (kind=='ensemble')==last and (not last or ready(f)): res.setdefault((f.name, _unit(path.name)), []).append(path)
-    return {u:(_lock(st, u), ps, ('--folds', f, '--pieces', ','.join(p.name for p in ps))) for (f,u),ps in res.items()}
+    return {u:(st.work/'jobs'/u, ps, ('--folds', f, '--pieces', ','.join(p.name for p in ps))) for (f,u),ps in res.items()}
 
-def _lock(st, unit): return st.work/'jobs'/f'{unit}.lock'
 def _unit(piece): return re.sub(r'(_tuned)?\.csv\.gz$', '', piece)
 
 def _one_job(st, names): # what one process of `_deal` does, unless a process of another call is at it
     try:
-        with FileLock(_lock(st, _unit(names[0])), timeout=0): st.run(names)
+        with _alone(st.work/'jobs'/_unit(names[0])).acquire(timeout=0): st.run(names)
     except Timeout: st.log(f'{_unit(names[0])}: another process is at it')
 
 # %% ../nbs/16_study.ipynb #75d81b62

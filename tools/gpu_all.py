@@ -11,11 +11,11 @@ from threading import Lock, Thread
 from fastcore.script import call_parse
 from dnd_nb.adapter import read_json
 from dnd_nb.crew import gpus, this_commit
-from dnd_nb.study import RECIPES
+from dnd_nb.study import AXES, RECIPES
 from gpu_bench import PIECES
 
 STAGES = ('ablations','bench','bigbench','commonsense','recipes')
-FIRST = ('default','minilm','hidden','multitask','mean','fresh','recon','joint','kl','all','attention','set','mixed','nodrop','k1','k8','k64','tasks20','tasks40','tasks80') # recipes of all seeds, before others
+FIRST = [n for n in RECIPES if n not in (*AXES['following'], *AXES['crossfit'])] # of all seeds, before the others
 
 @call_parse
 def main(
@@ -26,7 +26,7 @@ def main(
     base:str='HuggingFaceTB/SmolLM2-135M-Instruct', # base model
     jobs:int=5, # processes a GPU
     commit:str='', # what to record with the results; ask git if empty
-    stages:str=','.join(STAGES), # what to do, in this order
+    stages:str=','.join(STAGES), # what to do; the studies in this order
     bars:str='', # measure only these, by name, separated by commas
 ):
     "All GPU results"
@@ -36,7 +36,8 @@ def main(
     os.environ['DND_NB_COMMIT'] = commit or this_commit() # the studies record it too
     for d in (out,work): d.mkdir(parents=True, exist_ok=True)
     names = [b for p in (1,2,3) for b in PIECES[p]]+PIECES[4]*(len(devs)>1)
-    want = [b for b in names if b in (bars.split(',') if bars else names)]
+    want = [b for b in bars.split(',') if b] or names
+    if odd := set(want)-set(names): raise SystemExit(f'error: no bar of {len(devs)} GPUs is called {sorted(odd)[0]}; there are {", ".join(names)}')
     both = [b for b in want if b in PIECES[4] and 'bench' in todo]
     left = lambda: minutes-(time.time()-start)/60
     free = lambda: left()-3.2*len(both) # minutes before the bar that needs both GPUs
@@ -60,8 +61,9 @@ def main(
         f = out/f'zero_shot_{name}.json'
         if not (f.exists() and read_json(f)['complete']): study(name, gpu, name, '--out', f, *args)
     def recipes(gpu, names):
-        there = lambda n,s: (work/'bigbench'/'compare'/f'fold1_{n}_s{s}.csv.gz').exists()
-        if not all(there(n, s) for n in names for s in range(3)): study('recipes', gpu, 'bigbench', '--folds', 'fold1', '--compare', ','.join(names), '--out', out/'zero_shot_recipes.json')
+        f = out/'zero_shot_recipes.json'
+        there = {(r['config'],r['seed']) for r in read_json(f)['rows']} if f.exists() else set()
+        if not there>={(n,s) for n in names for s in range(3)}: study('recipes', gpu, 'bigbench', '--folds', 'fold1', '--compare', ','.join(names), '--out', f)
     def link(): # teachers and embeddings are the same for both
         with lock:
             for d in ('teachers','embeddings'):

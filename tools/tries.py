@@ -6,8 +6,7 @@ Tasks with short prompts; those of one fold are validated on, those of another a
 layers, so that two CPU cores can do it; resumable. A row a source: NLL and accuracy, means over tasks, the paired difference in NLL from one multi-task LoRA
 with its 95% interval, and the task that loses most. With --tuning every second of the judged tasks is fine-tuned from nothing and from the best average, at
 several learning rates: a row a start, rate and number of steps. With --generator generators that correct the best average are trained for 60 steps in several
-ways, and judged on training tasks' test rows and on the judged tasks: a row a way and strength. With --steps alone (--out '') every second task is taken, and
-generators that correct one multi-task LoRA are trained for longer and longer: a row a number of steps, rate and strength."""
+ways, and judged on training tasks' test rows and on the judged tasks: a row a way and strength."""
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -47,12 +46,6 @@ def tuned(model, tok, tasks, starts, rates, steps, max_tokens, n_rows=8):
 
 WAYS = {'sft, rate 3e-4':(0,3e-4), 'sft, rate 1e-3':(0,1e-3), 'sft, rate 3e-3':(0,3e-3), '300 reconstruction steps, then sft, rate 3e-4':(300,3e-4)}
 
-def generator(model, tok, zoo, cache, train, val, base, folder, sft, lr, recon=0):
-    "A generator that corrects `base`"
-    stages = (Stage('reconstruction', recon, {'weight:z':1.}, 1e-3, batch=32),)*(recon>0) + (Stage('sft', sft, {'sft':1.}, lr, batch=16, rows=4),)
-    cfg = TrainConfig(stages, dict(kind='MLPGenerator', hidden=256, noise=.3, cond_drop=.1, zero_start=True), 'given', (2,32), max_len=96, val_every=10**6, val_rows=2, strengths=(1.,), familiar=True)
-    return Trainer(cfg, folder, zoo.only({t.name for t in train}), cache, [*train,val[0]], [val[0].name], model, tok, base).fit(progress=False)
-
 def ways(model, tok, zoo, cache, train, val, base, work, last, max_tokens):
     "Loss with generators that were trained in different ways: a row a way and strength"
     seen,res = [replace(t, test=t.test[:24]) for t in random.Random(1).sample(train, 16)],[]
@@ -63,29 +56,11 @@ def ways(model, tok, zoo, cache, train, val, base, work, last, max_tokens):
         res.append(dict(way=way, strength=s, seen=n[a].mean(), held_out=n[~a].mean())); print(res[-1], flush=True)
     judge("the task's own teacher", 1., lambda t: zoo.adapters([last[t.name]])); judge('what is corrected', 0., lambda t: base)
     for way,(recon,lr) in WAYS.items():
-        run = generator(model, tok, zoo, cache, train, val, base, work/'ways'/f'{recon}_{lr:g}', 60, lr, recon)
+        stages = (Stage('reconstruction', recon, {'weight:z':1.}, 1e-3, batch=32),)*(recon>0) + (Stage('sft', 60, {'sft':1.}, lr, batch=16, rows=4),)
+        cfg = TrainConfig(stages, dict(kind='MLPGenerator', hidden=256, noise=.3, cond_drop=.1, zero_start=True), 'given', (2,32), max_len=96, val_every=10**6, val_rows=2, strengths=(1.,), familiar=True)
+        run = Trainer(cfg, work/'ways'/f'{recon}_{lr:g}', zoo.only({t.name for t in train}), cache, [*train,val[0]], [val[0].name], model, tok, base).fit(progress=False)
         for s in (.5,1.): judge(way, s, lambda t: follow(base, run.generate(cache, made[t.name], 1.), torch.full((2,), s)))
     return pd.DataFrame(res).assign(seen_tasks=len(seen), held_out_tasks=len(val)).round(4)
-
-LONGER = ((60,1e-3), (180,1e-3), (180,3e-3))
-
-def trained_longer(model, tok, spec, train, val, work, max_tokens, n_seen=12):
-    "Loss with generators that were trained for longer: a row a number of steps, rate and strength"
-    seen,val,res = [replace(t, test=t.test[:24]) for t in random.Random(1).sample(train, n_seen)],[replace(t, test=t.test[:24]) for t in val],[]
-    if not (work/'half').exists(): save_peft(train_multitask(model, tok, train, spec, 120, 24, 2e-3, 0, progress=False)[0], work/'half')
-    base,tc = load_peft(work/'half', spec).to(model.device),TeacherConfig(lr=3e-3, steps=40, rows=4, at_once=100, max_tokens=max_tokens)
-    zoo = train_teachers(model, tok, train, spec, work/'half_zoo', tc, progress=False)
-    cache,last = PromptCache(work/'emb', make_encoder('sentence-transformers/all-MiniLM-L6-v2 + base:18', model, tok, str(model.device))),dict(zip(zoo.tasks, zoo.last()))
-    made = {t.name:prompt_batches(t.prompts, 16, 2, t.name) for t in seen+val}
-    def judge(source, ts, **kw):
-        n = per_task(run_panel(model, tok, ts, {'x':source}, n_rows=24, max_tokens=max_tokens)).x
-        a = n.index.isin({t.name for t in seen})
-        res.append(kw | dict(seen=n[a].mean(), held_out=n[~a].mean())); print(res[-1], flush=True)
-    judge(lambda t: zoo.adapters([last[t.name]]), seen, way="the task's own teacher"); judge(lambda t: base, seen+val, way='what is corrected')
-    for n,lr in LONGER:
-        run = generator(model, tok, zoo, cache, train, val, base, work/'longer'/f'{n}_{lr:g}', n, lr)
-        for s in (.5,1.): judge(lambda t: follow(base, run.generate(cache, made[t.name], 1.), torch.full((2,), s)), seen+val, way=f'{n} steps, rate {lr:g}', strength=s, rows_a_task=n*16*4/len(train))
-    return pd.DataFrame(res).assign(teacher_rows=tc.steps*tc.rows, train_tasks=len(train), seen_tasks=len(seen), held_out_tasks=len(val)).round(4)
 
 @call_parse
 def main(
@@ -94,7 +69,6 @@ def main(
     out:str='results/zero_shot_tries.csv', # '': leave this part out
     tuning:str='', # CSV for fine-tuning, e.g. results/zero_shot_tuning_tries.csv; '': leave it out
     generator:str='', # CSV for ways to train a generator, e.g. results/zero_shot_generator_tries.csv; '': leave it out
-    steps:str='', # CSV for generators trained for longer, e.g. results/zero_shot_steps_tries.csv; '': leave it out
     validate:int=3, # the fold whose tasks are judged
     leave:int=4, # the fold that is not looked at
     longest:int=60, # tokens of a prompt: 90% of a task's are no longer
@@ -111,8 +85,6 @@ def main(
     tasks = [t for t in read_tasks(data) if t.fold!=leave and short(t)]
     train,val = [t for t in tasks if t.fold!=validate],[replace(t, test=t.test[:rows]) for t in tasks if t.fold==validate]
     spec = upper_spec(model, .5)
-    if steps: trained_longer(model, tok, spec, train[::2], val[::2], work, max_tokens).to_csv(steps, index=False)
-    if not (out or tuning or generator): return
 
     def lora(name, tasks, steps, seed, lr=2e-3, smooth=(0.,0.)):
         if not (work/name).exists(): save_peft(train_multitask(model, tok, tasks, spec, steps, 24, lr, seed, progress=False, smooth=smooth)[0], work/name); print(name, flush=True)
