@@ -1534,10 +1534,11 @@ def dnd_study(
         st = Study(cfg, [f for f in fs if not names or f.name in names], work, partial(_world, base, device, tiny), [int(s) for s in seeds.split(',')], minutes or None, _tiny_encoder() if tiny else None, overlap, max_tokens)
         _say_removed(st)
         about = dict(train=Path(train).name, held_out=[Path(h).name for h in held_out or []], leave_one_out=leave_one_out, base=base if not tiny else 'tiny')
-        if pieces: return _one_job(st, pieces.split(','))
         recipes = list(RECIPES) if compare=='all' else [x for x in compare.split(',') if x]
+        changes = {k:v for k,v in (r if isinstance(r,dict) else {}).items() if k!='name'}
+        if pieces: return _one_job(st, pieces.split(','), recipes, changes)
         if jobs>1: _deal(st, jobs, minutes, recipes)
-        if recipes: return _compare(st, recipes, out, about, jobs<2, {k:v for k,v in (r if isinstance(r,dict) else {}).items() if k!='name'})
+        if recipes: return _compare(st, recipes, out, about, jobs<2, changes)
         if jobs<2: st.run() # else a piece that is not there is at work in another call's process, or there was no time for it
         rep = st.report(**about)
         if not rep: return print('no fold has all of its first pieces yet, so there is nothing to report')
@@ -1567,35 +1568,41 @@ def shared(self:Study):
     if self.device.type=='cuda': torch.cuda.empty_cache()
 
 def _deal(st, jobs, minutes, recipes): # this very command in `jobs` processes, each for some pieces of one fold; they write no report
-    def call(one, paths, more): # nothing, if it was made meanwhile, or another call's process is at it
-        return lambda: None if all(p.exists() for p in paths) or _held(one) else ['-c', 'from dnd_nb.study import main; main()', *sys.argv[1:], '--jobs', '1', '--export', '', *more, *(['--minutes', str(max(.1, minutes-(time.time()-st.began)/60))] if minutes else [])]
+    def call(unit, fold, paths, more): # nothing, if it was made meanwhile, another call's process is at it, or time is over
+        def args():
+            left = minutes-(time.time()-st.began)/60
+            if all(p.exists() for p in paths) or _held(st, unit) or minutes and left<=0: return None
+            return ['-c', 'from dnd_nb.study import main; main()', *sys.argv[1:], '--jobs', '1', '--export', '', '--folds', fold, '--pieces', ','.join(p.name for p in paths), *more, *(['--minutes', str(left)] if minutes else [])]
+        return args
     for wave in [lambda: _comparisons(st, recipes)] if recipes else [lambda: _units(st, False), lambda: _units(st, True)]:
         if todo := wave(): st.shared()
-        if bad := side_by_side({n:call(*job) for n,job in todo.items()}, jobs, st.work/'jobs'): raise ValueError(f'{len(bad)} of {len(todo)} processes failed ({", ".join(f"{n}: {w}" for n,w in list(bad.items())[:3])}); call again to go on')
+        if bad := side_by_side({u:call(u, *job) for u,job in todo.items()}, jobs, st.work/'jobs'): raise ValueError(f'{len(bad)} of {len(todo)} processes failed ({", ".join(f"{n}: {w}" for n,w in list(bad.items())[:3])}); call again to go on')
 
-def _held(one): # is a process at it?
+def _one(st, unit): return _alone(st.work/'jobs'/unit) # who has this is at it
+
+def _held(st, unit): # is a process at it?
     try:
-        with _alone(one).acquire(timeout=0): return False
+        with _one(st, unit).acquire(timeout=0): return False
     except Timeout: return True
 
-def _comparisons(st, recipes): # name → (what is made by one process, files, arguments): every recipe, fold and seed that is not compared yet
+def _comparisons(st, recipes): # what is made by one process → (fold, files, arguments): every recipe, fold and seed that is not compared yet
     every = [(st.compared(f, s, n),f.name,n,s) for s in st.seeds for f in st.folds for n in recipes]
-    name = lambda p: p.name.removesuffix('.csv.gz')
-    return {name(p):(p, [p], ('--folds', f, '--seeds', str(s), '--compare', n, '--out', str(st.work/'jobs'/f'{name(p)}.json'))) for p,f,n,s in every if not p.exists()}
+    return {_unit(p.name):(f, [p], ('--seeds', str(s), '--compare', n)) for p,f,n,s in every if not p.exists()}
 
-def _units(st, last): # name → (what is made by one process, files, arguments): a fold's missing pieces of one seed, those of no seed first; last, what needs all of its seeds
+def _units(st, last): # what is made by one process → (fold, files, arguments): a fold's missing pieces of one seed, those of no seed first; last, what needs all of its seeds
     ready = lambda f: all(g[3].exists() for g in st.goals() if g[0]=='made' and g[1] is f)
     res = {}
     for kind,f,s,path in sorted(st.missing(), key=lambda g: -1 if g[2] is None else st.seeds.index(g[2])):
         if (kind=='ensemble')==last and (not last or ready(f)): res.setdefault((f.name, _unit(path.name)), []).append(path)
-    return {u:(st.work/'jobs'/u, ps, ('--folds', f, '--pieces', ','.join(p.name for p in ps))) for (f,u),ps in res.items()}
+    return {u:(f, ps, ()) for (f,u),ps in res.items()}
 
 def _unit(piece): return re.sub(r'(_tuned)?\.csv\.gz$', '', piece)
 
-def _one_job(st, names): # what one process of `_deal` does, unless a process of another call is at it
+def _one_job(st, names, recipes, changes): # what one process of `_deal` does, unless a process of another call is at it
+    unit = _unit(names[0])
     try:
-        with _alone(st.work/'jobs'/_unit(names[0])).acquire(timeout=0): st.run(names)
-    except Timeout: st.log(f'{_unit(names[0])}: another process is at it')
+        with _one(st, unit).acquire(timeout=0): st.compare(recipes, **changes) if recipes else st.run(names)
+    except Timeout: st.log(f'{unit}: another process is at it')
 
 # %% ../nbs/16_study.ipynb #75d81b62
 def _say_removed(st):

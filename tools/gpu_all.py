@@ -40,7 +40,7 @@ def main(
     if odd := set(want)-set(names): raise SystemExit(f'error: no bar of {len(devs)} GPUs is called {sorted(odd)[0]}; there are {", ".join(names)}')
     both = [b for b in want if b in PIECES[4] and 'bench' in todo]
     left = lambda: minutes-(time.time()-start)/60
-    free = lambda: left()-3.2*len(both) # minutes before the bar that needs both GPUs
+    free = lambda: left()-5*len(both) # minutes before the bar that needs both GPUs: what was begun may take longer
     cores = sorted(os.sched_getaffinity(0))
     def say(s):
         with lock, open(out/'progress.txt','a') as f: f.write(f'{time.strftime("%H:%M:%S")} [{time.time()-start:.0f} s] {s}\n')
