@@ -1586,7 +1586,8 @@ def _held(st, unit): # is a process at it?
     except Timeout: return True
 
 def _comparisons(st, recipes): # what is made by one process → (fold, files, arguments): every recipe, fold and seed that is not compared yet
-    every = [(st.compared(f, s, n),f.name,n,s) for s in st.seeds for f in st.folds for n in recipes]
+    later = lambda n: n!='default' and 1+(recipe(n).start=='soup') # while some make the soups, others do what needs none
+    every = [(st.compared(f, s, n),f.name,n,s) for w in (0,1,2) for s in st.seeds for f in st.folds for n in recipes if later(n)==w]
     return {_unit(p.name):(f, [p], ('--seeds', str(s), '--compare', n)) for p,f,n,s in every if not p.exists()}
 
 def _units(st, last): # what is made by one process → (fold, files, arguments): a fold's missing pieces of one seed, those of no seed first; last, what needs all of its seeds

@@ -3,7 +3,7 @@
     python tools/gpu_all.py --data ../shared/data --work runs/gpu --out results --minutes 25
     python tools/gpu_all.py --data ../shared/data --work runs/gpu --out results --stages bench,bigbench,recipes --bars teachers_all
 
-The last GPU runs the ablations, measures speed, and joins the others, which run the studies (`dnd_study`: BIG-bench, commonsense, recipes); the bar that needs two GPUs comes last.
+The bar that needs two GPUs comes first. Then the last GPU runs the ablations, measures speed, and joins the others, which run the studies (`dnd_study`: BIG-bench, commonsense, recipes).
 With one GPU the same comes one after another. What happened when is in OUT/progress.txt."""
 import os, subprocess, sys, time
 from pathlib import Path
@@ -40,7 +40,6 @@ def main(
     if odd := set(want)-set(names): raise SystemExit(f'error: no bar of {len(devs)} GPUs is called {sorted(odd)[0]}; there are {", ".join(names)}')
     both = [b for b in want if b in PIECES[4] and 'bench' in todo]
     left = lambda: minutes-(time.time()-start)/60
-    free = lambda: left()-5*len(both) # minutes before the bar that needs both GPUs: what was begun may take longer
     cores = sorted(os.sched_getaffinity(0))
     def say(s):
         with lock, open(out/'progress.txt','a') as f: f.write(f'{time.strftime("%H:%M:%S")} [{time.time()-start:.0f} s] {s}\n')
@@ -49,14 +48,14 @@ def main(
         with open(out/f'{name}_{on[0]}.log','a') as f: r = subprocess.run([sys.executable, *map(str,args)], env=os.environ|dict(CUDA_VISIBLE_DEVICES=','.join(devs[g] for g in on)), stdout=f, stderr=subprocess.STDOUT, preexec_fn=lambda: os.sched_setaffinity(0, mine))
         say(f'{name} on GPU {on[0]}: ended with {r.returncode}')
         return r.returncode
-    def bench(b, *on): run(f'bar_{b}', ['tools/gpu_bench.py', '--bars', b, '--base', base, '--data', data/'bigbench', '--out', out, '--commit', os.environ['DND_NB_COMMIT'], '--minutes', max(.4, min(9.5, left()))], *on)
+    def bench(b, *on): left()>1 and run(f'bar_{b}', ['tools/gpu_bench.py', '--bars', b, '--base', base, '--data', data/'bigbench', '--out', out, '--commit', os.environ['DND_NB_COMMIT'], '--minutes', min(9.5, left())], *on)
     def measure(gpu):
-        if 'ablations' in todo: run('ablations', ['tools/ablations.py', '--data', data/'bigbench', '--work', work/'ablations', '--out', out, '--base', base, '--jobs', jobs, '--steps', 250, '--max_tokens', 8192, '--budget', 60*free()], gpu)
+        if 'ablations' in todo: run('ablations', ['tools/ablations.py', '--data', data/'bigbench', '--work', work/'ablations', '--out', out, '--base', base, '--jobs', jobs, '--steps', 250, '--max_tokens', 8192, '--budget', 60*left()], gpu)
         for b in want:
-            if 'bench' in todo and b not in both and free()>1: bench(b, gpu)
+            if 'bench' in todo and b not in both: bench(b, gpu)
     def study(name, gpu, folder, *args): # again, if one of its processes failed
         for _ in range(3):
-            if free()<1 or not run(name, ['-c', 'from dnd_nb.study import main; main()', '--train', data/'bigbench', '--work', work/folder, '--base', base, '--jobs', jobs, '--minutes', free(), *args], gpu): return
+            if left()<1 or not run(name, ['-c', 'from dnd_nb.study import main; main()', '--train', data/'bigbench', '--work', work/folder, '--base', base, '--jobs', jobs, '--minutes', left(), *args], gpu): return
     def panel(gpu, name, *args):
         f = out/f'zero_shot_{name}.json'
         if not (f.exists() and read_json(f)['complete']): study(name, gpu, name, '--out', f, *args)
@@ -75,9 +74,9 @@ def main(
             if s=='bigbench': panel(gpu, s, '--export', work/'generator')
             if s=='commonsense': link(); panel(gpu, s, '--held-out', data/'commonsense', '--leave-one-out')
             if s=='recipes': recipes(gpu, FIRST); recipes(gpu, RECIPES)
+    for b in both: bench(b, *range(len(devs)))
     last = len(devs)-1
     threads = [Thread(target=lambda g=g: (measure(g) if g==last else None, studies(g))) for g in range(len(devs))]
     for t in threads: t.start()
     for t in threads: t.join()
-    for b in both: bench(b, *range(len(devs)))
     say('over')
