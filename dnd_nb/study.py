@@ -33,7 +33,7 @@ __all__ = ['SPLITS', 'MINILM', 'AXES', 'RECIPES', 'SOUPS', 'SOURCES', 'STARTS', 
            'ZeroShot', 'gibberish', 'shuffled_batches', 'with_shots', 'mixture', 'StudyConfig', 'configure',
            'OutOfTime', 'Study', 'linked_zoo', 'device_name', 'Boot', 'task_table', 'nested_tasks', 'answer_form',
            'bars', 'headline', 'plot_sources', 'task_frame', 'plot_gap', 'plot_strength', 'plot_tuning', 'plot_axes',
-           'rebuild', 'model_card', 'study_folds', 'leave_one_out_folds', 'dnd_study', 'main']
+           'from_default', 'rebuild', 'model_card', 'study_folds', 'leave_one_out_folds', 'dnd_study', 'main']
 
 # %% ../nbs/16_study.ipynb #4b926ab4
 SPLITS = ('seen','held_out','held_out_near')
@@ -220,11 +220,11 @@ AXES = dict( # axis → recipe → what is changed
     start=dict(multitask=dict(start='multitask'), bag2=dict(bag=2), sharp=dict(smooth=(0.,0.)), mean=dict(start='mean', recon=600), fresh=dict(start='fresh', recon=600)), # what is corrected
     loss=dict(recon=dict(recon=600), joint=dict(terms={'sft':1.,'weight:z':.1}), kl=dict(terms={'sft':1.,'kl':1.}), all=dict(recon=600, terms={'sft':1.,'kl':1.,'weight:z':.1})),
     generator=dict(attention=dict(kind='AttentionGenerator'), set=dict(kind='SetGenerator')),
-    following=dict(flat=dict(familiar=False, border=False), steady=dict(familiar=False), three=dict(parts=3)), # how far the generator is followed
     regularisation=dict(mixed=dict(mix=.3), nodrop=dict(cond_drop=0.), nonoise=dict(noise=0.), slow=dict(lr=3e-4)), # against learning tasks by heart
-    crossfit=dict(cross=dict(start='multitask', cross=5), crosssmall=dict(start='multitask', cross=5, hidden=32, noise=.6, cond_drop=.3), small=dict(hidden=32, noise=.6, cond_drop=.3), basis=dict(kind='BasisGenerator'), crossbasis=dict(start='multitask', cross=5, kind='BasisGenerator')), # does the base know the task, and how free is the correction?
     prompts=dict(k1=dict(k=(1,1)), k8=dict(k=(8,8)), k64=dict(k=(64,64))), # of a condition
-    tasks=dict(tasks20=dict(n_tasks=20), tasks40=dict(n_tasks=40), tasks80=dict(n_tasks=80))) # trained on
+    tasks=dict(tasks20=dict(n_tasks=20), tasks40=dict(n_tasks=40), tasks80=dict(n_tasks=80)), # trained on
+    following=dict(flat=dict(familiar=False, border=False), steady=dict(familiar=False), three=dict(parts=3)), # how far the generator is followed
+    crossfit=dict(cross=dict(start='multitask', cross=5), crosssmall=dict(start='multitask', cross=5, hidden=32, noise=.6, cond_drop=.3), small=dict(hidden=32, noise=.6, cond_drop=.3), basis=dict(kind='BasisGenerator'), crossbasis=dict(start='multitask', cross=5, kind='BasisGenerator'))) # does the base know the task, and how free is the correction?
 _kinds = {n:c for axis in AXES.values() for n,c in axis.items()}
 
 def recipe(
@@ -1339,11 +1339,11 @@ def compare(self:Study,
     names, # of recipes
     make:bool=True, # also those that are not there yet?
     **changes, # to all of them, see `recipe`
-)->pd.DataFrame: # as `on_validation`
+)->pd.DataFrame: # as `on_validation`, and the fold
     "Recipes side by side on validation tasks, as far as time allows"
     parts = []
     for s,f,n in ((s,f,n) for s in self.seeds for f in self.folds for n in names if make or self.compared(f, s, n).exists()):
-        try: parts.append(self.on_validation(f, s, recipe(n, self.cfg.multi_passes, **changes)).assign(task=lambda d: d.task+('' if len(self.folds)==1 else f' ({f.name})')))
+        try: parts.append(self.on_validation(f, s, recipe(n, self.cfg.multi_passes, **changes)).assign(fold=f.name, task=lambda d: d.task+('' if len(self.folds)==1 else f' ({f.name})')))
         except OutOfTime as e: self.log(f'stopped before {e}: call again to go on'); break
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
@@ -1429,19 +1429,33 @@ def plot_axes(
     df:pd.DataFrame, # as made by `Study.compare`
     metric='nll',
 ):
-    "What each change to the default does on validation tasks, an axis a panel: differences paired over tasks and seeds"
+    "What each change to the default does on validation tasks, an axis a column and a fold a row: differences paired over tasks and common seeds; red at the strengths chosen, grey at full strength"
     import matplotlib.pyplot as plt
-    from dnd_nb.ablations import compare
-    d = compare(df, 'default', 'validation', metric).set_index('config')
-    axes = {a:[n for n in ns if n in d.index] for a,ns in AXES.items() if set(ns)&set(d.index)}
-    fig,axs = plt.subplots(1, len(axes), figsize=(.8+.42*sum(map(len,axes.values()))+.25*len(axes),2.3), dpi=60, sharey=True, squeeze=False, width_ratios=[len(ns)+.6 for ns in axes.values()])
-    for ax,(a,ns) in zip(axs[0], axes.items()):
-        g = d.loc[ns]
-        ax.errorbar(range(len(g)), g['diff'], [g['diff']-g.lo, g.hi-g['diff']], fmt='o', ms=4, color='C3', lw=1); ax.axhline(0, color='k', lw=.6)
-        ax.set_xticks(range(len(g)), ns, rotation=50, fontsize=7); ax.set_xlim(-.8,len(g)-.2); ax.set_title(a, fontsize=7); ax.tick_params(axis='y', labelsize=7)
-    axs[0,0].set_ylabel(f'{metric} − default', fontsize=8)
+    there,folds = set(df.config),list(dict.fromkeys(df.fold))
+    axes = {a:[n for n in ns if n in there] for a,ns in AXES.items() if set(ns)&there}
+    fig,axs = plt.subplots(len(folds), len(axes), figsize=(.8+.42*sum(map(len,axes.values()))+.25*len(axes),.6+1.7*len(folds)), dpi=60, sharey='row', sharex='col', squeeze=False, width_ratios=[len(ns)+.6 for ns in axes.values()])
+    for (i,f),(j,(a,ns)) in ((x,y) for x in enumerate(folds) for y in enumerate(axes.items())):
+        ax = axs[i,j]
+        for source,color,dx in (('generated_full','0.6',.15),('generated','C3',-.15)):
+            g = pd.DataFrame([from_default(df[df.fold==f], n, metric, source) for n in ns])
+            ax.errorbar(np.arange(len(g))+dx, g['diff'], [g['diff']-g.lo, g.hi-g['diff']], fmt='o', ms=4, color=color, lw=1)
+        ax.axhline(0, color='k', lw=.6); ax.set_xlim(-.8,len(ns)-.2); ax.set_xticks(range(len(ns)), ns, rotation=50, fontsize=7); ax.tick_params(axis='y', labelsize=7)
+        if not i: ax.set_title(a, fontsize=7)
+        if not j: ax.set_ylabel(f'{f}: {metric} − default', fontsize=7)
     plt.tight_layout()
     return fig
+
+def from_default(
+    df:pd.DataFrame, # of one fold, as made by `Study.compare`
+    name:str, # of a recipe
+    metric:str='nll',
+    source:str='generated',
+)->dict: # diff, lo, hi …; NaN if they have no seed in common
+    "A recipe's difference from the default on validation tasks, over the seeds that both have"
+    from dnd_nb.ablations import compare
+    both = set(df[df.config=='default'].seed)&set(df[df.config==name].seed)
+    t = compare(df[df.config.isin(['default',name])&df.seed.isin(both)], 'default', 'validation', metric, source) if both else []
+    return t.iloc[0].to_dict() if len(t) else dict(config=name, diff=np.nan, lo=np.nan, hi=np.nan)
 
 # %% ../nbs/16_study.ipynb #76352aaa
 def rebuild(rep:dict)->str:
@@ -1507,7 +1521,7 @@ def dnd_study(
     out:str='results/zero_shot.json', # JSON to write; with --compare, the comparison
     work:str='runs/study', # folder for teachers, generators and pieces; called again, it goes on where it was cut
     leave_one_out:store_true=False, # each held-out task in turn, trained on the others; again with --train added, if given
-    folds:str='', # only these, by name, separated by commas: fold0 … near, or a task's name
+    folds:str='', # only these, in this order, by name, separated by commas: fold0 … near, or a task's name
     recipe:str='default', # how the generator is trained, see RECIPES
     seeds:str='0,1,2', # of generators and multi-task LoRAs
     compare:str='', # instead of the panel: recipes to compare on validation tasks, separated by commas; all
@@ -1528,10 +1542,11 @@ def dnd_study(
     with one_line_errors():
         fs,names = study_folds(train, held_out or [], leave_one_out, n_tasks),[x for x in folds.split(',') if x]
         if odd := set(names)-{f.name for f in fs}: raise ValueError(f'no fold is called {sorted(odd)[0]!r}; there are {", ".join(f.name for f in fs)}')
+        fs = [f for n in names for f in fs if f.name==n] or fs
         d = json.loads(Path(settings).read_text() if settings.endswith('.json') else settings or '{}')
         r = d.get('recipe', {})
         cfg = configure(d | dict(recipe=dict(name=recipe) | (dict(name=r) if isinstance(r,str) else r)))
-        st = Study(cfg, [f for f in fs if not names or f.name in names], work, partial(_world, base, device, tiny), [int(s) for s in seeds.split(',')], minutes or None, _tiny_encoder() if tiny else None, overlap, max_tokens)
+        st = Study(cfg, fs, work, partial(_world, base, device, tiny), [int(s) for s in seeds.split(',')], minutes or None, _tiny_encoder() if tiny else None, overlap, max_tokens)
         _say_removed(st)
         about = dict(train=Path(train).name, held_out=[Path(h).name for h in held_out or []], leave_one_out=leave_one_out, base=base if not tiny else 'tiny')
         recipes = list(RECIPES) if compare=='all' else [x for x in compare.split(',') if x]
@@ -1586,8 +1601,8 @@ def _held(st, unit): # is a process at it?
     except Timeout: return True
 
 def _comparisons(st, recipes): # what is made by one process → (fold, files, arguments): every recipe, fold and seed that is not compared yet
-    later = lambda n: n!='default' and 1+(recipe(n).start=='soup') # while some make the soups, others do what needs none
-    every = [(st.compared(f, s, n),f.name,n,s) for w in (0,1,2) for s in st.seeds for f in st.folds for n in recipes if later(n)==w]
+    later = lambda n: n!='default' and 1+(n not in AXES['start']) # while some make the soup, others do what starts elsewhere
+    every = [(st.compared(f, s, n),f.name,n,s) for f in st.folds for w in (0,1,2) for s in st.seeds for n in recipes if later(n)==w]
     return {_unit(p.name):(f, [p], ('--seeds', str(s), '--compare', n)) for p,f,n,s in every if not p.exists()}
 
 def _units(st, last): # what is made by one process → (fold, files, arguments): a fold's missing pieces of one seed, those of no seed first; last, what needs all of its seeds

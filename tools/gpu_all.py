@@ -11,11 +11,11 @@ from threading import Lock, Thread
 from fastcore.script import call_parse
 from dnd_nb.adapter import read_json
 from dnd_nb.crew import gpus, this_commit
-from dnd_nb.study import AXES, RECIPES
+from dnd_nb.study import RECIPES
 from gpu_bench import PIECES
 
 STAGES = ('ablations','bench','bigbench','commonsense','recipes')
-FIRST = [n for n in RECIPES if n not in (*AXES['following'], *AXES['crossfit'])] # of all seeds, before the others
+COMPARED = 'near,fold1' # where prompts are alike to training tasks', and where they are not
 
 @call_parse
 def main(
@@ -59,10 +59,10 @@ def main(
     def panel(gpu, name, *args):
         f = out/f'zero_shot_{name}.json'
         if not (f.exists() and read_json(f)['complete']): study(name, gpu, name, '--out', f, *args)
-    def recipes(gpu, names):
+    def recipes(gpu):
         f = out/'zero_shot_recipes.json'
-        there = {(r['config'],r['seed']) for r in read_json(f)['rows']} if f.exists() else set()
-        if not there>={(n,s) for n in names for s in range(3)}: study('recipes', gpu, 'bigbench', '--folds', 'fold1', '--compare', ','.join(names), '--out', f)
+        there = {(r['fold'],r['config'],r['seed']) for r in read_json(f)['rows']} if f.exists() else set()
+        if len(there)<3*len(RECIPES)*len(COMPARED.split(',')): study('recipes', gpu, 'bigbench', '--folds', COMPARED, '--compare', 'all', '--out', f)
     def link(): # teachers and embeddings are the same for both
         with lock:
             for d in ('teachers','embeddings'):
@@ -73,7 +73,7 @@ def main(
         for s in [s for s in todo if s in STAGES[2:]]*2:
             if s=='bigbench': panel(gpu, s, '--export', work/'generator')
             if s=='commonsense': link(); panel(gpu, s, '--held-out', data/'commonsense', '--leave-one-out')
-            if s=='recipes': recipes(gpu, FIRST); recipes(gpu, RECIPES)
+            if s=='recipes': recipes(gpu)
     for b in both: bench(b, *range(len(devs)))
     last = len(devs)-1
     threads = [Thread(target=lambda g=g: (measure(g) if g==last else None, studies(g))) for g in range(len(devs))]
