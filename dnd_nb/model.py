@@ -14,7 +14,9 @@ from fastcore.xdg import xdg_cache_home
 from filelock import FileLock
 from safetensors import SafetensorError
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AttentionInterface, AttentionMaskInterface, AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
 from .adapter import atomic_dir, read_json, sha256, write_json
 
 # %% auto #0
@@ -83,9 +85,18 @@ def quiet():
 
 def _packed(head, args): return args[0].contiguous(), *args[1:]
 
+def _mask(*args, **kw):
+    "The mask of fused attention, in which a query that may see nothing sees everything"
+    m = sdpa_mask(*args, **kw)
+    return m if m is None else m | ~m.any(-1, keepdim=True)
+
+AttentionInterface.register('sdpa_padded', sdpa_attention_forward)
+AttentionMaskInterface.register('sdpa_padded', _mask)
+
 def _ready(model, name):
     "`model`, frozen and in eval mode, that answers to `name`"
     head = model.get_output_embeddings() if hasattr(model, 'get_output_embeddings') else None
+    if head is not None and model.config._attn_implementation=='sdpa': model.set_attn_implementation('sdpa_padded')
     if head is not None: head.register_forward_pre_hook(_packed)
     model.dnd_id = name
     return model.eval().requires_grad_(False)
