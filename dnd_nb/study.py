@@ -507,7 +507,7 @@ class StudyConfig:
     nearest:int=3 # teachers in the weighted mixture
     tune_steps:tuple=(5,10,20,50)
     tune_rows:int=8 # rows a step
-    tune_lrs:tuple=(2e-3,5e-3) # the best for each start is chosen on validation tasks
+    tune_lrs:tuple=(2e-3,5e-3) # the best for each start and number of steps is chosen on validation tasks
     tune_seeds:int=1 # of the seeds, so many first ones are fine-tuned from
     boot:int=2000 # resamplings
     teacher_seed:int=0 # of the shared initial A and the teachers' rows
@@ -987,18 +987,19 @@ class _Steady(TeacherConfig):
 
 @patch
 def tuned(self:Study, tasks, starts, lrs, seed)->dict: # (start, steps) → Adapters, one a task
-    "Fine-tune every start on every task"
+    "Fine-tune every start on every task; `lrs`: start → steps → learning rate"
     c,n = self.cfg,len(tasks)
     res = {(s,0):starts[s] for s in starts}
     rows = [encode_rows(self.tok, t.train, Template(), c.max_len) for t in tasks]
-    for s,ad in starts.items():
-        cfg = _Steady(steps=max(c.tune_steps), rows=c.tune_rows, lr=lrs[s], seed=seed, max_len=c.max_len, max_tokens=c.teacher.max_tokens)
+    for s,lr in ((s,lr) for s in starts for lr in sorted(set(lrs[s].values()))):
+        ad,steps = starts[s],[k for k in c.tune_steps if lrs[s][k]==lr]
+        cfg = _Steady(steps=max(steps), rows=c.tune_rows, lr=lr, seed=seed, max_len=c.max_len, max_tokens=c.teacher.max_tokens)
         for i in range(0, n, c.teacher.at_once):
             j = list(range(i, min(i+c.teacher.at_once, n)))
             tr = AdapterTrainer(self.model, self.spec, [rows[o] for o in j], cfg, [tasks[o].name for o in j], self.tok.pad_token_id, ad[j])
             while tr.step<cfg.steps:
                 tr.one_step()
-                if tr.step in c.tune_steps: res.setdefault((s,tr.step), []).append(tr.adapters.clone())
+                if tr.step in steps: res.setdefault((s,tr.step), []).append(tr.adapters.clone())
     return {k:Adapters.cat(v) if isinstance(v,list) else v for k,v in res.items()}
 
 @patch
@@ -1010,15 +1011,16 @@ def starts(self:Study, fold, tasks, seed, prompts)->dict: # start → Adapters, 
     return dict(zero=one(Adapters.init(self.spec, 1, self.cfg.teacher_seed).to(self.device)), multitask=one(multi), generated=z.generate([prompt_batches(prompts(t), k, 1, f'{seed}/{t.name}')[0] for t in tasks]))
 
 @patch
-def tune_lrs(self:Study, fold, seed)->dict: # start → learning rate
-    "The rate that is best for each start on validation tasks, over all step counts"
+def tune_lrs(self:Study, fold, seed)->dict: # start → steps → learning rate
+    "The rates that are best on validation tasks"
     c,ts = self.cfg,[replace(t, train=t.train[:-self.cfg.val_rows] or t.train, test=t.train[-self.cfg.val_rows:]) for t in fold.val]
-    if len(c.tune_lrs)==1: return {s:c.tune_lrs[0] for s in STARTS}
+    all_at = lambda lr: {s:dict.fromkeys(c.tune_steps, lr) for s in STARTS}
+    if len(c.tune_lrs)==1: return all_at(c.tune_lrs[0])
     loss,st = {},self.starts(fold, ts, seed, lambda t: t.prompts)
     for lr in c.tune_lrs:
-        got = self.tuned(ts, st, {s:lr for s in STARTS}, seed)
-        for s in STARTS: loss[s,lr] = np.mean([self.val_nll(fold, got[s,n]) for n in c.tune_steps])
-    return {s:min(c.tune_lrs, key=lambda lr: loss[s,lr]) for s in STARTS}
+        got = self.tuned(ts, st, all_at(lr), seed)
+        for s,k in got: loss[s,k,lr] = self.val_nll(fold, got[s,k])
+    return {s:{k:min(c.tune_lrs, key=lambda lr: loss[s,k,lr]) for k in c.tune_steps} for s in STARTS}
 
 @patch
 def tune_panel(self:Study, fold, seed)->tuple: # (rows as of `run_panel`, learning rates)
