@@ -355,6 +355,7 @@ class ZeroShot:
     ): self.run,self.cache,self.fallback,self.view,self.centres,self.curve,self.parts = run,cache,fallback,view,centres,curve or Curve(),parts
     def __repr__(self): c = self.curve; return f'ZeroShot({self.run.gen!r}, strength {c.near:g}' + (f' up to distance {c.border:.3g}, {c.far:g} beyond)' if c.near!=c.far else ')')
 
+# %% ../nbs/16_study.ipynb #dd443d81
 @patch
 def distance(self:ZeroShot, batches:list)->Tensor: # [n]
     "From each prompt batch to the nearest training task, over the mean distance between training tasks"
@@ -374,6 +375,7 @@ def strength(self:ZeroShot, batches:list, curve=None)->Tensor: # [n]
     f,c = self.familiarity(batches),(curve or self.curve)(self.distance(batches))
     return c + (1-c)*f
 
+# %% ../nbs/16_study.ipynb #dd443d91
 @patch
 @torch.no_grad()
 def generate(self:ZeroShot,
@@ -656,6 +658,7 @@ def teachers(self:Study)->Zoo:
         return Zoo(f.parent)
     return self.keep('teachers', make)
 
+# %% ../nbs/16_study.ipynb #d61e4671
 @patch
 def zoo(self:Study, fold)->Zoo:
     "Teachers of the fold's training tasks"
@@ -1002,6 +1005,7 @@ def tuned(self:Study, tasks, starts, lrs, seed)->dict: # (start, steps) → Adap
                 if tr.step in steps: res.setdefault((s,tr.step), []).append(tr.adapters.clone())
     return {k:Adapters.cat(v) if isinstance(v,list) else v for k,v in res.items()}
 
+# %% ../nbs/16_study.ipynb #b159ff81
 @patch
 def starts(self:Study, fold, tasks, seed, prompts)->dict: # start → Adapters, one a task
     "Where fine-tuning begins"
@@ -1153,6 +1157,7 @@ class Boot:
             self._d[split,source,metric] = float(np.mean([v.sum()/w.sum() for v,w in c.values()])), (d*self.weights('tasks',len(c))).sum(1), list(c)
         return self._d[split,source,metric]
 
+# %% ../nbs/16_study.ipynb #e1f4cb11
 def _line(point, draws): return dict(mean=point, lo=np.percentile(draws,2.5), hi=np.percentile(draws,97.5))
 
 @patch
@@ -1412,6 +1417,7 @@ def plot_strength(rep:dict):
     plt.tight_layout()
     return fig
 
+# %% ../nbs/16_study.ipynb #530b9021
 def plot_tuning(rep:dict, metric='nll'):
     "Loss after some steps of fine-tuning, from three starts"
     import matplotlib.pyplot as plt
@@ -1427,6 +1433,7 @@ def plot_tuning(rep:dict, metric='nll'):
     plt.tight_layout()
     return fig
 
+# %% ../nbs/16_study.ipynb #530b9031
 def plot_axes(
     df:pd.DataFrame, # as made by `Study.compare`
     metric='nll',

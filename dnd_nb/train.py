@@ -487,6 +487,7 @@ def borders(
     lo,far = 2*hi-mid,other.quantile(.95, 1)
     return torch.minimum(torch.where(far<hi, torch.maximum(lo, far), lo), hi-1e-3),hi
 
+# %% ../nbs/10_train.ipynb #c5f90c11
 def standardised(
     gen, # Generator
     cache, # PromptCache
@@ -531,6 +532,7 @@ class Run:
     def template(self): return Template(**self.config['template'])
     def __repr__(self): return f'Run({self.folder.name}: {self.gen!r}, kept step {self.selected["step"]}, strength {self.strength:g})'
 
+# %% ../nbs/10_train.ipynb #7e02e461
 @patch
 @torch.no_grad()
 def generate(self:Run,
