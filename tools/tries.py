@@ -5,8 +5,8 @@
 Tasks with short prompts; those of one fold are validated on, those of another are not looked at, the rest is trained on. Adapters on the upper half of the
 layers, so that two CPU cores can do it; resumable. A row a source: NLL and accuracy, means over tasks, the paired difference in NLL from one multi-task LoRA
 with its 95% interval, and the task that loses most. With --tuning every second of the judged tasks is fine-tuned from nothing and from the best average, at
-several learning rates: a row a start, rate and number of steps. With --generator generators that correct the best average are trained for 60 steps in several
-ways, and judged on training tasks' test rows and on the judged tasks: a row a way and strength."""
+several learning rates: a row a start, rate and number of steps. With --generator generators that correct the best average are trained in several ways,
+for 60 steps or 240, and judged on training tasks' test rows and on the judged tasks: a row a way and strength."""
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +44,8 @@ def tuned(model, tok, tasks, starts, rates, steps, max_tokens, n_rows=8):
                 if tr.step in steps: judge(tr.adapters.clone(), start=name, lr=lr, steps=tr.step); print(res[-1], flush=True)
     return pd.DataFrame(res).assign(tasks=len(tasks)).round(4)
 
-WAYS = {'sft, rate 3e-4':(0,3e-4), 'sft, rate 1e-3':(0,1e-3), 'sft, rate 3e-3':(0,3e-3), '300 reconstruction steps, then sft, rate 3e-4':(300,3e-4)}
+WAYS = {'sft, rate 3e-4':(0,3e-4,60), 'sft, rate 1e-3':(0,1e-3,60), 'sft, rate 3e-3':(0,3e-3,60), '300 reconstruction steps, then sft, rate 3e-4':(300,3e-4,60),
+    'four times the steps, rate 1e-3':(0,1e-3,240), 'four times the steps, rate 3e-3':(0,3e-3,240)}
 
 def ways(model, tok, zoo, cache, train, val, base, work, last, max_tokens):
     "Loss with generators that were trained in different ways: a row a way and strength"
@@ -55,10 +56,10 @@ def ways(model, tok, zoo, cache, train, val, base, work, last, max_tokens):
         a = n.index.isin({t.name for t in seen})
         res.append(dict(way=way, strength=s, seen=n[a].mean(), held_out=n[~a].mean())); print(res[-1], flush=True)
     judge("the task's own teacher", 1., lambda t: zoo.adapters([last[t.name]])); judge('what is corrected', 0., lambda t: base)
-    for way,(recon,lr) in WAYS.items():
-        stages = (Stage('reconstruction', recon, {'weight:z':1.}, 1e-3, batch=32),)*(recon>0) + (Stage('sft', 60, {'sft':1.}, lr, batch=16, rows=4),)
+    for way,(recon,lr,steps) in WAYS.items():
+        stages = (Stage('reconstruction', recon, {'weight:z':1.}, 1e-3, batch=32),)*(recon>0) + (Stage('sft', steps, {'sft':1.}, lr, batch=16, rows=4),)
         cfg = TrainConfig(stages, dict(kind='MLPGenerator', hidden=256, noise=.3, cond_drop=.1, zero_start=True), 'given', (2,32), max_len=96, val_every=10**6, val_rows=2, strengths=(1.,), familiar=True)
-        run = Trainer(cfg, work/'ways'/f'{recon}_{lr:g}', zoo.only({t.name for t in train}), cache, [*train,val[0]], [val[0].name], model, tok, base).fit(progress=False)
+        run = Trainer(cfg, work/'ways'/f'{recon}_{lr:g}_{steps}', zoo.only({t.name for t in train}), cache, [*train,val[0]], [val[0].name], model, tok, base).fit(progress=False)
         for s in (.5,1.): judge(way, s, lambda t: follow(base, run.generate(cache, made[t.name], 1.), torch.full((2,), s)))
     return pd.DataFrame(res).assign(seen_tasks=len(seen), held_out_tasks=len(val)).round(4)
 
