@@ -15,8 +15,6 @@ from filelock import FileLock
 from safetensors import SafetensorError
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AttentionInterface, AttentionMaskInterface, AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
 from .adapter import atomic_dir, read_json, sha256, write_json
 
 # %% auto #0
@@ -87,10 +85,10 @@ def _packed(head, args): return args[0].contiguous(), *args[1:]
 
 def _mask(*args, **kw):
     "The mask of fused attention, in which a query that may see nothing sees everything"
-    m = sdpa_mask(*args, **kw)
+    m = AttentionMaskInterface()['sdpa'](*args, **kw)
     return m if m is None else m | ~m.any(-1, keepdim=True)
 
-AttentionInterface.register('sdpa_padded', sdpa_attention_forward)
+AttentionInterface.register('sdpa_padded', AttentionInterface()['sdpa'])
 AttentionMaskInterface.register('sdpa_padded', _mask)
 
 def _ready(model, name):

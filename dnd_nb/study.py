@@ -1602,11 +1602,11 @@ def _deal(st, jobs, minutes, recipes): # this very command in `jobs` processes, 
         if todo := wave(): st.shared()
         if bad := side_by_side({u:call(u, *job) for u,job in todo.items()}, jobs, st.work/'jobs'): raise ValueError(f'{len(bad)} of {len(todo)} processes failed ({", ".join(f"{n}: {w}" for n,w in list(bad.items())[:3])}); call again to go on')
 
-def _one(st, unit): return _alone(st.work/'jobs'/unit) # who has this is at it
+def _claim(st, unit): return _alone(st.work/'jobs'/unit) # who has this is at it
 
 def _held(st, unit): # is a process at it?
     try:
-        with _one(st, unit).acquire(timeout=0): return False
+        with _claim(st, unit).acquire(timeout=0): return False
     except Timeout: return True
 
 def _comparisons(st, recipes): # what is made by one process → (fold, files, arguments): every recipe, fold and seed that is not compared yet
@@ -1626,7 +1626,7 @@ def _unit(piece): return re.sub(r'(_tuned)?\.csv\.gz$', '', piece)
 def _one_job(st, names, recipes, changes): # what one process of `_deal` does, unless a process of another call is at it
     unit = _unit(names[0])
     try:
-        with _one(st, unit).acquire(timeout=0): st.compare(recipes, **changes) if recipes else st.run(names)
+        with _claim(st, unit).acquire(timeout=0): st.compare(recipes, **changes) if recipes else st.run(names)
     except Timeout: st.log(f'{unit}: another process is at it')
 
 # %% ../nbs/16_study.ipynb #75d81b62
