@@ -3,7 +3,7 @@
     python tools/gpu_all.py --data ../shared/data --work runs/gpu --out results --minutes 25
     python tools/gpu_all.py --data ../shared/data --work runs/gpu --out results --stages bench,bigbench,recipes --bars teachers_all
 
-The bar that needs two GPUs comes first. Then the last GPU runs the ablations, measures speed, and joins the others, which run the studies (`dnd_study`: BIG-bench, commonsense, recipes).
+The bar that needs two GPUs comes first. Then the last GPU runs the ablations, measures speed, and joins the others, which run the studies (`dnd_study`: BIG-bench, commonsense, recipes), each GPU beginning with another one.
 With one GPU the same comes one after another. What happened when is in OUT/progress.txt."""
 import os, subprocess, sys, time
 from pathlib import Path
@@ -69,8 +69,9 @@ def main(
                 for n in ('bigbench','commonsense'): (work/n).mkdir(exist_ok=True)
                 (work/'bigbench'/d).mkdir(exist_ok=True)
                 if not (work/'commonsense'/d).exists(): (work/'commonsense'/d).symlink_to((work/'bigbench'/d).resolve())
-    def studies(gpu): # the second time round what another GPU was at when this one had no more to do
-        for s in [s for s in todo if s in STAGES[2:]]*2:
+    def studies(gpu): # a GPU begins with a study of its own, for a study's jobs wait for each other; the second time round it helps with what is left
+        mine = [s for s in todo if s in STAGES[2:]]
+        for s in (mine[gpu:]+mine[:gpu])*2:
             if s=='bigbench': panel(gpu, s, '--export', work/'generator')
             if s=='commonsense': link(); panel(gpu, s, '--held-out', data/'commonsense', '--leave-one-out')
             if s=='recipes': recipes(gpu)
