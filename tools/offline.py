@@ -1,6 +1,6 @@
 """What a machine without a network needs to run `dnd_nb`: the few packages it may lack, the weights and task data, as pieces that are small enough to send.
 
-    python tools/offline.py pack parts --pieces 3 --data ../shared/data/bigbench
+    python tools/offline.py pack parts --pieces 4 --data ../shared/data/bigbench
     python tools/offline.py unpack parts FOLDER         # on that machine; prints the lines that a shell needs
 
 The packages are installed there with `pip install --no-index --no-deps`; torch, transformers, peft and accelerate must be there already."""
@@ -51,7 +51,7 @@ def main(
     what:Param('pack here, or unpack there', str, choices=['pack','unpack']),
     source:Param('pack: folder to write the pieces to; unpack: folder that holds them', str),
     to:Param('unpack: folder for wheels and data', str, opt=False, nargs='?')='',
-    pieces:int=3, # to cut into
+    pieces:int=4, # to cut into
     data:Param('Folders of tasks to send along', str, nargs='*')=(),
 ):
     "Send what a machine without a network lacks"
