@@ -32,8 +32,9 @@ __all__ = ['SPLITS', 'MINILM', 'AXES', 'RECIPES', 'SOUPS', 'SOURCES', 'STARTS', 
            'Recipe', 'recipe', 'Standardised', 'standardise', 'centres', 'MixedPairs', 'Curve', 'calibrate', 'follow',
            'ZeroShot', 'gibberish', 'shuffled_batches', 'with_shots', 'mixture', 'StudyConfig', 'configure',
            'OutOfTime', 'Study', 'linked_zoo', 'device_name', 'Boot', 'task_table', 'nested_tasks', 'answer_form',
-           'bars', 'headline', 'plot_sources', 'task_frame', 'plot_gap', 'plot_strength', 'plot_tuning', 'plot_axes',
-           'from_default', 'rebuild', 'model_card', 'study_folds', 'leave_one_out_folds', 'dnd_study', 'main']
+           'specimen', 'bars', 'headline', 'plot_sources', 'task_frame', 'plot_gap', 'plot_strength', 'plot_tuning',
+           'plot_axes', 'from_default', 'rebuild', 'model_card', 'study_folds', 'leave_one_out_folds', 'dnd_study',
+           'main']
 
 # %% ../nbs/16_study.ipynb #4b926ab4
 SPLITS = ('seen','held_out','held_out_near')
@@ -1230,6 +1231,15 @@ def answer_form(
     if np.mean([all(named(c, e.prompt) for c in e.choices) for e in ex])>=.9: return FORMS[0]
     return FORMS[1] if len({tuple(sorted(e.choices)) for e in ex})==1 else FORMS[2]
 
+def specimen(
+    t:Task,
+    most:int=100, # characters of the prompt
+)->list: # [prompt, answer]
+    "A task's first test row, short and on one line"
+    one = lambda s: ' '.join(s.split())
+    p,a = one(t.test[0].prompt),one(t.test[0].answer)
+    return [p if len(p)<=most else '…'+p[1-most:], a if len(a)<=most else a[:most-1]+'…']
+
 # %% ../nbs/16_study.ipynb #abb55934
 RIVALS = ('multitask','mean_teacher','nearest_teacher','weighted_teachers')
 
@@ -1315,7 +1325,7 @@ def report(self:Study, **about)->dict:
     import transformers
     from dnd_nb import __version__
     res = dict(config=dict(about, study=json.loads(json.dumps(asdict(self.cfg))), seeds=self.seeds, folds=folds, tune_lrs=rates), complete=not self.missing(), missing=[g[3].name for g in self.missing()],
-        **figs[names[0]], forms={t.name:answer_form(t) for f in self.folds for t in f.held}, wall_s=wall | dict(total=round(sum(wall.values()),1)), device=', '.join(dict.fromkeys(m['device'] for m in made)), selected=[_round({k:v for k,v in m.items() if k!='device'}) for m in made],
+        **figs[names[0]], forms={t.name:answer_form(t) for f in self.folds for t in f.held}, examples={t.name:specimen(t) for f in self.folds for t in f.held}, wall_s=wall | dict(total=round(sum(wall.values()),1)), device=', '.join(dict.fromkeys(m['device'] for m in made)), selected=[_round({k:v for k,v in m.items() if k!='device'}) for m in made],
         commit=this_commit(), versions=dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, python=platform.python_version()))
     return res | (dict(settings={s or 'alone':figs[s] for s in names}) if len(names)>1 else {})
 
