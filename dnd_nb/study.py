@@ -497,7 +497,7 @@ class StudyConfig:
     full_patience:int=3 # after so many of them without a better one it ends early
     val_share:float=.15 # of the training tasks
     val_rows:int=24 # rows a validation task
-    val_every:int=50 # steps between validations of a generator
+    val_every:int=50 # steps between validations of a generator; a `familiar` one keeps its last step and is validated there only
     k:int=16 # prompts a condition
     conditions:int=8 # random conditions a held-out task and seed
     controls:int=3 # conditions a seed of the control prompts, and of the fixed sources
@@ -880,7 +880,7 @@ def fit_generator(self:Study, fold, seed, rec=None)->Run:
     assert not gone & {t.name for t in (*tasks,*fold.val)} and not gone & set(self.zoo(fold).tasks)
     given = self.base(fold, seed, rec) if start=='given' else None
     bases = self.bases(fold, seed, rec) if rec.cross and given is not None else None
-    cfg = TrainConfig(rec.stages, dict(rec.generator), start, rec.k, seed=seed, max_len=c.max_len, val_every=c.val_every, val_k=c.k, val_rows=c.val_rows, strengths=(1.,), standardise=rec.standardise, familiar=rec.familiar)
+    cfg = TrainConfig(rec.stages, dict(rec.generator), start, rec.k, seed=seed, max_len=c.max_len, val_every=rec.sft if rec.familiar else c.val_every, val_k=c.k, val_rows=c.val_rows, strengths=(1.,), standardise=rec.standardise, familiar=rec.familiar)
     cache = self.cache(fold, rec)
     with self.clock('generator', f'{rec.name}, {fold.name}, seed {seed}'):
         tr = Trainer(cfg, folder, self.zoo(fold).only({t.name for t in tasks}), cache, [*tasks,*fold.val], [t.name for t in fold.val], self.model, self.tok, given, bases=bases)
