@@ -31,10 +31,10 @@ __all__ = ['SPLITS', 'MINILM', 'AXES', 'RECIPES', 'SOUPS', 'SOURCES', 'STARTS', 
            'family_folds', 'held_out_fold', 'leave_one_out', 'refuse_leaks', 'clean', 'prepare', 'plan_of', 'planned',
            'Recipe', 'recipe', 'Standardised', 'standardise', 'centres', 'MixedPairs', 'Curve', 'calibrate', 'follow',
            'ZeroShot', 'gibberish', 'shuffled_batches', 'with_shots', 'mixture', 'StudyConfig', 'configure',
-           'OutOfTime', 'Study', 'linked_zoo', 'device_name', 'Boot', 'task_table', 'nested_tasks', 'answer_form',
-           'specimen', 'bars', 'headline', 'plot_sources', 'task_frame', 'plot_gap', 'plot_strength', 'plot_tuning',
-           'plot_axes', 'from_default', 'rebuild', 'model_card', 'study_folds', 'leave_one_out_folds', 'dnd_study',
-           'main']
+           'OutOfTime', 'Study', 'linked_zoo', 'SteadyConfig', 'fine_tuned', 'device_name', 'Boot', 'task_table',
+           'nested_tasks', 'answer_form', 'specimen', 'bars', 'headline', 'plot_sources', 'task_frame', 'plot_gap',
+           'plot_strength', 'plot_tuning', 'plot_axes', 'from_default', 'rebuild', 'model_card', 'study_folds',
+           'leave_one_out_folds', 'dnd_study', 'main']
 
 # %% ../nbs/16_study.ipynb #4b926ab4
 SPLITS = ('seen','held_out','held_out_near')
@@ -985,9 +985,25 @@ def seed_sources(self:Study, fold, seed)->dict:
 STARTS = ('zero','multitask','generated')
 
 @dataclass
-class _Steady(TeacherConfig):
+class SteadyConfig(TeacherConfig):
     "A constant learning rate after two steps"
     def lr_at(self, step)->float: return self.lr*min(1., (step+1)/3)
+
+def fine_tuned(
+    model, # frozen base
+    start:Adapters, # one a task
+    rows:list, # encoded rows of each task
+    names:list, # of the tasks
+    cfg:TeacherConfig, # e.g. a `SteadyConfig`
+    steps:list, # when to look
+    pad_id:int=0,
+)->dict: # step → Adapters, one a task
+    "Each adapter trained on, on its own task's rows"
+    tr,res = AdapterTrainer(model, start.spec, rows, cfg, names, pad_id, start),{}
+    while tr.step<max(steps):
+        tr.one_step()
+        if tr.step in steps: res[tr.step] = tr.adapters.clone()
+    return res
 
 @patch
 def tuned(self:Study, tasks, starts, lrs, seed)->dict: # (start, steps) → Adapters, one a task
@@ -997,13 +1013,10 @@ def tuned(self:Study, tasks, starts, lrs, seed)->dict: # (start, steps) → Adap
     rows = [encode_rows(self.tok, t.train, Template(), c.max_len) for t in tasks]
     for s,lr in ((s,lr) for s in starts for lr in sorted(set(lrs[s].values()))):
         ad,steps = starts[s],[k for k in c.tune_steps if lrs[s][k]==lr]
-        cfg = _Steady(steps=max(steps), rows=c.tune_rows, lr=lr, seed=seed, max_len=c.max_len, max_tokens=c.teacher.max_tokens)
+        cfg = SteadyConfig(steps=max(steps), rows=c.tune_rows, lr=lr, seed=seed, max_len=c.max_len, max_tokens=c.teacher.max_tokens)
         for i in range(0, n, c.teacher.at_once):
             j = list(range(i, min(i+c.teacher.at_once, n)))
-            tr = AdapterTrainer(self.model, self.spec, [rows[o] for o in j], cfg, [tasks[o].name for o in j], self.tok.pad_token_id, ad[j])
-            while tr.step<cfg.steps:
-                tr.one_step()
-                if tr.step in steps: res.setdefault((s,tr.step), []).append(tr.adapters.clone())
+            for k,a in fine_tuned(self.model, ad[j], [rows[o] for o in j], [tasks[o].name for o in j], cfg, steps, self.tok.pad_token_id).items(): res.setdefault((s,k), []).append(a)
     return {k:Adapters.cat(v) if isinstance(v,list) else v for k,v in res.items()}
 
 # %% ../nbs/16_study.ipynb #b159ff81

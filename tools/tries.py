@@ -20,9 +20,9 @@ from dnd_nb.diagnostics import pooled
 from dnd_nb.encoder import PromptCache, make_encoder
 from dnd_nb.evaluate import paired, run_panel, summarise
 from dnd_nb.model import load_base
-from dnd_nb.study import _Steady, centres, follow, mixture, standardise
+from dnd_nb.study import SteadyConfig, centres, fine_tuned, follow, mixture, standardise
 from dnd_nb.task import Template, encode_rows, read_tasks
-from dnd_nb.teacher import AdapterTrainer, TeacherConfig, train_teachers
+from dnd_nb.teacher import TeacherConfig, train_teachers
 from dnd_nb.train import Stage, TrainConfig, Trainer, train_multitask
 
 def per_task(df): # task × source: nats a token
@@ -38,10 +38,8 @@ def tuned(model, tok, tasks, starts, rates, steps, max_tokens, n_rows=8):
         ads = start[[0]*len(tasks)]
         judge(ads, start=name, lr=0., steps=0)
         for lr in rates:
-            tr = AdapterTrainer(model, start.spec, rows, _Steady(steps=max(steps), rows=n_rows, lr=lr, max_len=256, max_tokens=max_tokens), list(at), tok.pad_token_id, ads)
-            while tr.step<max(steps):
-                tr.one_step()
-                if tr.step in steps: judge(tr.adapters.clone(), start=name, lr=lr, steps=tr.step); print(res[-1], flush=True)
+            cfg = SteadyConfig(steps=max(steps), rows=n_rows, lr=lr, max_len=256, max_tokens=max_tokens)
+            for k,ad in fine_tuned(model, ads, rows, list(at), cfg, steps, tok.pad_token_id).items(): judge(ad, start=name, lr=lr, steps=k); print(res[-1], flush=True)
     return pd.DataFrame(res).assign(tasks=len(tasks)).round(4)
 
 WAYS = {'sft, rate 3e-4':(0,3e-4,60), 'sft, rate 1e-3':(0,1e-3,60), 'sft, rate 3e-3':(0,3e-3,60), '300 reconstruction steps, then sft, rate 3e-4':(300,3e-4,60),
