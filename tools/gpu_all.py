@@ -15,7 +15,7 @@ from dnd_nb.study import RECIPES
 from gpu_bench import PIECES
 
 STAGES = ('ablations','bench','bigbench','commonsense','recipes')
-SHORTER = '{"recipe": {"sft": 400}}' # recipes are compared at a third of the steps
+COMPARED = '{"recipe": {"sft": 400}}' # recipes are compared at so many steps, whatever the default's
 
 @call_parse
 def main(
@@ -63,7 +63,7 @@ def main(
     def recipes(gpu):
         f = out/'zero_shot_recipes.json'
         there = {(r['fold'],r['config'],r['seed']) for r in read_json(f)['rows']} if f.exists() else set()
-        if len(there)<3*len(RECIPES)*len(folds.split(',')): study('recipes', gpu, 'recipes', '--folds', folds, '--compare', 'all', '--settings', SHORTER, '--out', f)
+        if len(there)<3*len(RECIPES)*len(folds.split(',')): study('recipes', gpu, 'recipes', '--folds', folds, '--compare', 'all', '--settings', COMPARED, '--out', f)
     def link(name): # teachers and embeddings are the same for all
         with lock:
             for d in ('teachers','embeddings'):
