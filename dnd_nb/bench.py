@@ -619,11 +619,12 @@ def demo_cpu(lab, *args):
         return dict(value=took, baseline=None, ratio=None, steps_s=rep['steps_s'], peak_rss_gb=rep['peak_rss_gb'], threads=torch.get_num_threads())
 
 # %% ../nbs/17_bench.ipynb #28abb63f
-def teachers_worker(out, device, sizes:dict, n=76, steps=200, warm=12):
+def teachers_worker(out, device, sizes:dict, processes=1, n=76, steps=200, warm=12):
     "What each process of `two_gpus` runs"
     from dnd_nb.crew import Crew
     from dnd_nb.teacher import train_teachers
     crew,lab,out = Crew(),Lab(device, Sizes(**sizes)),Path(out)
+    if crew.size!=processes: raise RuntimeError(f'{processes} processes were asked for, {crew.size} started')
     tasks = builtin_tasks(n_train=48, n_test=2)[:n]
     def go(name, steps): return train_teachers(lab.model, lab.tok, tasks, lab.spec(), out/name, TeacherConfig(steps=steps, rows=lab.s.rows, at_once=-(-n//2), max_tokens=16384), progress=False)
     go('warm', warm) # the shapes of the very steps that are timed are met, and recorded
@@ -636,8 +637,8 @@ def _launch(n, code, cpu):
     "Run a line of Python in n processes"
     with tempfile.TemporaryDirectory() as d:
         Path(f'{d}/worker.py').write_text(code)
-        cmd = [sys.executable, '-m', 'accelerate.commands.launch', '--num_processes', str(n), '--num_machines', '1', '--mixed_precision', 'no', '--dynamo_backend', 'no', *(['--cpu'] if cpu else ['--multi_gpu'] if n>1 else [])]
-        subprocess.run([*cmd, f'{d}/worker.py'], check=True, stdout=subprocess.DEVNULL)
+        cmd = ['torch.distributed.run', '--nproc_per_node', str(n)] if cpu else ['accelerate.commands.launch', '--num_processes', str(n), '--num_machines', '1', '--mixed_precision', 'no', '--dynamo_backend', 'no', *(['--multi_gpu'] if n>1 else [])] # without MPI, accelerate starts one process on CPUs
+        subprocess.run([sys.executable, '-m', *cmd, f'{d}/worker.py'], check=True, stdout=subprocess.DEVNULL)
 
 @bar('two_gpus', 's', 'ratio >= 1.8, error <= 0.05', 'gpus')
 def two_gpus(lab, **kw):
@@ -646,7 +647,7 @@ def two_gpus(lab, **kw):
     with tempfile.TemporaryDirectory() as d:
         for n in (1,2):
             dev = "f'cuda:{__import__(\"os\").environ.get(\"LOCAL_RANK\",0)}'" if lab.gpu else "'cpu'"
-            _launch(n, f'from dnd_nb.bench import teachers_worker\nteachers_worker({f"{d}/{n}"!r}, {dev}, {asdict(lab.s)!r}, **{kw!r})\n', not lab.gpu)
+            _launch(n, f'from dnd_nb.bench import teachers_worker\nteachers_worker({f"{d}/{n}"!r}, {dev}, {asdict(lab.s)!r}, {n}, **{kw!r})\n', not lab.gpu)
             secs[n],zoos[n] = read_json(f'{d}/{n}/seconds.json'),Zoo(f'{d}/{n}/zoo').adapters().flat()
     return dict(value=secs[2], baseline=secs[1], ratio=secs[1]/secs[2], error=rel(zoos[2], zoos[1]))
 
