@@ -633,12 +633,12 @@ def teachers_worker(out, device, sizes:dict, processes=1, n=76, steps=200, warm=
     crew.wait()
     if crew.main: write_json(out/'seconds.json', time.perf_counter()-t0)
 
-def _launch(n, code, cpu):
+def _launch(n, code):
     "Run a line of Python in n processes"
     with tempfile.TemporaryDirectory() as d:
         Path(f'{d}/worker.py').write_text(code)
-        cmd = ['torch.distributed.run', '--nproc_per_node', str(n)] if cpu else ['accelerate.commands.launch', '--num_processes', str(n), '--num_machines', '1', '--mixed_precision', 'no', '--dynamo_backend', 'no', *(['--multi_gpu'] if n>1 else [])] # without MPI, accelerate starts one process on CPUs
-        subprocess.run([sys.executable, '-m', *cmd, f'{d}/worker.py'], check=True, stdout=subprocess.DEVNULL)
+        cmd = [sys.executable, '-m', 'accelerate.commands.launch', '--num_processes', str(n), '--num_machines', '1', '--mixed_precision', 'no', '--dynamo_backend', 'no', *(['--multi_gpu'] if n>1 else [])] # which is several processes, on CPUs too
+        subprocess.run([*cmd, f'{d}/worker.py'], check=True, stdout=subprocess.DEVNULL)
 
 @bar('two_gpus', 's', 'ratio >= 1.8, error <= 0.05', 'gpus')
 def two_gpus(lab, **kw):
@@ -647,7 +647,7 @@ def two_gpus(lab, **kw):
     with tempfile.TemporaryDirectory() as d:
         for n in (1,2):
             dev = "f'cuda:{__import__(\"os\").environ.get(\"LOCAL_RANK\",0)}'" if lab.gpu else "'cpu'"
-            _launch(n, f'from dnd_nb.bench import teachers_worker\nteachers_worker({f"{d}/{n}"!r}, {dev}, {asdict(lab.s)!r}, {n}, **{kw!r})\n', not lab.gpu)
+            _launch(n, f'from dnd_nb.bench import teachers_worker\nteachers_worker({f"{d}/{n}"!r}, {dev}, {asdict(lab.s)!r}, {n}, **{kw!r})\n')
             secs[n],zoos[n] = read_json(f'{d}/{n}/seconds.json'),Zoo(f'{d}/{n}/zoo').adapters().flat()
     return dict(value=secs[2], baseline=secs[1], ratio=secs[1]/secs[2], error=rel(zoos[2], zoos[1]))
 
