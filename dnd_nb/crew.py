@@ -28,7 +28,7 @@ class Crew:
         cpu = (os.environ.get('ACCELERATE_USE_CPU') or '').lower() in ('1','yes','true') or not torch.cuda.is_available()
         s = PartialState(cpu, timeout=timedelta(hours=hours))
         self.size,self.rank = s.num_processes,s.process_index
-        if s.backend=='gloo': atexit.unregister(_leave); atexit.register(_leave) # once, however many crews there are
+        if s.backend=='gloo': atexit.register(s.destroy_process_group) # not with NCCL, where one that fails might wait for the others
     @property
     def main(self)->bool: "Is this the process that writes what there is one of?"; return self.rank==0
     def mine(self, xs)->list: "This process's share of a list that all have"; return list(xs)[self.rank::self.size]
@@ -36,10 +36,6 @@ class Crew:
     def sum(self, x): "A tensor, added up over the processes"; return x if self.size==1 else _add(x)
     def wait(self): "Go on when all are here"; self.share(None)
     def __repr__(self): return f'Crew(process {self.rank} of {self.size})'
-
-def _leave(): # before Python takes its threads apart
-    import torch.distributed as dist
-    if dist.is_initialized(): dist.destroy_process_group()
 
 def own_device()->str:
     "This process's GPU, or the CPU"

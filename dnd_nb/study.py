@@ -498,7 +498,7 @@ class StudyConfig:
     full_patience:int=3 # after so many of them without a better one it ends early
     val_share:float=.15 # of the training tasks
     val_rows:int=24 # rows a validation task
-    val_every:int=50 # steps between validations of a generator; a `familiar` one keeps its last step and is validated there only
+    val_every:int=50 # steps between validations of a generator; a `familiar` one keeps its last step and is validated at the end of each stage only
     k:int=16 # prompts a condition
     conditions:int=8 # random conditions a held-out task and seed
     controls:int=3 # conditions a seed of the control prompts, and of the fixed sources
@@ -1247,7 +1247,7 @@ def answer_form(
 
 def specimen(
     t:Task,
-    most:int=100, # characters of the prompt
+    most:int=100, # characters of each
 )->list: # [prompt, answer]
     "A task's first test row, short and on one line"
     one = lambda s: ' '.join(s.split())
