@@ -189,9 +189,9 @@ class Recipe:
     recon:int=0 # reconstruction steps, which do not touch the base model
     recon_lr:float=1e-3
     recon_batch:int=32
-    sft:int=400 # steps through the frozen base
+    sft:int=1200 # steps through the frozen base
     terms:dict=field(default_factory=lambda: dict(sft=1.)) # of these steps: sft, kl, weight:z …
-    lr:float=1e-3
+    lr:float=2e-3
     batch:int=16 # pairs a step
     rows:int=4 # rows a pair
     k:tuple=(2,32) # prompts a training condition

@@ -15,6 +15,7 @@ from dnd_nb.study import RECIPES
 from gpu_bench import PIECES
 
 STAGES = ('ablations','bench','bigbench','commonsense','recipes')
+COMPARED = '{"recipe": {"sft": 400}}' # recipes are compared at so many steps, whatever the default's
 
 @call_parse
 def main(
@@ -62,18 +63,19 @@ def main(
     def recipes(gpu):
         f = out/'zero_shot_recipes.json'
         there = {(r['fold'],r['config'],r['seed']) for r in read_json(f)['rows']} if f.exists() else set()
-        if len(there)<3*len(RECIPES)*len(folds.split(',')): study('recipes', gpu, 'bigbench', '--folds', folds, '--compare', 'all', '--out', f)
-    def link(): # teachers and embeddings are the same for both
+        if len(there)<3*len(RECIPES)*len(folds.split(',')): study('recipes', gpu, 'recipes', '--folds', folds, '--compare', 'all', '--settings', COMPARED, '--out', f)
+    def link(name): # teachers and embeddings are the same for all
         with lock:
             for d in ('teachers','embeddings'):
-                for n in ('bigbench','commonsense'): (work/n).mkdir(exist_ok=True)
+                for n in ('bigbench',name): (work/n).mkdir(exist_ok=True)
                 (work/'bigbench'/d).mkdir(exist_ok=True)
-                if not (work/'commonsense'/d).exists(): (work/'commonsense'/d).symlink_to((work/'bigbench'/d).resolve())
+                if not (work/name/d).exists(): (work/name/d).symlink_to((work/'bigbench'/d).resolve())
     def studies(gpu): # a GPU begins with a study of its own, for a study's jobs wait for each other; the second time round it helps with what is left
         mine = [s for s in todo if s in STAGES[2:]]
         for s in (mine[gpu:]+mine[:gpu])*2:
             if s=='bigbench': panel(gpu, s, '--export', work/'generator')
-            if s=='commonsense': link(); panel(gpu, s, '--held-out', data/'commonsense', '--leave-one-out')
+            if s!='bigbench': link(s)
+            if s=='commonsense': panel(gpu, s, '--held-out', data/'commonsense', '--leave-one-out')
             if s=='recipes': recipes(gpu)
     for b in both: bench(b, *range(len(devs)))
     last = len(devs)-1
