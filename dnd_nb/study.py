@@ -29,12 +29,12 @@ from .diagnostics import bare, pooled, wrong_batches
 # %% auto #0
 __all__ = ['SPLITS', 'MINILM', 'AXES', 'RECIPES', 'SOUPS', 'SOURCES', 'STARTS', 'FORMS', 'RIVALS', 'PAIRS', 'Fold',
            'family_folds', 'held_out_fold', 'leave_one_out', 'refuse_leaks', 'clean', 'prepare', 'plan_of', 'planned',
-           'Recipe', 'recipe', 'Standardised', 'standardise', 'centres', 'MixedPairs', 'Curve', 'calibrate', 'follow',
-           'ZeroShot', 'gibberish', 'shuffled_batches', 'with_shots', 'mixture', 'StudyConfig', 'configure',
-           'OutOfTime', 'Study', 'linked_zoo', 'SteadyConfig', 'fine_tuned', 'device_name', 'Boot', 'task_table',
-           'nested_tasks', 'answer_form', 'specimen', 'bars', 'headline', 'plot_sources', 'task_frame', 'plot_gap',
-           'plot_strength', 'plot_tuning', 'plot_axes', 'from_default', 'rebuild', 'model_card', 'study_folds',
-           'leave_one_out_folds', 'dnd_study', 'main']
+           'Recipe', 'recipe', 'Standardised', 'standardise', 'centres', 'MixedPairs', 'MixedTrainer', 'Curve',
+           'calibrate', 'follow', 'ZeroShot', 'gibberish', 'shuffled_batches', 'with_shots', 'mixture', 'StudyConfig',
+           'configure', 'OutOfTime', 'Study', 'linked_zoo', 'SteadyConfig', 'fine_tuned', 'device_name', 'Boot',
+           'task_table', 'nested_tasks', 'answer_form', 'specimen', 'bars', 'headline', 'plot_sources', 'task_frame',
+           'plot_gap', 'plot_strength', 'plot_tuning', 'plot_axes', 'from_default', 'rebuild', 'model_card',
+           'study_folds', 'leave_one_out_folds', 'dnd_study', 'main']
 
 # %% ../nbs/16_study.ipynb #4b926ab4
 SPLITS = ('seen','held_out','held_out_near')
@@ -189,9 +189,9 @@ class Recipe:
     recon:int=0 # reconstruction steps, which do not touch the base model
     recon_lr:float=1e-3
     recon_batch:int=32
-    sft:int=1200 # steps through the frozen base
+    sft:int=400 # steps through the frozen base
     terms:dict=field(default_factory=lambda: dict(sft=1.)) # of these steps: sft, kl, weight:z …
-    lr:float=2e-3
+    lr:float=1e-3
     batch:int=16 # pairs a step
     rows:int=4 # rows a pair
     k:tuple=(2,32) # prompts a training condition
@@ -293,11 +293,11 @@ class MixedPairs(PairDataset):
             x[i] = (b['teacher'].flat()[i]+b['teacher'].flat()[j])/2
         return b | dict(teacher=Adapters.from_flat(self.zoo.spec, x))
 
-class _WithMixed(dict): # name → Task, where 'a\nb' has the rows of both in turn
-    def __missing__(self, k):
-        a,b = (self[o].train for o in k.split('\n'))
-        self[k] = replace(self[k.split('\n')[0]], name=k, train=[e for i in range(max(len(a),len(b))) for e in (a[i%len(a)],b[i%len(b)])])
-        return self[k]
+class MixedTrainer(Trainer):
+    "Task a\\nb has the rows of both in turn"
+    def encoded(self, task):
+        both = [super(MixedTrainer, self).encoded(t) for t in task.split('\n')]
+        return [r[i%len(r)] for i in range(max(map(len, both))) for r in both]
 
 # %% ../nbs/16_study.ipynb #a47f269c
 @dataclass
@@ -494,7 +494,7 @@ class StudyConfig:
     full_rows:int=256 # rows a step of the panel's multi-task LoRA, which gets the generator's full compute
     full_lr:float=2e-3
     full_seeds:int=1 # of the seeds, so many have a panel LoRA of their own; the others use the last of these
-    full_checks:int=20 # validations on the way; the best checkpoint counts
+    full_checks:tuple=tuple(round(2**(-i/2), 4) for i in range(12,-1,-1)) # shares of its steps after which it is validated, each √2 times the one before; the best checkpoint counts
     full_patience:int=3 # after so many of them without a better one it ends early
     val_share:float=.15 # of the training tasks
     val_rows:int=24 # rows a validation task
@@ -795,7 +795,7 @@ def full(self:Study, fold, seed)->tuple: # (Adapters n=1, how it came about)
     seed = self.seeds[min(self.seeds.index(seed), c.full_seeds-1)]
     folder = self.work/'folds'/fold.name/f'full_s{seed}'
     steps = max(1, round(c.passes(len(fold.train))['total']*(2 if c.recipe.start=='soup' else 1)/c.full_rows)) # a soup holds this LoRA too
-    checks = {max(1, round(steps*(i+1)/c.full_checks)) for i in range(c.full_checks)}
+    checks = {max(1, round(steps*s)) for s in c.full_checks}
     def make():
         with self.unless(folder, 'full multitask', f'{fold.name}, seed {seed}'): ad = self.fit_lora(folder, fold.train, TeacherConfig(steps=steps, rows=c.full_rows, lr=c.full_lr, seed=seed), checks, partial(self.val_nll, fold))
         fit = read_json(folder/'fit.json')
@@ -884,8 +884,8 @@ def fit_generator(self:Study, fold, seed, rec=None)->Run:
     cfg = TrainConfig(rec.stages, dict(rec.generator), start, rec.k, seed=seed, max_len=c.max_len, val_every=rec.sft if rec.familiar else c.val_every, val_k=c.k, val_rows=c.val_rows, strengths=(1.,), standardise=rec.standardise, familiar=rec.familiar)
     cache = self.cache(fold, rec)
     with self.clock('generator', f'{rec.name}, {fold.name}, seed {seed}'):
-        tr = Trainer(cfg, folder, self.zoo(fold).only({t.name for t in tasks}), cache, [*tasks,*fold.val], [t.name for t in fold.val], self.model, self.tok, given, bases=bases)
-        if rec.mix: tr.ds.__class__,tr.ds.share,tr.tasks = MixedPairs,rec.mix,_WithMixed(tr.tasks)
+        tr = (MixedTrainer if rec.mix else Trainer)(cfg, folder, self.zoo(fold).only({t.name for t in tasks}), cache, [*tasks,*fold.val], [t.name for t in fold.val], self.model, self.tok, given, bases=bases)
+        if rec.mix: tr.ds.__class__,tr.ds.share = MixedPairs,rec.mix
         tr.fit(save_every=self.save_every, progress=False)
     shutil.rmtree(folder/'state', ignore_errors=True)
     return Run(folder, self.device)
@@ -1462,19 +1462,20 @@ def plot_axes(
     df:pd.DataFrame, # as made by `Study.compare`
     metric='nll',
 ):
-    "What each change to the default does on validation tasks, an axis a column and a fold a row: differences paired over tasks and common seeds; red at the strengths chosen, grey at full strength"
+    "What each change to the default does on validation tasks, an axis a panel with a scale of its own: differences paired over tasks and common seeds; red at the strengths chosen, grey at full strength; a fold a marker"
     import matplotlib.pyplot as plt
     there,folds = set(df.config),list(dict.fromkeys(df.fold))
     axes = {a:[n for n in ns if n in there] for a,ns in AXES.items() if set(ns)&there}
-    fig,axs = plt.subplots(len(folds), len(axes), figsize=(.8+.42*sum(map(len,axes.values()))+.25*len(axes),.6+1.7*len(folds)), dpi=60, sharey='row', sharex='col', squeeze=False, width_ratios=[len(ns)+.6 for ns in axes.values()])
-    for (i,f),(j,(a,ns)) in ((x,y) for x in enumerate(folds) for y in enumerate(axes.items())):
-        ax = axs[i,j]
-        for source,color,dx in (('generated_full','0.6',.15),('generated','C3',-.15)):
+    fig,axs = plt.subplots(-(-len(axes)//3), 3, figsize=(9,2.1*-(-len(axes)//3)), dpi=80, squeeze=False)
+    for ax,(a,ns) in zip(axs.flat, axes.items()):
+        for (i,f),(k,source,color) in ((x,y) for x in enumerate(folds) for y in ((0,'generated','C3'),(1,'generated_full','0.6'))):
             g = pd.DataFrame([from_default(df[df.fold==f], n, metric, source) for n in ns])
-            ax.errorbar(np.arange(len(g))+dx, g['diff'], [g['diff']-g.lo, g.hi-g['diff']], fmt='o', ms=4, color=color, lw=1)
-        ax.axhline(0, color='k', lw=.6); ax.set_xlim(-.8,len(ns)-.2); ax.set_xticks(range(len(ns)), ns, rotation=50, fontsize=7); ax.tick_params(axis='y', labelsize=7)
-        if not i: ax.set_title(a, fontsize=7)
-        if not j: ax.set_ylabel(f'{f}: {metric} − default', fontsize=7)
+            at = np.arange(len(g))+.6*((k*len(folds)+i+.5)/(2*len(folds))-.5)
+            ax.errorbar(at, g['diff'], [g['diff']-g.lo, g.hi-g['diff']], fmt='os^v'[i%4], ms=4, color=color, lw=1, label=f if len(folds)>1 and not k else None)
+        ax.axhline(0, color='k', lw=.6); ax.set_xlim(-.7,len(ns)-.3); ax.set_xticks(range(len(ns)), ns, rotation=20, fontsize=7); ax.tick_params(axis='y', labelsize=7); ax.set_title(a, fontsize=8)
+    for ax in axs.flat[len(axes):]: ax.axis('off')
+    for ax in axs[:,0]: ax.set_ylabel(f'{metric} − default', fontsize=7)
+    if len(folds)>1: axs[0,0].legend(fontsize=6, frameon=False)
     plt.tight_layout()
     return fig
 

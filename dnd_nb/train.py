@@ -200,11 +200,15 @@ def task_conditions(self:Trainer,
 
 # %% ../nbs/10_train.ipynb #d01d5ef1
 @patch
+def encoded(self:Trainer, task)->list:
+    "A task's encoded rows, encoded once"
+    if task not in self.rows: self.rows[task] = encode_rows(self.tok, self.tasks[task].train, self.template, self.cfg.max_len)
+    return self.rows[task]
+
+@patch
 def draw_rows(self:Trainer, tasks, n, step, at=None)->list:
     "n rows of each task for this step, as lists of encoded rows; `at`: places of the tasks in the batch"
-    for t in set(tasks)-self.rows.keys():
-        self.rows[t] = encode_rows(self.tok, self.tasks[t].train, self.template, self.cfg.max_len)
-    return [[self.rows[t][j] for j in RowSampler(len(self.rows[t]), n, f'{self.cfg.seed}/{t}/{i}')(step)] for i,t in zip(range(len(tasks)) if at is None else at, tasks)]
+    return [[rows[j] for j in RowSampler(len(rows), n, f'{self.cfg.seed}/{t}/{i}')(step)] for i,t in zip(range(len(tasks)) if at is None else at, tasks) for rows in [self.encoded(t)]]
 
 @patch
 def _sft_grad(self:Trainer, leaf, rows, w)->float: # mean nats a token

@@ -15,7 +15,7 @@ from dnd_nb.study import RECIPES
 from gpu_bench import PIECES
 
 STAGES = ('ablations','bench','bigbench','commonsense','recipes')
-COMPARED = '{"recipe": {"sft": 400}}' # recipes are compared at so many steps, whatever the default's
+COMPARED = Path(__file__).with_name('recipes.json') # recipes are compared at these numbers of steps, whatever the default's
 
 @call_parse
 def main(
