@@ -200,6 +200,7 @@ class Recipe:
     strengths:tuple=(0.,.25,.5,.75,1.) # of the correction, to choose from on validation tasks
     border:bool=True # less strength still on prompts far from every training task, if validation tasks ask for it?
     harm:float=.25 # nats by which no validation task may lose: to the panel's multi-task LoRA by the soup, to the soup by what is generated; None: only the mean counts
+    doubt:bool=False # no full strength for prompts like a training task's own where a validation task with such prompts loses more than `harm` by it?
     parts:int=1 # prompt batches whose adapters are averaged into one
 
     def __post_init__(self):
@@ -225,18 +226,18 @@ AXES = dict( # axis → recipe → what is changed
     regularisation=dict(mixed=dict(mix=.3), nodrop=dict(cond_drop=0.), nonoise=dict(noise=0.), slow=dict(lr=3e-4)), # against learning tasks by heart
     prompts=dict(k1=dict(k=(1,1)), k8=dict(k=(8,8)), k64=dict(k=(64,64))), # of a condition
     tasks=dict(tasks20=dict(n_tasks=20), tasks40=dict(n_tasks=40), tasks80=dict(n_tasks=80)), # trained on
-    following=dict(flat=dict(familiar=False, border=False), steady=dict(familiar=False), three=dict(parts=3)), # how far the generator is followed
+    following=dict(flat=dict(familiar=False, border=False), steady=dict(familiar=False), three=dict(parts=3), doubt=dict(doubt=True)), # how far the generator is followed
     crossfit=dict(cross=dict(start='multitask', cross=5), crosssmall=dict(start='multitask', cross=5, hidden=32, noise=.6, cond_drop=.3), small=dict(hidden=32, noise=.6, cond_drop=.3), basis=dict(kind='BasisGenerator'), crossbasis=dict(start='multitask', cross=5, kind='BasisGenerator'))) # does the base know the task, and how free is the correction?
 _kinds = {n:c for axis in AXES.values() for n,c in axis.items()}
 
 def recipe(
     name:str='default', # one of `RECIPES`
     multi:float=0., # rows of one multi-task LoRA: recipes whose start takes fewer train for so much longer
-    **changes, # to any field, or to the generator
+    **changes, # to the default, any field of it or of its generator; what the name stands for comes on top
 )->Recipe:
     "A named recipe at the default's compute"
     if name not in RECIPES: raise ValueError(f'no recipe is called {name!r}; there are {", ".join(RECIPES)}')
-    c = dict(_kinds.get(name, {})) | changes
+    c = changes | _kinds.get(name, {})
     own = {f.name for f in fields(Recipe)}
     r = replace(Recipe(**{k:v for k,v in changes.items() if k in own and k not in _kinds.get(name, {}) and k!='generator'}), name=name)
     g = r.generator | changes.get('generator', {}) | {k:v for k,v in c.items() if k not in own}
@@ -354,7 +355,8 @@ class ZeroShot:
         centres:Tensor, # [tasks, d] mean embeddings of the training tasks in that view
         curve:Curve=None,
         parts:int=1, # prompt batches whose adapters are averaged
-    ): self.run,self.cache,self.fallback,self.view,self.centres,self.curve,self.parts = run,cache,fallback,view,centres,curve or Curve(),parts
+        doubted=(), # training tasks, by number, whose prompts do not tell them from others: see `Study.doubt`
+    ): self.run,self.cache,self.fallback,self.view,self.centres,self.curve,self.parts,self.doubted = run,cache,fallback,view,centres,curve or Curve(),parts,list(doubted)
     def __repr__(self): c = self.curve; return f'ZeroShot({self.run.gen!r}, strength {c.near:g}' + (f' up to distance {c.border:.3g}, {c.far:g} beyond)' if c.near!=c.far else ')')
 
 # %% ../nbs/16_study.ipynb #dd443d81
@@ -366,10 +368,17 @@ def distance(self:ZeroShot, batches:list)->Tensor: # [n]
 
 @patch
 @torch.no_grad()
+def familiar_to(self:ZeroShot, batches:list)->Tensor: # [n, training tasks], 0 to 1
+    "How much each prompt batch looks like each training task's own"
+    f = self.run.familiarity
+    return torch.zeros(len(batches), len(self.centres)) if f is None else torch.cat([f.to_each(standardised(self.run.gen, self.cache, [b])) for b in batches])
+
+@patch
 def familiarity(self:ZeroShot, batches:list)->Tensor: # [n], 0 to 1
-    "How much each prompt batch looks like a training task's own"
-    if self.run.familiarity is None: return torch.zeros(len(batches))
-    return torch.cat([self.run.familiarity(standardised(self.run.gen, self.cache, [b])) for b in batches])
+    "… and like that of any task that is not doubted"
+    x = self.familiar_to(batches)
+    x[:,self.doubted] = 0
+    return x.amax(1)
 
 @patch
 def strength(self:ZeroShot, batches:list, curve=None)->Tensor: # [n]
@@ -411,7 +420,7 @@ def save(self:ZeroShot,
         for f in ('generator.json','config.json','familiar.safetensors'):
             if (self.run.folder/f).exists(): shutil.copy(self.run.folder/f, d/f)
         write_json(d/'selected.json', self.run.selected | dict(strength=self.curve.far)) # for whoever opens it as a plain run: never more than calibrated
-        write_json(d/'calibration.json', dict(curve=asdict(self.curve), parts=self.parts, encoder=self.cache.name))
+        write_json(d/'calibration.json', dict(curve=asdict(self.curve), parts=self.parts, encoder=self.cache.name, doubted=self.doubted))
         save_peft(self.fallback, d/'fallback')
     return folder
 
@@ -424,7 +433,7 @@ def load(cls:ZeroShot,
     "Back from `save`"
     c = read_json(Path(folder)/'calibration.json')
     run,ts,cache = Run(folder, device),load_tensors(Path(folder)/'distances.safetensors'),make(c['encoder'])
-    return cls(run, cache, load_peft(Path(folder)/'fallback', run.spec).to(device), Standardised(cache, ts['mean'], ts['spread']), ts['centres'], Curve(**c['curve']), c['parts'])
+    return cls(run, cache, load_peft(Path(folder)/'fallback', run.spec).to(device), Standardised(cache, ts['mean'], ts['spread']), ts['centres'], Curve(**c['curve']), c['parts'], c.get('doubted', ()))
 
 # %% ../nbs/16_study.ipynb #c8f907b9
 def gibberish(
@@ -901,20 +910,30 @@ def zero_shot(self:Study, fold, seed, rec=None)->ZeroShot:
         f = run.folder/'calibration.json'
         if not f.exists():
             with self.clock('calibration', f'{fold.name}, seed {seed}'): write_json(f, self.calibration(fold, z, rec, seed))
-        z.curve = Curve(**read_json(f)['curve'])
+        c = read_json(f)
+        z.curve,z.doubted = Curve(**c['curve']),c['doubted']
         return z
     return self.keep(('zs',rec.name,fold.name,seed), make)
+
+@patch
+def doubt(self:Study, fold, z, made, ads, harm)->list: # numbers of training tasks
+    "Tasks that a validation task's prompts look like, if it loses more than `harm` by being followed for that"
+    f = {t:z.familiar_to(b) for t,b in made.items()}
+    if harm is None or not any(x.any() for x in f.values()): return []
+    bare,now = (self.val_table(fold, lambda t: follow(z.fallback, ads[t.name], s*f[t.name].amax(1))) for s in (0.,1.))
+    return sorted({i for t,x in f.items() if now[t]-bare[t]>harm for i in x.amax(0).nonzero()[:,0].tolist()})
 
 @patch
 def calibration(self:Study, fold, z, rec, seed, n=3)->dict:
     "Loss on validation tasks against strength, and the curve that follows from it"
     made = {t.name:prompt_batches(self.val_prompts(t), self.cfg.k*rec.parts, n, f'{seed}/cal/{t.name}') for t in fold.val}
     ads = {t:z.generate(b, 1.) for t,b in made.items()}
+    z.doubted = self.doubt(fold, z, made, ads, rec.harm) if rec.doubt else []
     nll = {s:self.val_table(fold, lambda t: follow(z.fallback, ads[t.name], z.strength(made[t.name], Curve(s,s)))) for s in rec.strengths}
     d = {t:float(z.distance(b).mean()) for t,b in made.items()}
     table = np.array([[nll[s][t] for s in rec.strengths] for t in d])
     curve = calibrate(list(d.values()), table, rec.strengths, rec.harm, rec.border)
-    return dict(curve=asdict(curve), strengths=list(rec.strengths), tasks={t:dict(distance=d[t], nll=[nll[s][t] for s in rec.strengths]) for t in d}, nll=table.mean(0).tolist(), **{k:z.run.selected[k] for k in ('step','val_nll')})
+    return dict(curve=asdict(curve), doubted=z.doubted, strengths=list(rec.strengths), tasks={t:dict(distance=d[t], nll=[nll[s][t] for s in rec.strengths]) for t in d}, nll=table.mean(0).tolist(), **{k:z.run.selected[k] for k in ('step','val_nll')})
 
 # %% ../nbs/16_study.ipynb #a2fb9588
 SOURCES = ('base','few_shot','mean_teacher','nearest_teacher','weighted_teachers','multitask','generated','generated_shuffled','generated_other_task','generated_gibberish','teacher')
@@ -1466,13 +1485,13 @@ def plot_axes(
     import matplotlib.pyplot as plt
     there,folds = set(df.config),list(dict.fromkeys(df.fold))
     axes = {a:[n for n in ns if n in there] for a,ns in AXES.items() if set(ns)&there}
-    fig,axs = plt.subplots(-(-len(axes)//3), 3, figsize=(9,2.1*-(-len(axes)//3)), dpi=80, squeeze=False)
+    fig,axs = plt.subplots(-(-len(axes)//3), 3, figsize=(7.6,1.7*-(-len(axes)//3)), dpi=42, squeeze=False)
     for ax,(a,ns) in zip(axs.flat, axes.items()):
         for (i,f),(k,source,color) in ((x,y) for x in enumerate(folds) for y in ((0,'generated','C3'),(1,'generated_full','0.6'))):
             g = pd.DataFrame([from_default(df[df.fold==f], n, metric, source) for n in ns])
             at = np.arange(len(g))+.6*((k*len(folds)+i+.5)/(2*len(folds))-.5)
             ax.errorbar(at, g['diff'], [g['diff']-g.lo, g.hi-g['diff']], fmt='os^v'[i%4], ms=4, color=color, lw=1, label=f if len(folds)>1 and not k else None)
-        ax.axhline(0, color='k', lw=.6); ax.set_xlim(-.7,len(ns)-.3); ax.set_xticks(range(len(ns)), ns, rotation=20, fontsize=7); ax.tick_params(axis='y', labelsize=7); ax.set_title(a, fontsize=8)
+        ax.axhline(0, color='k', lw=.6); ax.set_xlim(-.7,len(ns)-.3); ax.set_xticks(range(len(ns)), ns, rotation=30, fontsize=7); ax.tick_params(axis='y', labelsize=7); ax.set_title(a, fontsize=8)
     for ax in axs.flat[len(axes):]: ax.axis('off')
     for ax in axs[:,0]: ax.set_ylabel(f'{metric} − default', fontsize=7)
     if len(folds)>1: axs[0,0].legend(fontsize=6, frameon=False)

@@ -469,9 +469,10 @@ class Familiarity:
         lo:Tensor, # [tasks] cosine to this centre that means 0
         hi:Tensor, # [tasks] … and 1
     ): self.centres,self.lo,self.hi = F.normalize(centres.float().cpu(), dim=1),lo.float().cpu(),hi.float().cpu()
-    def __call__(self, z:Tensor)->Tensor: # [n], 0 to 1
-        "Of standardised conditions [n, d]: as much as to the task that they look like most"
-        return ((F.normalize(z.float().cpu(), dim=1)@self.centres.T-self.lo)/(self.hi-self.lo)).clamp(0,1).amax(1)
+    def to_each(self, z:Tensor)->Tensor: # [n, tasks], 0 to 1
+        "Of standardised conditions [n, d]"
+        return ((F.normalize(z.float().cpu(), dim=1)@self.centres.T-self.lo)/(self.hi-self.lo)).clamp(0,1)
+    def __call__(self, z:Tensor)->Tensor: "As much as to the task that they look like most, [n]"; return self.to_each(z).amax(1)
     def save(self, folder):
         with atomic_write(Path(folder)/'familiar.safetensors', 'wb') as f: f.write(st_save({k:getattr(self,k).contiguous() for k in ('centres','lo','hi')}))
     @classmethod
