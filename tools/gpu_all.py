@@ -54,29 +54,30 @@ def main(
         if 'ablations' in todo: run('ablations', ['tools/ablations.py', '--data', data/'bigbench', '--work', work/'ablations', '--out', out, '--base', base, '--jobs', jobs, '--steps', 250, '--max_tokens', 8192, '--budget', 60*left()], gpu)
         for b in want:
             if 'bench' in todo and b not in both: bench(b, gpu)
-    def study(name, gpu, folder, *args): # again, if one of its processes failed
+    def study(name, gpu, folder, *args, until=minutes): # again, if one of its processes failed
+        left = lambda: until-(time.time()-start)/60
         for _ in range(3):
             if left()<1 or not run(name, ['-c', 'from dnd_nb.study import main; main()', '--train', data/'bigbench', '--work', work/folder, '--base', base, '--jobs', jobs, '--minutes', left(), *args], gpu): return
     def panel(gpu, name, *args):
         f = out/f'zero_shot_{name}.json'
         if not (f.exists() and read_json(f)['complete']): study(name, gpu, name, '--out', f, *args)
-    def recipes(gpu):
+    def recipes(gpu, until):
         f = out/'zero_shot_recipes.json'
         there = {(r['fold'],r['config'],r['seed']) for r in read_json(f)['rows']} if f.exists() else set()
-        if len(there)<3*len(RECIPES)*len(folds.split(',')): study('recipes', gpu, 'recipes', '--folds', folds, '--compare', 'all', '--settings', COMPARED, '--out', f)
+        if len(there)<3*len(RECIPES)*len(folds.split(',')): study('recipes', gpu, 'recipes', '--folds', folds, '--compare', 'all', '--settings', COMPARED, '--out', f, until=until)
     def link(name): # teachers and embeddings are the same for all
         with lock:
             for d in ('teachers','embeddings'):
                 for n in ('bigbench',name): (work/n).mkdir(exist_ok=True)
                 (work/'bigbench'/d).mkdir(exist_ok=True)
                 if not (work/name/d).exists(): (work/name/d).symlink_to((work/'bigbench'/d).resolve())
-    def studies(gpu): # a GPU begins with a study of its own, for a study's jobs wait for each other; the second time round it helps with what is left
+    def studies(gpu): # a GPU begins with a study of its own, for a study's jobs wait for each other; the second time round it helps with what is left. Recipes have a third of the time until panels are done
         mine = [s for s in todo if s in STAGES[2:]]
-        for s in (mine[gpu:]+mine[:gpu])*2:
+        for i,s in enumerate((mine[gpu:]+mine[:gpu])*2):
             if s=='bigbench': panel(gpu, s, '--export', work/'generator')
             if s!='bigbench': link(s)
             if s=='commonsense': panel(gpu, s, '--held-out', data/'commonsense', '--leave-one-out')
-            if s=='recipes': recipes(gpu)
+            if s=='recipes': recipes(gpu, minutes if i or len(mine)==1 else minutes/3)
     for b in both: bench(b, *range(len(devs)))
     last = len(devs)-1
     threads = [Thread(target=lambda g=g: (measure(g) if g==last else None, studies(g))) for g in range(len(devs))]
