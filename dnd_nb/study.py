@@ -34,7 +34,7 @@ __all__ = ['SPLITS', 'MINILM', 'AXES', 'RECIPES', 'SOUPS', 'SOURCES', 'STARTS', 
            'configure', 'OutOfTime', 'Study', 'linked_zoo', 'SteadyConfig', 'fine_tuned', 'device_name', 'Boot',
            'task_table', 'nested_tasks', 'answer_form', 'specimen', 'bars', 'headline', 'plot_sources', 'task_frame',
            'plot_gap', 'plot_strength', 'plot_tuning', 'plot_axes', 'from_default', 'rebuild', 'model_card',
-           'study_folds', 'leave_one_out_folds', 'dnd_study', 'main']
+           'study_folds', 'leave_one_out_folds', 'dnd_study', 'comparison', 'main']
 
 # %% ../nbs/16_study.ipynb #4b926ab4
 SPLITS = ('seen','held_out','held_out_near')
@@ -1681,11 +1681,20 @@ def _say_removed(st):
         if r.get('rows'): print(f'{f.name}: {r["held_out_prompts"]} of {r["of"]} held-out prompts occurred in training; {sum(r["rows"].values())} rows of {len(r["rows"])} training tasks were removed ({", ".join(f"{t} {n}" for t,n in sorted(r["rows"].items(), key=lambda o: -o[1])[:4])}{", …" if len(r["rows"])>4 else ""}); dropped whole: {", ".join(r["dropped"]) or "none"}')
         else: print(f'{f.name}: no held-out prompt in training')
 
+def _beside(out): return Path(out).with_suffix('.csv.gz')
+
+def comparison(
+    path, # JSON, as written by `dnd_study --compare`
+)->dict: # what it was made with, and `rows`: a table, see `Study.compare`
+    "A comparison of recipes"
+    return read_json(path) | dict(rows=_get(_beside(path)))
+
 def _compare(st, names, out, about, make, changes):
-    "Recipes on validation tasks, as JSON"
+    "Recipes on validation tasks: JSON, and beside it the rows as CSV, see `comparison`"
     df = st.compare(names, make, **changes)
     if not len(df): return print('no recipe is finished yet')
-    write_json(out, dict(config=dict(about, study=json.loads(json.dumps(asdict(st.cfg))), seeds=st.seeds, folds=[f.name for f in st.folds], recipes={n:json.loads(json.dumps(asdict(recipe(n, st.cfg.multi_passes, **changes)))) for n in names}), rows=_round(df.to_dict('records')), wall_s={k:round(v['seconds'],1) for k,v in st.all_times().items()}, device=device_name(st.device), commit=this_commit()))
+    _put(_beside(out), df)
+    write_json(out, dict(config=dict(about, study=json.loads(json.dumps(asdict(st.cfg))), seeds=st.seeds, folds=[f.name for f in st.folds], recipes={n:json.loads(json.dumps(asdict(recipe(n, st.cfg.multi_passes, **changes)))) for n in names}), wall_s={k:round(v['seconds'],1) for k,v in st.all_times().items()}, device=device_name(st.device), commit=this_commit()))
     print(df[(df.metric=='nll')].groupby(['config','source'], sort=False).value.mean().unstack().round(3).to_string())
 
 def main():

@@ -11,7 +11,7 @@ from threading import Lock, Thread
 from fastcore.script import call_parse
 from dnd_nb.adapter import read_json
 from dnd_nb.crew import gpus, this_commit
-from dnd_nb.study import RECIPES
+from dnd_nb.study import RECIPES, comparison
 from gpu_bench import PIECES
 
 STAGES = ('ablations','bench','bigbench','commonsense','recipes')
@@ -63,8 +63,8 @@ def main(
         if not (f.exists() and read_json(f)['complete']): study(name, gpu, name, '--out', f, *args)
     def recipes(gpu, until):
         f = out/'zero_shot_recipes.json'
-        there = {(r['fold'],r['config'],r['seed']) for r in read_json(f)['rows']} if f.exists() else set()
-        if len(there)<3*len(RECIPES)*len(folds.split(',')): study('recipes', gpu, 'recipes', '--folds', folds, '--compare', 'all', '--settings', COMPARED, '--out', f, until=until)
+        there = comparison(f)['rows'].groupby(['fold','config','seed']).ngroups if f.exists() else 0
+        if there<3*len(RECIPES)*len(folds.split(',')): study('recipes', gpu, 'recipes', '--folds', folds, '--compare', 'all', '--settings', COMPARED, '--out', f, until=until)
     def link(name): # teachers and embeddings are the same for all
         with lock:
             for d in ('teachers','embeddings'):
