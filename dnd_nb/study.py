@@ -375,7 +375,7 @@ def familiar_to(self:ZeroShot, batches:list)->Tensor: # [n, training tasks], 0 t
 
 @patch
 def familiarity(self:ZeroShot, batches:list)->Tensor: # [n], 0 to 1
-    "… and like that of any task that is not doubted"
+    "How much each prompt batch looks like the own prompts of a training task that is not doubted"
     x = self.familiar_to(batches)
     x[:,self.doubted] = 0
     return x.amax(1)
@@ -1571,7 +1571,7 @@ def leave_one_out_folds(held, train, read): # each task of `held` in turn; again
 def dnd_study(
     train:str='', # folder of tasks to train on
     held_out:Param('Folders of tasks to be judged on; none: the training folder\'s own folds', str, nargs='*')=None,
-    out:str='results/zero_shot.json', # JSON to write; with --compare, the comparison
+    out:str='results/zero_shot.json', # JSON to write; with --compare, the comparison, and its rows beside it as .csv.gz
     work:str='runs/study', # folder for teachers, generators and pieces; called again, it goes on where it was cut
     leave_one_out:store_true=False, # each held-out task in turn, trained on the others; again with --train added, if given
     folds:str='', # only these, in this order, by name, separated by commas: fold0 … near, or a task's name
@@ -1686,8 +1686,10 @@ def _beside(out): return Path(out).with_suffix('.csv.gz')
 def comparison(
     path, # JSON, as written by `dnd_study --compare`
 )->dict: # what it was made with, and `rows`: a table, see `Study.compare`
-    "A comparison of recipes"
-    return read_json(path) | dict(rows=_get(_beside(path)))
+    "A comparison of recipes; FileNotFoundError if its rows are not beside it"
+    rows = _get(_beside(path))
+    if rows is None: raise FileNotFoundError(f'{_beside(path)} is missing: the rows of {path}. Copy both, or call dnd_study --compare again')
+    return read_json(path) | dict(rows=rows)
 
 def _compare(st, names, out, about, make, changes):
     "Recipes on validation tasks: JSON, and beside it the rows as CSV, see `comparison`"

@@ -15,7 +15,7 @@ from dnd_nb.study import RECIPES, comparison
 from gpu_bench import PIECES
 
 STAGES = ('ablations','bench','bigbench','commonsense','recipes')
-COMPARED = Path(__file__).with_name('recipes.json') # recipes are compared at these numbers of steps, whatever the default's
+COMPARED = Path(__file__).with_name('recipes.json') # recipes are compared at these steps, rates and checks, those of the runs that are in results/, whatever the default's
 
 @call_parse
 def main(
@@ -40,7 +40,7 @@ def main(
     want = [b for b in bars.split(',') if b] or names
     if odd := set(want)-set(names): raise SystemExit(f'error: no bar of {len(devs)} GPUs is called {sorted(odd)[0]}; there are {", ".join(names)}')
     both = [b for b in want if b in PIECES[4] and 'bench' in todo]
-    left = lambda: minutes-(time.time()-start)/60
+    left = lambda until=minutes: until-(time.time()-start)/60
     cores = sorted(os.sched_getaffinity(0))
     def say(s):
         with lock, open(out/'progress.txt','a') as f: f.write(f'{time.strftime("%H:%M:%S")} [{time.time()-start:.0f} s] {s}\n')
@@ -55,9 +55,8 @@ def main(
         for b in want:
             if 'bench' in todo and b not in both: bench(b, gpu)
     def study(name, gpu, folder, *args, until=minutes): # again, if one of its processes failed
-        left = lambda: until-(time.time()-start)/60
         for _ in range(3):
-            if left()<1 or not run(name, ['-c', 'from dnd_nb.study import main; main()', '--train', data/'bigbench', '--work', work/folder, '--base', base, '--jobs', jobs, '--minutes', left(), *args], gpu): return
+            if left(until)<1 or not run(name, ['-c', 'from dnd_nb.study import main; main()', '--train', data/'bigbench', '--work', work/folder, '--base', base, '--jobs', jobs, '--minutes', left(until), *args], gpu): return
     def panel(gpu, name, *args):
         f = out/f'zero_shot_{name}.json'
         if not (f.exists() and read_json(f)['complete']): study(name, gpu, name, '--out', f, *args)
