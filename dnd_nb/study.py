@@ -189,9 +189,9 @@ class Recipe:
     recon:int=0 # reconstruction steps, which do not touch the base model
     recon_lr:float=1e-3
     recon_batch:int=32
-    sft:int=400 # steps through the frozen base
+    sft:int=1600 # steps through the frozen base
     terms:dict=field(default_factory=lambda: dict(sft=1.)) # of these steps: sft, kl, weight:z …
-    lr:float=1e-3
+    lr:float=3e-3
     batch:int=16 # pairs a step
     rows:int=4 # rows a pair
     k:tuple=(2,32) # prompts a training condition
@@ -200,7 +200,7 @@ class Recipe:
     strengths:tuple=(0.,.25,.5,.75,1.) # of the correction, to choose from on validation tasks
     border:bool=True # less strength still on prompts far from every training task, if validation tasks ask for it?
     harm:float=.25 # nats by which no validation task may lose: to the panel's multi-task LoRA by the soup, to the soup by what is generated; None: only the mean counts
-    doubt:bool=False # no full strength for prompts like a training task's own where a validation task with such prompts loses more than `harm` by it?
+    doubt:bool=True # no full strength for prompts like a training task's own where a validation task with such prompts loses more than `harm` by it?
     parts:int=1 # prompt batches whose adapters are averaged into one
 
     def __post_init__(self):
