@@ -19,8 +19,8 @@ from safetensors.torch import load_file, save_file
 
 # %% auto #0
 __all__ = ['atomic_write', 'atomic_dir', 'write_json', 'read_json', 'sha256', 'LoraSpec', 'Adapters', 'apply_adapters',
-           'product_gram', 'pairwise_distance', 'product_sq', 'product_distance', 'canonical', 'truncate', 'KeyReport',
-           'match_keys', 'save_peft', 'load_tensors', 'load_peft']
+           'product_gram', 'pairwise_distance', 'product_sq', 'product_distance', 'canonical', 'truncate', 'regauged',
+           'KeyReport', 'match_keys', 'save_peft', 'load_tensors', 'load_peft']
 
 # %% ../nbs/00_adapter.ipynb #5aec305e
 @contextmanager
@@ -407,6 +407,15 @@ def truncate(
     s = p.spec
     if not 0<rank<=s.rank: raise ValueError(f'rank {rank}: expected 1 to {s.rank}, the rank there is')
     return Adapters(replace(s, rank=rank, alpha=s.alpha*(rank/s.rank)**(.5 if s.rslora else 1)), *_singular(p, rank))
+
+def regauged(
+    p:Adapters, # n adapters
+    size:float=4., # length of A's rows, in rows of a fresh A as of `Adapters.init`
+)->Adapters: # n, the same ΔW
+    """A's rows made as long as `size` fresh ones, B's columns shorter by as much. Adam's steps do not depend on the length of what they change, so ΔW then moves by B rather than by A, size² times as much: the ratio of two learning rates in [LoRA+](https://arxiv.org/abs/2402.12354), which finds about 16 best"""
+    c = {k:size/(3**.5*a.norm(dim=2, keepdim=True)) for k,a in p.A.items()} # a fresh row's length is 1/√3
+    c = {k:torch.where(v.isfinite(), v, torch.ones_like(v)) for k,v in c.items()}
+    return Adapters(p.spec, {k:a*c[k] for k,a in p.A.items()}, {k:b/c[k].mT for k,b in p.B.items()})
 
 def _singular(p, rank): # A and B of the largest singular values; zeros where a module has fewer
     A,B = {},{}

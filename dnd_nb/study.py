@@ -520,6 +520,7 @@ class StudyConfig:
     nearest:int=3 # teachers in the weighted mixture
     tune_steps:tuple=(5,10,20,50)
     tune_rows:int=8 # rows a step
+    tune_size:float=None # length of A's rows where fine-tuning begins, in rows of a fresh A, see `regauged`; None: as it is
     tune_lrs:tuple=(2e-3,5e-3) # the best for each start and number of steps is chosen on validation tasks
     tune_seeds:int=1 # of the seeds, so many first ones are fine-tuned from
     boot:int=2000 # resamplings
@@ -1046,7 +1047,8 @@ def starts(self:Study, fold, tasks, seed, prompts)->dict: # start → Adapters, 
     z,(multi,_) = self.zero_shot(fold, seed),self.full(fold, seed)
     one = lambda a: a[[0]*len(tasks)]
     k = self.cfg.k*self.cfg.recipe.parts
-    return dict(zero=one(Adapters.init(self.spec, 1, self.cfg.teacher_seed).to(self.device)), multitask=one(multi), generated=z.generate([prompt_batches(prompts(t), k, 1, f'{seed}/{t.name}')[0] for t in tasks]))
+    ads = dict(zero=one(Adapters.init(self.spec, 1, self.cfg.teacher_seed).to(self.device)), multitask=one(multi), generated=z.generate([prompt_batches(prompts(t), k, 1, f'{seed}/{t.name}')[0] for t in tasks]))
+    return ads if self.cfg.tune_size is None else {s:regauged(a, self.cfg.tune_size) for s,a in ads.items()}
 
 @patch
 def tune_lrs(self:Study, fold, seed)->dict: # start → steps → learning rate

@@ -5,15 +5,16 @@
 Tasks with short prompts; those of one fold are validated on, those of another are not looked at, the rest is trained on. Adapters on the upper half of the
 layers, so that two CPU cores can do it; resumable. A row a source: NLL and accuracy, means over tasks, the paired difference in NLL from one multi-task LoRA
 with its 95% interval, and the task that loses most. With --tuning every second of the judged tasks is fine-tuned from nothing and from the best average, at
-several learning rates: a row a start, rate and number of steps. With --generator generators that correct the best average are trained in several ways,
-for 60 steps or 240, and judged on training tasks' test rows and on the judged tasks: a row a way and strength."""
+several learning rates, with more rows a step, and with a longer A: a row each, with the paired difference from fifty steps from nothing. With --generator
+generators that correct the best average are trained in several ways, for 60 steps or 240, and judged on training tasks' test rows and on the judged tasks: a
+row a way and strength."""
 import random
 from dataclasses import replace
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from fastcore.script import call_parse
-from dnd_nb.adapter import Adapters, load_peft, save_peft, truncate
+from dnd_nb.adapter import Adapters, load_peft, regauged, save_peft, truncate
 from dnd_nb.dataset import prompt_batches
 from dnd_nb.demo import fastest_threads, upper_spec
 from dnd_nb.diagnostics import pooled
@@ -29,18 +30,22 @@ def per_task(df): # task × source: nats a token
     g = df.groupby(['source','task'], sort=False)[['nll','tokens']].sum()
     return (g.nll/g.tokens).unstack(0)
 
-def tuned(model, tok, tasks, starts, rates, steps, max_tokens, n_rows=8):
-    "Loss of fine-tuned adapters: a row a start, rate and number of steps"
-    rows,res = [encode_rows(tok, t.train, Template(), 256) for t in tasks],[]
-    at = {t.name:i for i,t in enumerate(tasks)}
-    def judge(ad, **kw): res.append(kw | dict(nll=per_task(run_panel(model, tok, tasks, {'x':lambda t: ad[at[t.name]]}, n_rows=len(tasks[0].test), max_tokens=max_tokens)).x.mean()))
-    for name,start in starts.items():
-        ads = start[[0]*len(tasks)]
-        judge(ads, start=name, lr=0., steps=0)
-        for lr in rates:
-            cfg = SteadyConfig(steps=max(steps), rows=n_rows, lr=lr, max_len=256, max_tokens=max_tokens)
-            for k,ad in fine_tuned(model, ads, rows, list(at), cfg, steps, tok.pad_token_id).items(): judge(ad, start=name, lr=lr, steps=k); print(res[-1], flush=True)
-    return pd.DataFrame(res).assign(tasks=len(tasks)).round(4)
+TUNED = [(s,8,None,lr,(5,10,20,50)) for s in ('zero','average') for lr in (2e-3,5e-3,1e-2)] + [('zero',8,4.,2e-3,(10,20,50)), ('zero',32,None,2e-3,(10,20,50)), ('zero',32,None,1e-3,(50,)), ('average',8,4.,5e-3,(5,10,20)),
+    ('average',32,None,5e-3,(5,10,20)), ('average',32,4.,5e-3,(5,10,20))] # where from, rows a step, length of A's rows (see `regauged`), learning rate, when to look
+
+def tuned(model, tok, tasks, starts, max_tokens, seed, ref=('zero',8,None,2e-3,50)):
+    "Loss of fine-tuned adapters, and the paired difference from `ref`: a row a start, rows a step, length of A, rate and number of steps"
+    rows,at,got,dfs = [encode_rows(tok, t.train, Template(), 256) for t in tasks],{t.name:i for i,t in enumerate(tasks)},{},[]
+    def judge(ad, key):
+        df = run_panel(model, tok, tasks, {str(key):lambda t: ad[at[t.name]]}, n_rows=len(tasks[0].test), max_tokens=max_tokens)
+        got[key] = per_task(df)[str(key)].mean(); dfs.append(df); print(key, round(got[key], 4), flush=True)
+    for name,start in starts.items(): judge(start[[0]*len(tasks)], (name,0,None,0.,0))
+    for name,n,size,lr,steps in TUNED:
+        start = starts[name] if size is None else regauged(starts[name], size)
+        cfg = SteadyConfig(steps=max(steps), rows=n, lr=lr, max_len=256, max_tokens=max_tokens)
+        for k,ad in fine_tuned(model, start[[0]*len(tasks)], rows, list(at), cfg, steps, tok.pad_token_id).items(): judge(ad, (name,n,size,lr,k))
+    diff = paired(pd.concat(dfs, ignore_index=True), [(str(k),str(ref)) for k in got if k!=ref], ['nll'], seed=seed).set_index('a')[['mean','lo','hi']].rename(columns=dict(mean='minus_fifty'))
+    return pd.DataFrame([dict(zip(('start','rows','size','lr','steps'), k), nll=v) | (diff.loc[str(k)].to_dict() if k!=ref else {}) for k,v in got.items()]).assign(tasks=len(tasks)).round(4)
 
 WAYS = {'sft, rate 3e-4':(0,3e-4,60), 'sft, rate 1e-3':(0,1e-3,60), 'sft, rate 3e-3':(0,3e-3,60), '300 reconstruction steps, then sft, rate 3e-4':(300,3e-4,60),
     'four times the steps, rate 1e-3':(0,1e-3,240), 'four times the steps, rate 3e-3':(0,3e-3,240)}
@@ -90,28 +95,34 @@ def main(
         return load_peft(work/name, spec).to(device)
     fams = sorted({t.family for t in train})
     part = {f:i%4 for i,f in enumerate(random.Random(seed).sample(fams, len(fams)))}
-    multi,again = lora('multi0', train, 160, seed),lora('multi1', train, 160, seed+1)
     blind = lambda name,smooth: [lora(f'{name}{k}', [t for t in train if part[t.family]!=k], 100, seed, smooth=smooth) for k in range(4)]
-    bag = blind('cross', (0.,0.))
     shares = dict(vocab=(.1,0.), hedged=(.05,.1)) # of smoothed targets: over the vocabulary, over the prompt's words
-    soft,softs = {k:lora(k, train, 160, seed, smooth=v) for k,v in shares.items()},{k:blind(k, v) for k,v in shares.items()}
-    family = {f:[t for t in train if t.family==f] for f in dict.fromkeys(t.family for t in train)}
-    even = [t for g in family.values() for t in (g*6)[:6]]
-    slow,balanced,both,longer = lora('slow', train, 160, seed, 5e-4),lora('balanced', even, 160, seed),lora('both', even, 160, seed, 5e-4),lora('longer', train, 320, seed, 1e-3)
-    rng = random.Random(seed+8)
-    draw = [rng.sample(fams, len(fams)) for _ in range(4)]
-    halves = [lora(f'half{i}', [t for t in train if t.family in h], 100, seed) for i,h in enumerate(h for o in draw for h in (o[:len(o)//2], o[len(o)//2:]))]
+    hedged = blind('hedged', shares['hedged'])
     zoo = train_teachers(model, tok, train+val, spec, work/'zoo', TeacherConfig(steps=40, rows=4, lr=3e-3, at_once=100, max_tokens=max_tokens, seed=seed), progress=False)
     last = dict(zip(zoo.tasks, zoo.last()))
     own = zoo.adapters([last[t.name] for t in train]).to(device)
     mean = own.mean()
 
     cache = PromptCache(work/'emb', make_encoder('sentence-transformers/all-MiniLM-L6-v2 + base:18', model, tok, device))
+    mix = lambda *ws: mixture(Adapters.cat([a for a,_ in ws]), torch.tensor([[w for _,w in ws]], device=device))
+    average = truncate(mix(*[(a,.2) for a in hedged],(mean,.3)), 8)
+    if tuning: tuned(model, tok, val[::2], dict(zero=Adapters.init(spec, 1, seed), average=average), max_tokens, seed).to_csv(tuning, index=False)
+    if generator: ways(model, tok, zoo, cache, train, val, average, work, last, max_tokens).to_csv(generator, index=False)
+    if not out: return
+
+    multi,again = lora('multi0', train, 160, seed),lora('multi1', train, 160, seed+1)
+    bag = blind('cross', (0.,0.))
+    soft,softs = {k:lora(k, train, 160, seed, smooth=v) for k,v in shares.items()},dict(vocab=blind('vocab', shares['vocab']), hedged=hedged)
+    family = {f:[t for t in train if t.family==f] for f in dict.fromkeys(t.family for t in train)}
+    even = [t for g in family.values() for t in (g*6)[:6]]
+    slow,balanced,both,longer = lora('slow', train, 160, seed, 5e-4),lora('balanced', even, 160, seed),lora('both', even, 160, seed, 5e-4),lora('longer', train, 320, seed, 1e-3)
+    rng = random.Random(seed+8)
+    draw = [rng.sample(fams, len(fams)) for _ in range(4)]
+    halves = [lora(f'half{i}', [t for t in train if t.family in h], 100, seed) for i,h in enumerate(h for o in draw for h in (o[:len(o)//2], o[len(o)//2:]))]
     view = standardise(cache, {t.name:t.prompts for t in train})
     mid = F.normalize(centres(view, {t.name:t.prompts for t in train}), dim=1)
     near = {t.name:(F.normalize(pooled(view, prompt_batches(t.prompts, 16, 1, t.name)), dim=1)@mid.T)[0].to(device) for t in val}
     def like(t, tau): return Adapters.from_flat(spec, (torch.softmax(near[t.name]/tau, 0)[:,None]*own.flat()).sum(0, keepdim=True))
-    mix = lambda *ws: mixture(Adapters.cat([a for a,_ in ws]), torch.tensor([[w for _,w in ws]], device=device))
     of = lambda w,bag=bag: [(a,w/4) for a in bag]
 
     S = {'base':lambda t: None, "the task's own teacher":lambda t: zoo.adapters([last[t.name]]).to(device), 'nearest teacher by prompts':lambda t: own[[int(near[t.name].argmax())]]}
@@ -125,10 +136,6 @@ def main(
     for k,what in dict(vocab='targets smoothed over the vocabulary', hedged="targets smoothed over the vocabulary and the prompt's words").items():
         fixed |= {f'one LoRA, {what}':soft[k], f'… × 0.8 + mean teacher × 0.3, {k}':mix((soft[k],.8),(mean,.3)), f'four, {what}':mix(*of(1.,softs[k])), f'these × 0.8 + mean teacher × 0.3, {k}':mix(*of(.8,softs[k]),(mean,.3)), f'these × 0.8 + mean teacher × 0.6, {k}':mix(*of(.8,softs[k]),(mean,.6))}
     for m,a,b in ((.3,.6,.3),(.5,.4,.3),(.7,.3,.3)): fixed[f'multi-task LoRA × {m:g} + four hedged × {a:g} + mean teacher × {b:g}, cut to rank 8'] = truncate(mix((multi,m), *of(a,softs['hedged']), (mean,b)), 8)
-    average = truncate(mix(*of(.8,softs['hedged']),(mean,.3)), 8)
-    if tuning: tuned(model, tok, val[::2], dict(zero=Adapters.init(spec, 1, seed), average=average), (2e-3,5e-3,1e-2), (5,10,20,50), max_tokens).to_csv(tuning, index=False)
-    if generator: ways(model, tok, zoo, cache, train, val, average, work, last, max_tokens).to_csv(generator, index=False)
-    if not out: return
     S |= {k:(lambda t,v=v: v) for k,v in fixed.items()}
     S |= {f'teachers weighted by prompts, temperature {x:g}':(lambda t,x=x: like(t,x)) for x in (.1,.2,.4)}
     S |= {f'multi-task LoRA × 0.6 + teachers weighted by prompts, temperature {x:g} × 0.6':(lambda t,x=x: mix((multi,.6),(like(t,x),.6))) for x in (.1,.2,.4)}
