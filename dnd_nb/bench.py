@@ -30,7 +30,7 @@ __all__ = ['BARS', 'SHAPES', 'TINY', 'Bar', 'bar', 'timed', 'peak_memory', 'rel'
            'write_work', 'train_work', 'attempt', 'teachers_qv', 'teachers_all', 'apply_forward', 'apply_backward',
            'matmul_precision', 'generate_05b', 'generate_7b', 'generate_cpu', 'RandomEncoder', 'fake_zoo', 'recon_step',
            'sft_step', 'evaluate_conditions', 'decode_batched', 'zoo_open', 'zoo_pairs', 'cache_lookups', 'import_cpu',
-           'demo_cpu', 'teachers_worker', 'two_gpus', 'device_name', 'merge_bars', 'versions', 'measure', 'pick_bars',
+           'demo_cpu', 'teachers_worker', 'two_gpus', 'device_slug', 'merge_bars', 'versions', 'measure', 'pick_bars',
            'bench']
 
 # %% ../nbs/17_bench.ipynb #1950af8e
@@ -652,7 +652,7 @@ def two_gpus(lab, **kw):
     return dict(value=secs[2], baseline=secs[1], ratio=secs[1]/secs[2], error=rel(zoos[2], zoos[1]))
 
 # %% ../nbs/17_bench.ipynb #5d2ef4b6
-def device_name(device)->str: "As in the name of a results file"; return re.sub(r'[^a-z0-9]+', '-', torch.cuda.get_device_name(device).lower()).strip('-') if torch.device(device).type=='cuda' else 'cpu'
+def device_slug(device)->str: "As in the name of a results file"; return re.sub(r'[^a-z0-9]+', '-', torch.cuda.get_device_name(device).lower()).strip('-') if torch.device(device).type=='cuda' else 'cpu'
 
 def merge_bars(
     path, # results/bench-….json
@@ -716,7 +716,7 @@ def bench(
     gpus = torch.cuda.device_count() if device!='cpu' else 0
     device = ('cuda' if gpus else 'cpu') if device=='auto' else device
     names,failed = pick_bars(list(names), gpus),[]
-    path = Path(out)/f'bench-{device_name(device)}.json'
+    path = Path(out)/f'bench-{device_slug(device)}.json'
     for n in names:
         lab = Lab(device, sizes, base, data, lengths)
         try: b = measure(n, lab, commit)

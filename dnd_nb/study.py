@@ -296,6 +296,7 @@ class MixedPairs(PairDataset):
 
 class MixedTrainer(Trainer):
     "Task a\\nb has the rows of both in turn"
+    pairs = MixedPairs
     def encoded(self, task):
         both = [super(MixedTrainer, self).encoded(t) for t in task.split('\n')]
         return [r[i%len(r)] for i in range(max(map(len, both))) for r in both]
@@ -895,7 +896,7 @@ def fit_generator(self:Study, fold, seed, rec=None)->Run:
     cache = self.cache(fold, rec)
     with self.clock('generator', f'{rec.name}, {fold.name}, seed {seed}'):
         tr = (MixedTrainer if rec.mix else Trainer)(cfg, folder, self.zoo(fold).only({t.name for t in tasks}), cache, [*tasks,*fold.val], [t.name for t in fold.val], self.model, self.tok, given, bases=bases)
-        if rec.mix: tr.ds.__class__,tr.ds.share = MixedPairs,rec.mix
+        if rec.mix: tr.ds.share = rec.mix
         tr.fit(save_every=self.save_every, progress=False)
     shutil.rmtree(folder/'state', ignore_errors=True)
     return Run(folder, self.device)

@@ -130,6 +130,7 @@ def train_multitask(
 # %% ../nbs/10_train.ipynb #f16a2eb3
 class Trainer:
     "Trains one generator into a run folder"
+    pairs = PairDataset # what pairs are drawn from
     def __init__(self,
         cfg:TrainConfig,
         folder, # the run; gone on with if it was begun with the same config
@@ -153,7 +154,7 @@ class Trainer:
         self.train_names = [t for t in zoo.tasks if t not in set(val_tasks)]
         if not self.train_names: raise ValueError('no task is left to train on: every task of the zoo is a validation task')
         self.dev = torch.device(own_device()) if model is None else model.device
-        self.ds = PairDataset(zoo, k=cfg.k, seed=cfg.seed, pairing=cfg.pairing, tasks=self.train_names, answers=cfg.answers, rows=self.tasks, resident=self.dev)
+        self.ds = self.pairs(zoo, k=cfg.k, seed=cfg.seed, pairing=cfg.pairing, tasks=self.train_names, answers=cfg.answers, rows=self.tasks, resident=self.dev)
         self.template = Template(**zoo.manifest['template']) if zoo.manifest.get('template') else Template()
         self.lean = None if model is None else engine_for(model, zoo.spec, engine)
         self._build(base, probes)

@@ -8,7 +8,7 @@ import subprocess, sys, time
 from pathlib import Path
 from fastcore.script import call_parse
 from dnd_nb.adapter import read_json
-from dnd_nb.bench import BARS, device_name
+from dnd_nb.bench import BARS, device_slug
 from dnd_nb.crew import this_commit
 
 PIECES = {
@@ -34,7 +34,7 @@ def main(
     import torch
     device = ('cuda' if torch.cuda.is_available() else 'cpu') if device=='auto' else device
     names = [b for b in bars.split(',') if b] or PIECES[piece]
-    commit,path,t0,failed = commit or this_commit(),Path(out)/f'bench-{device_name(device)}.json',time.time(),[]
+    commit,path,t0,failed = commit or this_commit(),Path(out)/f'bench-{device_slug(device)}.json',time.time(),[]
     have = {b['name'] for b in read_json(path)['bars'] if b['commit']==commit} if path.exists() and not again else set()
     for n in names:
         if n not in BARS: raise SystemExit(f'error: no bar is called {n!r}; there are {", ".join(BARS)}')
