@@ -412,7 +412,8 @@ def regauged(
     p:Adapters, # n adapters
     size:float=4., # length of A's rows, in rows of a fresh A as of `Adapters.init`
 )->Adapters: # n, the same ΔW
-    """A's rows made as long as `size` fresh ones, B's columns shorter by as much. Adam's steps do not depend on the length of what they change, so ΔW then moves by B rather than by A, size² times as much; [LoRA+](https://arxiv.org/abs/2402.12354) does so by a higher learning rate for B"""
+    "A's rows as long as `size` fresh ones, B's columns shorter by as much; ValueError if `size` is not above 0"
+    if not size>0: raise ValueError(f'size {size}: expected a number above 0, the length of a row of A in rows of a fresh A')
     c = {k:size/(3**.5*a.norm(dim=2, keepdim=True)) for k,a in p.A.items()} # a fresh row's length is 1/√3
     c = {k:torch.where(v.isfinite(), v, torch.ones_like(v)) for k,v in c.items()}
     return Adapters(p.spec, {k:a*c[k] for k,a in p.A.items()}, {k:b/c[k].mT for k,b in p.B.items()})
