@@ -413,9 +413,9 @@ def regauged(
     size:float=4., # length of A's rows, in rows of a fresh A as of `Adapters.init`
 )->Adapters: # n, the same ΔW
     "A's rows as long as `size` fresh ones, B's columns shorter by as much; ValueError if `size` is not above 0"
-    if not size>0: raise ValueError(f'size {size}: expected a number above 0, the length of a row of A in rows of a fresh A')
-    c = {k:size/(3**.5*a.norm(dim=2, keepdim=True)) for k,a in p.A.items()} # a fresh row's length is 1/√3
-    c = {k:torch.where(v.isfinite(), v, torch.ones_like(v)) for k,v in c.items()}
+    if not 0<size<float('inf'): raise ValueError(f'size {size}: expected a number above 0, the length of a row of A in rows of a fresh A')
+    to = lambda n: torch.where(n>0, size/(3**.5*n), 1.) # a fresh row's length is 1/√3; an empty row stays
+    c = {k:to(a.norm(dim=2, keepdim=True)) for k,a in p.A.items()}
     return Adapters(p.spec, {k:a*c[k] for k,a in p.A.items()}, {k:b/c[k].mT for k,b in p.B.items()})
 
 def _singular(p, rank): # A and B of the largest singular values; zeros where a module has fewer
