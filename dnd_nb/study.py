@@ -186,7 +186,7 @@ class Recipe:
     smooth:tuple=(.05,.1) # of these blind ones: shares of the targets that go to the vocabulary and to the prompt's own words, see `smoothed_nats`
     cross:int=0 # parts of the training families: in training, a task's base is a multi-task LoRA that never saw its part; 0: one for all. These LoRAs come on top of equal compute
     generator:dict=field(default_factory=lambda: dict(kind='MLPGenerator', hidden=256, noise=.3, cond_drop=.1, zero_start=True))
-    recon:int=0 # reconstruction steps, which do not touch the base model
+    recon:int=600 # reconstruction steps, which do not touch the base model
     recon_lr:float=1e-3
     recon_batch:int=32
     sft:int=1600 # steps through the frozen base
@@ -520,9 +520,9 @@ class StudyConfig:
     shot_len:int=1024 # tokens of a prompt with its context
     nearest:int=3 # teachers in the weighted mixture
     tune_steps:tuple=(5,10,20,50)
-    tune_rows:int=8 # rows a step
-    tune_size:float=None # length of A's rows where fine-tuning begins, in rows of a fresh A, see `regauged`; None: as it is
-    tune_lrs:tuple=(2e-3,5e-3) # the best for each start and number of steps is chosen on validation tasks
+    tune_rows:int=32 # rows a step
+    tune_size:float=4. # length of A's rows where fine-tuning begins, in rows of a fresh A, see `regauged`; None: as it is
+    tune_lrs:tuple=(1e-3,5e-3) # the best for each start and number of steps is chosen on validation tasks
     tune_seeds:int=1 # of the seeds, so many first ones are fine-tuned from
     boot:int=2000 # resamplings
     teacher_seed:int=0 # of the shared initial A and the teachers' rows
