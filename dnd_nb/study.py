@@ -522,7 +522,8 @@ class StudyConfig:
     tune_steps:tuple=(5,10,20,50)
     tune_rows:int=32 # rows a step
     tune_size:float=4. # length of A's rows where fine-tuning begins, in rows of a fresh A, see `regauged`; None: as it is
-    tune_lrs:tuple=(1e-3,5e-3) # the best for each start and number of steps is chosen on validation tasks
+    tune_lrs:tuple=(1e-3,2e-3) # the best for each start and number of steps is chosen on validation tasks
+    tune_more:int=5 # so often, at most, half the lowest or twice the highest rate is tried besides where that was the best
     tune_seeds:int=1 # of the seeds, so many first ones are fine-tuned from
     boot:int=2000 # resamplings
     teacher_seed:int=0 # of the shared initial A and the teachers' rows
@@ -1029,12 +1030,12 @@ def fine_tuned(
 
 @patch
 def tuned(self:Study, tasks, starts, lrs, seed)->dict: # (start, steps) → Adapters, one a task
-    "Fine-tune every start on every task; `lrs`: start → steps → learning rate"
+    "Fine-tune starts on every task; `lrs`: start → steps → learning rate"
     c,n = self.cfg,len(tasks)
-    res = {(s,0):starts[s] for s in starts}
+    res = {(s,0):starts[s] for s in lrs}
     rows = [encode_rows(self.tok, t.train, Template(), c.max_len) for t in tasks]
-    for s,lr in ((s,lr) for s in starts for lr in sorted(set(lrs[s].values()))):
-        ad,steps = starts[s],[k for k in c.tune_steps if lrs[s][k]==lr]
+    for s,lr in ((s,lr) for s in lrs for lr in sorted(set(lrs[s].values()))):
+        ad,steps = starts[s],[k for k in lrs[s] if lrs[s][k]==lr]
         cfg = SteadyConfig(steps=max(steps), rows=c.tune_rows, lr=lr, seed=seed, max_len=c.max_len, max_tokens=c.teacher.max_tokens)
         for i in range(0, n, c.teacher.at_once):
             j = list(range(i, min(i+c.teacher.at_once, n)))
@@ -1052,25 +1053,30 @@ def starts(self:Study, fold, tasks, seed, prompts)->dict: # start → Adapters, 
     return ads if self.cfg.tune_size is None else {s:regauged(a, self.cfg.tune_size) for s,a in ads.items()}
 
 @patch
-def tune_lrs(self:Study, fold, seed)->dict: # start → steps → learning rate
-    "The rates that are best on validation tasks"
+def tune_lrs(self:Study, fold, seed)->tuple: # start → steps → learning rate; start → steps → rate → validation loss
+    "The rates that are best on validation tasks; the search goes on where the best is the lowest or the highest yet"
     c,ts = self.cfg,[replace(t, train=t.train[:-self.cfg.val_rows] or t.train, test=t.train[-self.cfg.val_rows:]) for t in fold.val]
-    all_at = lambda lr: {s:dict.fromkeys(c.tune_steps, lr) for s in STARTS}
-    if len(c.tune_lrs)==1: return all_at(c.tune_lrs[0])
-    loss,st = {},self.starts(fold, ts, seed, lambda t: t.prompts)
-    for lr in c.tune_lrs:
-        got = self.tuned(ts, st, all_at(lr), seed)
-        for s,k in got: loss[s,k,lr] = self.val_nll(fold, got[s,k])
-    return {s:{k:min(c.tune_lrs, key=lambda lr: loss[s,k,lr]) for k in c.tune_steps} for s in STARTS}
+    loss = {s:{k:{} for k in c.tune_steps} for s in STARTS}
+    if len(c.tune_lrs)==1: return {s:dict.fromkeys(c.tune_steps, c.tune_lrs[0]) for s in STARTS},loss
+    st = self.starts(fold, ts, seed, lambda t: t.prompts)
+    ask,best = {lr:{s:list(c.tune_steps) for s in STARTS} for lr in c.tune_lrs},lambda d: min(d, key=lambda lr: (not np.isfinite(d[lr]), d[lr]))
+    for _ in range(1+c.tune_more):
+        for lr,want in ask.items():
+            for (s,k),a in self.tuned(ts, st, {s:dict.fromkeys(ks, lr) for s,ks in want.items()}, seed).items():
+                if k: loss[s][k][lr] = self.val_nll(fold, a)
+        ask = {}
+        for s,k,d in ((s,k,d) for s in STARTS for k,d in loss[s].items()):
+            if (x := best(d)) in (min(d),max(d)): ask.setdefault(x/2 if x==min(d) else 2*x, {}).setdefault(s, []).append(k)
+    return {s:{k:best(d) for k,d in loss[s].items()} for s in STARTS},loss
 
 @patch
-def tune_panel(self:Study, fold, seed)->tuple: # (rows as of `run_panel`, learning rates)
+def tune_panel(self:Study, fold, seed)->tuple: # (rows as of `run_panel`, learning rates, validation losses)
     "Held-out tasks after fine-tuning from each start"
     with self.clock('tuning', f'{fold.name}, seed {seed}'):
-        lrs = self.tune_lrs(fold, seed)
+        lrs,loss = self.tune_lrs(fold, seed)
         got = self.tuned(fold.held, self.starts(fold, fold.held, seed, lambda t: t.prompts), lrs, seed)
         at = {t.name:i for i,t in enumerate(fold.held)}
-        return self.panel(fold, {f'{s}@{n}':(lambda t,a=a: a[at[t.name]]) for (s,n),a in got.items()}, fold.held), lrs
+        return self.panel(fold, {f'{s}@{n}':(lambda t,a=a: a[at[t.name]]) for (s,n),a in got.items()}, fold.held), lrs, loss
 
 # %% ../nbs/16_study.ipynb #842c16ff
 def _put(path, df):
@@ -1101,8 +1107,8 @@ def piece(self:Study, kind, fold, seed, path):
     "Make one piece; with a fold's first its multi-task LoRA of the panel, for which all others wait"
     for s in self.seeds[:self.cfg.full_seeds] if kind=='fixed' else (): self.full(fold, s)
     if kind=='tune':
-        df,lrs = self.tune_panel(fold, seed)
-        write_json(path.with_name(path.name.replace('.csv.gz','.json')), lrs)
+        df,lrs,loss = self.tune_panel(fold, seed)
+        write_json(path.with_name(path.name.replace('.csv.gz','.json')), dict(lrs=lrs, val_nll=loss))
     else:
         src = self.fixed_sources(fold) if kind=='fixed' else self.seed_sources(fold, seed) if kind=='made' else self.ensemble(fold)
         with self.clock(f'panel {kind}', f'{fold.name}' + ('' if seed is None else f', seed {seed}')):
@@ -1358,9 +1364,10 @@ def report(self:Study, **about)->dict:
     wall = {k:round(v['seconds'],1) for k,v in self.all_times().items()}
     folds = [dict(name=f.name, setting=f.setting, train=[t.name for t in f.train], val=[t.name for t in f.val], held={t.name:f.split(t) for t in f.held}, removed=f.removed) for f in self.folds]
     rates = {f.name[:-len('_tuned.json')]:read_json(f) for f in sorted(p.glob('*_tuned.json'))}
+    of_rates = lambda k: {n:r[k] for n,r in rates.items()}
     import transformers
     from dnd_nb import __version__
-    res = dict(config=dict(about, study=json.loads(json.dumps(asdict(self.cfg))), seeds=self.seeds, folds=folds, tune_lrs=rates), complete=not self.missing(), missing=[g[3].name for g in self.missing()],
+    res = dict(config=dict(about, study=json.loads(json.dumps(asdict(self.cfg))), seeds=self.seeds, folds=folds, tune_lrs=of_rates('lrs'), tune_val_nll=_round(of_rates('val_nll'))), complete=not self.missing(), missing=[g[3].name for g in self.missing()],
         **figs[names[0]], forms={t.name:answer_form(t) for f in self.folds for t in f.held}, examples={t.name:specimen(t) for f in self.folds for t in f.held}, wall_s=wall | dict(total=round(sum(wall.values()),1)), device=', '.join(dict.fromkeys(m['device'] for m in made)), selected=[_round({k:v for k,v in m.items() if k!='device'}) for m in made],
         commit=this_commit(), versions=dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, python=platform.python_version()))
     return res | (dict(settings={s or 'alone':figs[s] for s in names}) if len(names)>1 else {})
