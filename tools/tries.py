@@ -103,10 +103,11 @@ def main(
     own = zoo.adapters([last[t.name] for t in train]).to(device)
     mean = own.mean()
 
-    cache = PromptCache(work/'emb', make_encoder('sentence-transformers/all-MiniLM-L6-v2 + base:18', model, tok, device))
     mix = lambda *ws: mixture(Adapters.cat([a for a,_ in ws]), torch.tensor([[w for _,w in ws]], device=device))
     average = truncate(mix(*[(a,.2) for a in hedged],(mean,.3)), 8)
     if tuning: tuned(model, tok, val[::2], dict(zero=Adapters.init(spec, 1, seed), average=average), max_tokens, seed).to_csv(tuning, index=False)
+    if not (generator or out): return
+    cache = PromptCache(work/'emb', make_encoder('sentence-transformers/all-MiniLM-L6-v2 + base:18', model, tok, device))
     if generator: ways(model, tok, zoo, cache, train, val, average, work, last, max_tokens).to_csv(generator, index=False)
     if not out: return
 
