@@ -846,7 +846,7 @@ def bases(self:Study, fold, seed, rec)->dict: # task → Adapters n=1
     return {t.name:made[part[t.family]] for t in self.trained(fold, rec)}
 
 # %% ../nbs/16_study.ipynb #1c211d5d
-SOUPS = ((1.,0.,0.), *((w,a,b) for w in (0.,.3,.5,.7) for a in (.2,.4,.8) for b in (0.,.3,.6) if .6<w+a+b<1.25)) # weights of the multi-task LoRA of all families, of the blind ones together, and of the mean teacher
+SOUPS = ((1.,0.,0.), *((w,a,b) for w in (.5,.7) for a in (.2,.4) for b in (0.,.3) if w+a+b<1.25)) # weights of the multi-task LoRA of all families, of the blind ones together, and of the mean teacher
 
 @patch
 def soup_folder(self:Study, fold, seed, rec): return self.work/'folds'/fold.name/f'soup_s{seed}_{len(self.trained(fold, rec))}_{rec.bag}{rec.tail}'

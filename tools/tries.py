@@ -7,9 +7,10 @@ layers, so that two CPU cores can do it; resumable. A row a source: NLL and accu
 with its 95% interval, and the task that loses most. With --tuning every second of the judged tasks is fine-tuned from nothing and from the best average, at
 several learning rates, with more rows a step, and with a longer A: a row each, with the paired difference from fifty steps from nothing. With --generator
 generators that correct the best average are trained in several ways, for 60 steps or 240, and judged on training tasks' test rows and on the judged tasks: a
-row a way and strength."""
+row a way and strength. With --soup averages are chosen on some families of the judged tasks and measured on the others, under several rules: a row a rule."""
 import random
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 import torch.nn.functional as F
@@ -66,6 +67,23 @@ def ways(model, tok, zoo, cache, train, val, base, work, last, max_tokens):
         for s in (.5,1.): judge(way, s, lambda t: follow(base, run.generate(cache, made[t.name], 1.), torch.full((2,), s)))
     return pd.DataFrame(res).assign(seen_tasks=len(seen), held_out_tasks=len(val)).round(4)
 
+GRID = ((1.,0.,0.), *((w,a,b) for w in (0.,.3,.5,.7) for a in (.2,.4,.8) for b in (0.,.3,.6) if .6<w+a+b<1.25)) # weights of one multi-task LoRA of all families, of the blind ones together, and of the mean teacher
+
+def soups(model, tok, tasks, ads, blind, max_tokens, least=(6,5)):
+    "What a choice of weights on some families brings on the others, against one multi-task LoRA: a row for each lowest weight of that LoRA and largest loss of one task; `least`: tasks to choose on, and to judge on"
+    mix = lambda w,a,b: truncate(mixture(ads, torch.tensor([[w]+[a/blind]*blind+[b]], device=model.device)), ads.spec.rank)
+    made = {str(i):mix(*s) for i,s in enumerate(GRID)}
+    nll = per_task(run_panel(model, tok, tasks, {k:(lambda t,v=v: v) for k,v in made.items()}, n_rows=len(tasks[0].test), max_tokens=max_tokens))
+    d = nll.sub(nll['0'], axis=0).rename(columns=int)
+    family = d.index.map({t.name:t.family for t in tasks})
+    fams = sorted(set(family))
+    splits = [m for n in range(1, len(fams)) for c in combinations(fams, n) if (m := family.isin(c)).sum()>=least[0] and (~m).sum()>=least[1]]
+    def one(lowest, harm):
+        def chosen(v): return v[[i for i in d if GRID[i][0]>=lowest and v[i].max()<=harm]].mean().idxmin()
+        got = pd.DataFrame([(d.loc[~m,i].mean(), d.loc[~m,i].max(), *GRID[i]) for m in splits for i in [chosen(d[m])]], columns=['minus_multitask','worst','multitask','blind','mean_teacher']).mean()
+        return dict(lowest=lowest, harm=harm) | got.to_dict()
+    return pd.DataFrame([one(w, h) for w in (0.,.3,.5,.7) for h in (.15,.25,np.inf)]).assign(splits=len(splits), families=len(fams), tasks=len(tasks)).round(4)
+
 @call_parse
 def main(
     data:str='../shared/data/bigbench', # JSONL tasks with families.json
@@ -73,6 +91,7 @@ def main(
     out:str='results/zero_shot_tries.csv', # '': leave this part out
     tuning:str='', # CSV for fine-tuning, e.g. results/zero_shot_tuning_tries.csv; '': leave it out
     generator:str='', # CSV for ways to train a generator, e.g. results/zero_shot_generator_tries.csv; '': leave it out
+    soup:str='', # CSV for rules to choose an average by, e.g. results/zero_shot_soup_tries.csv; '': leave it out
     validate:int=3, # the fold whose tasks are judged
     leave:int=4, # the fold that is not looked at
     longest:int=60, # tokens of a prompt: 90% of a task's are no longer
@@ -106,6 +125,7 @@ def main(
     mix = lambda *ws: mixture(Adapters.cat([a for a,_ in ws]), torch.tensor([[w for _,w in ws]], device=device))
     average = truncate(mix(*[(a,.2) for a in hedged],(mean,.3)), 8)
     if tuning: tuned(model, tok, val[::2], dict(zero=Adapters.init(spec, 1, seed), average=average), max_tokens, seed).to_csv(tuning, index=False)
+    if soup: soups(model, tok, val, Adapters.cat([lora('multi0', train, 160, seed), *hedged, mean]), len(hedged), max_tokens).to_csv(soup, index=False)
     if not (generator or out): return
     cache = PromptCache(work/'emb', make_encoder('sentence-transformers/all-MiniLM-L6-v2 + base:18', model, tok, device))
     if generator: ways(model, tok, zoo, cache, train, val, average, work, last, max_tokens).to_csv(generator, index=False)
