@@ -226,7 +226,7 @@ AXES = dict( # axis → recipe → what is changed
     regularisation=dict(mixed=dict(mix=.3), nodrop=dict(cond_drop=0.), nonoise=dict(noise=0.), slow=dict(lr=3e-4)), # against learning tasks by heart
     prompts=dict(k1=dict(k=(1,1)), k8=dict(k=(8,8)), k64=dict(k=(64,64))), # of a condition
     tasks=dict(tasks20=dict(n_tasks=20), tasks40=dict(n_tasks=40), tasks80=dict(n_tasks=80)), # trained on
-    following=dict(flat=dict(familiar=False, border=False), steady=dict(familiar=False), three=dict(parts=3), doubt=dict(doubt=True)), # how far the generator is followed; doubt is the default's own, so it differs only where settings turn it off
+    following=dict(flat=dict(familiar=False, border=False), steady=dict(familiar=False), three=dict(parts=3), doubt=dict(doubt=True)), # how far the generator is followed; doubt, and recon above, are the default's own, so they differ only where settings turn them off
     crossfit=dict(cross=dict(start='multitask', cross=5), crosssmall=dict(start='multitask', cross=5, hidden=32, noise=.6, cond_drop=.3), small=dict(hidden=32, noise=.6, cond_drop=.3), basis=dict(kind='BasisGenerator'), crossbasis=dict(start='multitask', cross=5, kind='BasisGenerator'))) # does the base know the task, and how free is the correction?
 _kinds = {n:c for axis in AXES.values() for n,c in axis.items()}
 
