@@ -189,7 +189,7 @@ class Recipe:
     recon:int=600 # reconstruction steps, which do not touch the base model
     recon_lr:float=1e-3
     recon_batch:int=32
-    sft:int=1600 # steps through the frozen base
+    sft:int=2000 # steps through the frozen base
     terms:dict=field(default_factory=lambda: dict(sft=1.)) # of these steps: sft, kl, weight:z …
     lr:float=3e-3
     batch:int=16 # pairs a step
