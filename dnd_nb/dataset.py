@@ -103,6 +103,7 @@ class PairDataset:
         last:bool=False, # only each task's last checkpoint?
         delta:bool=None, # hand over the stored deltas? None: if the zoo has probes
         resident=None, # a device: keep all these teachers there as one [N, P] tensor; None: read each from its file
+        proportional:bool=False, # tasks as often as they have rows, tenths of the largest task's, instead of equally often?
     ):
         self.zoo,self.seed,self.pairing,self.answers = zoo,seed,pairing,answers
         self.k = (k,k) if isinstance(k,int) else tuple(k)
@@ -110,6 +111,7 @@ class PairDataset:
         self._check()
         self.texts = {t:_texts(zoo, t, answers, rows) for t in self.tasks}
         self.entries = {t:([max(o, key=lambda i: zoo.entries[i]['step'])] if last else o) for t in self.tasks for o in [zoo.of(t)]}
+        self.round = self._tenths() if proportional else self.tasks # which every round is a new order of
         self._say_small()
         self._load(zoo.probes is not None if delta is None else delta, resident)
 
@@ -122,6 +124,11 @@ def _check(self:PairDataset):
     if gone := [t for t in self.tasks if t not in self.zoo.tasks]: raise ValueError(f'{len(gone)} tasks are not in {self.zoo.folder.name} (first: {gone[0]}); it has {len(self.zoo.tasks)}, among them {", ".join(self.zoo.tasks[:3])}')
     if not self.tasks: raise ValueError('no task to draw pairs from')
     if self.pairing=='shuffled' and len(self.tasks)<2: raise ValueError("pairing 'shuffled' needs two tasks or more")
+
+@patch
+def _tenths(self:PairDataset)->list: # of names, each as often as its task has tenths of the largest one's rows, and at least once
+    rows = {t:len(self.zoo.prompts(t)) for t in self.tasks}
+    return [t for t in self.tasks for _ in range(max(1, round(10*rows[t]/max(rows.values()))))]
 
 @patch
 def _say_small(self:PairDataset):
@@ -160,8 +167,8 @@ def plan(self:PairDataset,
     j:int, # number of the pair
 )->dict: # prompts, task, entry, prompt_task
     "What pair j is made of, without reading its checkpoint"
-    e,i = divmod(j, len(self.tasks))
-    if getattr(self, '_round', (None,))[0]!=e: self._round = e,self._rng('round',e).sample(self.tasks, len(self.tasks))
+    e,i = divmod(j, len(self.round))
+    if getattr(self, '_round', (None,))[0]!=e: self._round = e,self._rng('round',e).sample(self.round, len(self.round))
     task,rng = self._round[1][i],self._rng('pair',j)
     entry,k = rng.choice(self.entries[task]),rng.randint(*self.k)
     source = task if self.pairing=='matched' else self._rng('other',j).choice([t for t in self.tasks if t!=task])

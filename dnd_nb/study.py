@@ -189,11 +189,12 @@ class Recipe:
     recon:int=600 # reconstruction steps, which do not touch the base model
     recon_lr:float=1e-3
     recon_batch:int=32
-    sft:int=2000 # steps through the frozen base
+    sft:int=1600 # steps through the frozen base
     terms:dict=field(default_factory=lambda: dict(sft=1.)) # of these steps: sft, kl, weight:z …
     lr:float=3e-3
     batch:int=16 # pairs a step
     rows:int=4 # rows a pair
+    proportional:bool=True # draw training tasks as often as they have rows, instead of equally often?
     k:tuple=(2,32) # prompts a training condition
     mix:float=0. # share of training pairs that are half one task, half another
     n_tasks:int=None # train on so many of the training tasks
@@ -223,10 +224,10 @@ AXES = dict( # axis → recipe → what is changed
     start=dict(multitask=dict(start='multitask'), bag2=dict(bag=2), sharp=dict(smooth=(0.,0.)), mean=dict(start='mean', recon=600), fresh=dict(start='fresh', recon=600)), # what is corrected
     loss=dict(recon=dict(recon=600), joint=dict(terms={'sft':1.,'weight:z':.1}), kl=dict(terms={'sft':1.,'kl':1.}), all=dict(recon=600, terms={'sft':1.,'kl':1.,'weight:z':.1})),
     generator=dict(attention=dict(kind='AttentionGenerator'), set=dict(kind='SetGenerator')),
-    regularisation=dict(mixed=dict(mix=.3), nodrop=dict(cond_drop=0.), nonoise=dict(noise=0.), slow=dict(lr=3e-4)), # against learning tasks by heart
+    regularisation=dict(mixed=dict(mix=.3), nodrop=dict(cond_drop=0.), nonoise=dict(noise=0.), slow=dict(lr=3e-4), byrows=dict(proportional=True)), # against learning tasks by heart
     prompts=dict(k1=dict(k=(1,1)), k8=dict(k=(8,8)), k64=dict(k=(64,64))), # of a condition
     tasks=dict(tasks20=dict(n_tasks=20), tasks40=dict(n_tasks=40), tasks80=dict(n_tasks=80)), # trained on
-    following=dict(flat=dict(familiar=False, border=False), steady=dict(familiar=False), three=dict(parts=3), doubt=dict(doubt=True)), # how far the generator is followed; doubt, and recon above, are the default's own, so they differ only where settings turn them off
+    following=dict(flat=dict(familiar=False, border=False), steady=dict(familiar=False), three=dict(parts=3), doubt=dict(doubt=True)), # how far the generator is followed; doubt, byrows and recon are the default's own, so they differ only where settings turn them off
     crossfit=dict(cross=dict(start='multitask', cross=5), crosssmall=dict(start='multitask', cross=5, hidden=32, noise=.6, cond_drop=.3), small=dict(hidden=32, noise=.6, cond_drop=.3), basis=dict(kind='BasisGenerator'), crossbasis=dict(start='multitask', cross=5, kind='BasisGenerator'))) # does the base know the task, and how free is the correction?
 _kinds = {n:c for axis in AXES.values() for n,c in axis.items()}
 
@@ -522,7 +523,7 @@ class StudyConfig:
     tune_steps:tuple=(5,10,20,50)
     tune_rows:int=32 # rows a step
     tune_size:float=4. # length of A's rows where fine-tuning begins, in rows of a fresh A, see `regauged`; None: as it is
-    tune_lrs:tuple=(1e-3,2e-3) # the best for each start and number of steps is chosen on validation tasks
+    tune_lrs:tuple=(5e-4,1e-3,2e-3) # the best for each start and number of steps is chosen on validation tasks
     tune_more:int=5 # so often, at most, half the lowest or twice the highest rate is tried besides where that was the best
     tune_seeds:int=1 # of the seeds, so many first ones are fine-tuned from
     boot:int=2000 # resamplings
@@ -893,7 +894,7 @@ def fit_generator(self:Study, fold, seed, rec=None)->Run:
     assert not gone & {t.name for t in (*tasks,*fold.val)} and not gone & set(self.zoo(fold).tasks)
     given = self.base(fold, seed, rec) if start=='given' else None
     bases = self.bases(fold, seed, rec) if rec.cross and given is not None else None
-    cfg = TrainConfig(rec.stages, dict(rec.generator), start, rec.k, seed=seed, max_len=c.max_len, val_every=rec.sft if rec.familiar else c.val_every, val_k=c.k, val_rows=c.val_rows, strengths=(1.,), standardise=rec.standardise, familiar=rec.familiar)
+    cfg = TrainConfig(rec.stages, dict(rec.generator), start, rec.k, seed=seed, max_len=c.max_len, val_every=rec.sft if rec.familiar else c.val_every, val_k=c.k, val_rows=c.val_rows, strengths=(1.,), standardise=rec.standardise, familiar=rec.familiar, proportional=rec.proportional)
     cache = self.cache(fold, rec)
     with self.clock('generator', f'{rec.name}, {fold.name}, seed {seed}'):
         tr = (MixedTrainer if rec.mix else Trainer)(cfg, folder, self.zoo(fold).only({t.name for t in tasks}), cache, [*tasks,*fold.val], [t.name for t in fold.val], self.model, self.tok, given, bases=bases)

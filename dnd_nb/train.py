@@ -57,6 +57,7 @@ class TrainConfig:
     base:str='mean' # what the generator corrects: 'mean' (teacher), 'given' (an adapter handed over, e.g. multi-task), 'fresh'
     k:tuple=(8,32) # prompts a condition: drawn from this range at every step
     pairing:str='matched' # 'shuffled' breaks prompts ↔ checkpoint, as an ablation
+    proportional:bool=False # draw tasks as often as they have rows, instead of equally often? see `PairDataset`
     answers:str='prompt' # what is encoded: 'prompt', 'prompt+answer' or 'mix'
     standardise:bool=True # centre and scale a condition's features by their spread between the training tasks?
     seed:int=0
@@ -154,7 +155,7 @@ class Trainer:
         self.train_names = [t for t in zoo.tasks if t not in set(val_tasks)]
         if not self.train_names: raise ValueError('no task is left to train on: every task of the zoo is a validation task')
         self.dev = torch.device(own_device()) if model is None else model.device
-        self.ds = self.pairs(zoo, k=cfg.k, seed=cfg.seed, pairing=cfg.pairing, tasks=self.train_names, answers=cfg.answers, rows=self.tasks, resident=self.dev)
+        self.ds = self.pairs(zoo, k=cfg.k, seed=cfg.seed, pairing=cfg.pairing, tasks=self.train_names, answers=cfg.answers, rows=self.tasks, resident=self.dev, proportional=cfg.proportional)
         self.template = Template(**zoo.manifest['template']) if zoo.manifest.get('template') else Template()
         self.lean = None if model is None else engine_for(model, zoo.spec, engine)
         self._build(base, probes)
