@@ -31,10 +31,10 @@ __all__ = ['SPLITS', 'MINILM', 'AXES', 'RECIPES', 'SOUPS', 'SOURCES', 'STARTS', 
            'family_folds', 'held_out_fold', 'leave_one_out', 'refuse_leaks', 'clean', 'prepare', 'plan_of', 'planned',
            'Recipe', 'recipe', 'Standardised', 'standardise', 'centres', 'MixedPairs', 'MixedTrainer', 'Curve',
            'calibrate', 'follow', 'ZeroShot', 'gibberish', 'shuffled_batches', 'with_shots', 'mixture', 'StudyConfig',
-           'configure', 'OutOfTime', 'Study', 'linked_zoo', 'SteadyConfig', 'fine_tuned', 'device_name', 'Boot',
-           'task_table', 'nested_tasks', 'answer_form', 'specimen', 'bars', 'headline', 'plot_sources', 'task_frame',
-           'plot_gap', 'plot_strength', 'plot_tuning', 'plot_axes', 'from_default', 'rebuild', 'model_card',
-           'study_folds', 'leave_one_out_folds', 'dnd_study', 'comparison', 'main']
+           'configure', 'OutOfTime', 'Study', 'linked_zoo', 'averaged', 'SteadyConfig', 'fine_tuned', 'device_name',
+           'Boot', 'task_table', 'nested_tasks', 'answer_form', 'specimen', 'bars', 'headline', 'plot_sources',
+           'task_frame', 'plot_gap', 'plot_strength', 'plot_tuning', 'plot_axes', 'from_default', 'rebuild',
+           'model_card', 'study_folds', 'leave_one_out_folds', 'dnd_study', 'comparison', 'main']
 
 # %% ../nbs/16_study.ipynb #4b926ab4
 SPLITS = ('seen','held_out','held_out_near')
@@ -849,6 +849,16 @@ def bases(self:Study, fold, seed, rec)->dict: # task → Adapters n=1
 # %% ../nbs/16_study.ipynb #1c211d5d
 SOUPS = ((1.,0.,0.), *((w,a,b) for w in (.5,.7) for a in (.2,.4) for b in (0.,.3) if w+a+b<1.25)) # weights of the multi-task LoRA of all families, of the blind ones together, and of the mean teacher
 
+def averaged(
+    ads:Adapters, # the multi-task LoRA of all families, the blind ones, the mean teacher
+    w:float, # weight of the first
+    a:float, # of the blind ones together
+    b:float, # of the last
+)->Adapters: # n=1
+    "Their average in ΔW, cut to their rank"
+    n = len(ads)-2
+    return truncate(mixture(ads, torch.tensor([[w]+[a/n]*n+[b]], device=ads.device)), ads.spec.rank)
+
 @patch
 def soup_folder(self:Study, fold, seed, rec): return self.work/'folds'/fold.name/f'soup_s{seed}_{len(self.trained(fold, rec))}_{rec.bag}{rec.tail}'
 
@@ -870,11 +880,10 @@ def _cook(self:Study, folder, fold, seed, rec):
     blind = blind or [whole]
     with self.clock('soup', f'{fold.name}, seed {seed}'):
         ads = Adapters.cat([whole, *blind, last[[names.index(t.name) for t in tasks]].mean()])
-        mix = lambda w,a,b: truncate(mixture(ads, torch.tensor([[w]+[a/n]*n+[b]], device=self.device)), self.spec.rank)
-        loss = [np.array(list(self.val_table(fold, lambda t,m=mix(*s): m).values())) for s in SOUPS]
+        loss = [np.array(list(self.val_table(fold, lambda t,m=averaged(ads, *s): m).values())) for s in SOUPS]
         tried = [dict(zip(('multitask','blind','mean_teacher'), s)) | dict(nll=float(l.mean()), worst=float((l-loss[0]).max())) for s,l in zip(SOUPS, loss)]
         best = min((d for d in tried if rec.harm is None or d['worst']<=rec.harm), key=lambda d: d['nll']) # the first, the multi-task LoRA itself, harms none
-        save_peft(mix(*(best[k] for k in ('multitask','blind','mean_teacher'))), folder, extra={'soup.json': lambda p: write_json(p, best | dict(parts=n, tried=tried))})
+        save_peft(averaged(ads, *(best[k] for k in ('multitask','blind','mean_teacher'))), folder, extra={'soup.json': lambda p: write_json(p, best | dict(parts=n, tried=tried))})
 
 @patch
 def base(self:Study, fold, seed, rec=None)->Adapters: # n=1

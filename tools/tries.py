@@ -22,7 +22,7 @@ from dnd_nb.diagnostics import pooled
 from dnd_nb.encoder import PromptCache, make_encoder
 from dnd_nb.evaluate import paired, run_panel, summarise
 from dnd_nb.model import load_base
-from dnd_nb.study import SteadyConfig, centres, fine_tuned, follow, mixture, standardise
+from dnd_nb.study import SteadyConfig, averaged, centres, fine_tuned, follow, mixture, standardise
 from dnd_nb.task import Template, encode_rows, read_tasks
 from dnd_nb.teacher import TeacherConfig, train_teachers
 from dnd_nb.train import Stage, TrainConfig, Trainer, train_multitask
@@ -69,10 +69,9 @@ def ways(model, tok, zoo, cache, train, val, base, work, last, max_tokens):
 
 GRID = ((1.,0.,0.), *((w,a,b) for w in (0.,.3,.5,.7) for a in (.2,.4,.8) for b in (0.,.3,.6) if .6<w+a+b<1.25)) # weights of one multi-task LoRA of all families, of the blind ones together, and of the mean teacher
 
-def soups(model, tok, tasks, ads, blind, max_tokens, least=(6,5)):
+def soups(model, tok, tasks, ads, max_tokens, least=(6,5)):
     "What a choice of weights on some families brings on the others, against one multi-task LoRA: a row for each lowest weight of that LoRA and largest loss of one task; `least`: tasks to choose on, and to judge on"
-    mix = lambda w,a,b: truncate(mixture(ads, torch.tensor([[w]+[a/blind]*blind+[b]], device=model.device)), ads.spec.rank)
-    made = {str(i):mix(*s) for i,s in enumerate(GRID)}
+    made = {str(i):averaged(ads, *s) for i,s in enumerate(GRID)}
     nll = per_task(run_panel(model, tok, tasks, {k:(lambda t,v=v: v) for k,v in made.items()}, n_rows=len(tasks[0].test), max_tokens=max_tokens))
     d = nll.sub(nll['0'], axis=0).rename(columns=int)
     family = d.index.map({t.name:t.family for t in tasks})
@@ -125,7 +124,7 @@ def main(
     mix = lambda *ws: mixture(Adapters.cat([a for a,_ in ws]), torch.tensor([[w for _,w in ws]], device=device))
     average = truncate(mix(*[(a,.2) for a in hedged],(mean,.3)), 8)
     if tuning: tuned(model, tok, val[::2], dict(zero=Adapters.init(spec, 1, seed), average=average), max_tokens, seed).to_csv(tuning, index=False)
-    if soup: soups(model, tok, val, Adapters.cat([lora('multi0', train, 160, seed), *hedged, mean]), len(hedged), max_tokens).to_csv(soup, index=False)
+    if soup: soups(model, tok, val, Adapters.cat([lora('multi0', train, 160, seed), *hedged, mean]), max_tokens).to_csv(soup, index=False)
     if not (generator or out): return
     cache = PromptCache(work/'emb', make_encoder('sentence-transformers/all-MiniLM-L6-v2 + base:18', model, tok, device))
     if generator: ways(model, tok, zoo, cache, train, val, average, work, last, max_tokens).to_csv(generator, index=False)
