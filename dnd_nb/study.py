@@ -31,10 +31,10 @@ __all__ = ['SPLITS', 'MINILM', 'AXES', 'RECIPES', 'SOUPS', 'SOURCES', 'STARTS', 
            'family_folds', 'held_out_fold', 'leave_one_out', 'refuse_leaks', 'clean', 'prepare', 'plan_of', 'planned',
            'Recipe', 'recipe', 'Standardised', 'standardise', 'centres', 'MixedPairs', 'MixedTrainer', 'Curve',
            'calibrate', 'follow', 'ZeroShot', 'gibberish', 'shuffled_batches', 'with_shots', 'mixture', 'StudyConfig',
-           'configure', 'OutOfTime', 'Study', 'linked_zoo', 'averaged', 'SteadyConfig', 'fine_tuned', 'device_name',
-           'Boot', 'task_table', 'nested_tasks', 'answer_form', 'specimen', 'bars', 'headline', 'plot_sources',
-           'task_frame', 'plot_gap', 'plot_strength', 'plot_tuning', 'plot_axes', 'from_default', 'rebuild',
-           'model_card', 'study_folds', 'leave_one_out_folds', 'dnd_study', 'comparison', 'main']
+           'configure', 'OutOfTime', 'Study', 'linked_zoo', 'total_rows', 'averaged', 'SteadyConfig', 'fine_tuned',
+           'device_name', 'Boot', 'task_table', 'nested_tasks', 'answer_form', 'specimen', 'bars', 'headline',
+           'plot_sources', 'task_frame', 'plot_gap', 'plot_strength', 'plot_tuning', 'plot_axes', 'from_default',
+           'rebuild', 'model_card', 'study_folds', 'leave_one_out_folds', 'dnd_study', 'comparison', 'main']
 
 # %% ../nbs/16_study.ipynb #4b926ab4
 SPLITS = ('seen','held_out','held_out_near')
@@ -194,6 +194,7 @@ class Recipe:
     lr:float=3e-3
     batch:int=16 # pairs a step
     rows:int=4 # rows a pair
+    epochs:float=5. # these steps end earlier where each training row would be drawn more often than this: few rows would be learned by heart. None: they do not
     proportional:bool=True # draw training tasks as often as they have rows, instead of equally often?
     k:tuple=(2,32) # prompts a training condition
     mix:float=0. # share of training pairs that are half one task, half another
@@ -207,6 +208,7 @@ class Recipe:
     def __post_init__(self):
         if self.start not in ('soup','multitask','mean','fresh'): raise ValueError(f'recipe {self.name}: start {self.start!r}; expected soup, multitask, mean or fresh')
         if self.bag<2: raise ValueError(f'recipe {self.name}: bag {self.bag}; expected 2 or more')
+        if self.epochs is not None and self.epochs<=0: raise ValueError(f'recipe {self.name}: epochs {self.epochs}; expected a number above 0, or None for no limit')
         if self.cross and self.start!='multitask' or self.cross==1: raise ValueError(f'recipe {self.name}: cross {self.cross}; expected 0, or 2 or more parts with start multitask')
         if not re.fullmatch(r'[\w.+=-]+', self.name): raise ValueError(f'recipe {self.name!r}: a name is made of letters, digits and _ . + = -, for it names a folder')
     @property
@@ -214,6 +216,7 @@ class Recipe:
     @property
     def stages(self)->tuple:
         return tuple(s for s in (Stage('reconstruction', self.recon, {'weight:z':1.}, self.recon_lr, batch=self.recon_batch), Stage('sft', self.sft, dict(self.terms), self.lr, batch=self.batch, rows=self.rows)) if s.steps)
+    def within(self, rows:int)->'Recipe': "The same on so many training rows: with no more than `epochs` passes over them"; return self if self.epochs is None else replace(self, sft=min(self.sft, max(1, round(self.epochs*rows/(self.batch*self.rows)))))
     def base_passes(self, multi:float)->float: "Rows of what is corrected, if one multi-task LoRA takes `multi`"; return multi*dict(soup=1+self.bag/2, multitask=1+self.cross/2).get(self.start, 0)
     @property
     def passes(self)->float: "Rows that training sends through the base and back; the teacher's reading for kl counts a third"; return self.sft*self.batch*self.rows*(4/3 if 'kl' in self.terms else 1)
@@ -226,7 +229,7 @@ AXES = dict( # axis → recipe → what is changed
     generator=dict(attention=dict(kind='AttentionGenerator'), set=dict(kind='SetGenerator')),
     regularisation=dict(mixed=dict(mix=.3), nodrop=dict(cond_drop=0.), nonoise=dict(noise=0.), slow=dict(lr=3e-4), byrows=dict(proportional=True)), # against learning tasks by heart
     prompts=dict(k1=dict(k=(1,1)), k8=dict(k=(8,8)), k64=dict(k=(64,64))), # of a condition
-    tasks=dict(tasks20=dict(n_tasks=20), tasks40=dict(n_tasks=40), tasks80=dict(n_tasks=80)), # trained on
+    tasks=dict(tasks20=dict(n_tasks=20), tasks40=dict(n_tasks=40), tasks80=dict(n_tasks=80)), # trained on; few of them have few rows, so `epochs` may end their training earlier
     following=dict(flat=dict(familiar=False, border=False), steady=dict(familiar=False), three=dict(parts=3), doubt=dict(doubt=True)), # how far the generator is followed; doubt, byrows and recon are the default's own, so they differ only where settings turn them off
     crossfit=dict(cross=dict(start='multitask', cross=5), crosssmall=dict(start='multitask', cross=5, hidden=32, noise=.6, cond_drop=.3), small=dict(hidden=32, noise=.6, cond_drop=.3), basis=dict(kind='BasisGenerator'), crossbasis=dict(start='multitask', cross=5, kind='BasisGenerator'))) # does the base know the task, and how free is the correction?
 _kinds = {n:c for axis in AXES.values() for n,c in axis.items()}
@@ -536,9 +539,9 @@ class StudyConfig:
     @property
     def multi_passes(self)->float: return self.multi_steps*self.multi_rows
     def multi_cfg(self, steps, seed, smooth)->TeacherConfig: "Of one multi-task LoRA"; return TeacherConfig(steps=steps, rows=self.multi_rows, lr=self.multi_lr, seed=seed, smooth=smooth)
-    def passes(self, n:int)->dict:
+    def passes(self, n:int, recipe:Recipe=None)->dict:
         "Rows through the base and back, of a generator with `n` training tasks and all it is made from"
-        r = self.recipe
+        r = recipe or self.recipe
         d = dict(teachers=n*self.teacher.steps*self.teacher.rows, multitask=r.base_passes(self.multi_passes), generator=round(r.passes))
         return d | dict(total=sum(d.values()))
 
@@ -717,12 +720,20 @@ def view(self:Study, fold, rec=None)->Standardised:
     rec = rec or self.cfg.recipe
     return self.keep(('view',fold.name,rec.encoder), lambda: standardise(self.cache(fold, rec), {t.name:t.prompts for t in fold.train}))
 
+def total_rows(tasks)->int: "Training rows of all tasks"; return sum(len(t.train) for t in tasks)
+
 @patch
 def trained(self:Study, fold, rec)->list:
     "The fold's training tasks, or as many as the recipe wants"
     if rec.n_tasks is None or rec.n_tasks>=len(fold.train): return fold.train
     names = set(random.Random('order').sample(sorted(t.name for t in fold.train), len(fold.train))[:rec.n_tasks])
     return [t for t in fold.train if t.name in names]
+
+@patch
+def cut(self:Study, fold, rec)->Recipe: "With no more steps than its `epochs` allow on the fold's rows"; return rec.within(total_rows(self.trained(fold, rec)))
+
+@patch
+def passes(self:Study, fold)->dict: "See `StudyConfig.passes`"; return self.cfg.passes(len(fold.train), self.cut(fold, self.cfg.recipe))
 
 # %% ../nbs/16_study.ipynb #6ad964b3
 @patch
@@ -807,7 +818,7 @@ def full(self:Study, fold, seed)->tuple: # (Adapters n=1, how it came about)
     c = self.cfg
     seed = self.seeds[min(self.seeds.index(seed), c.full_seeds-1)]
     folder = self.work/'folds'/fold.name/f'full_s{seed}'
-    steps = max(1, round(c.passes(len(fold.train))['total']*(2 if c.recipe.start=='soup' else 1)/c.full_rows)) # a soup holds this LoRA too
+    steps = max(1, round(self.passes(fold)['total']*(2 if c.recipe.start=='soup' else 1)/c.full_rows)) # a soup holds this LoRA too
     checks = {max(1, round(steps*s)) for s in c.full_checks}
     def make():
         with self.unless(folder, 'full multitask', f'{fold.name}, seed {seed}'): ad = self.fit_lora(folder, fold.train, TeacherConfig(steps=steps, rows=c.full_rows, lr=c.full_lr, seed=seed), checks, partial(self.val_nll, fold))
@@ -903,6 +914,7 @@ def fit_generator(self:Study, fold, seed, rec=None)->Run:
     assert not gone & {t.name for t in (*tasks,*fold.val)} and not gone & set(self.zoo(fold).tasks)
     given = self.base(fold, seed, rec) if start=='given' else None
     bases = self.bases(fold, seed, rec) if rec.cross and given is not None else None
+    rec = self.cut(fold, rec)
     cfg = TrainConfig(rec.stages, dict(rec.generator), start, rec.k, seed=seed, max_len=c.max_len, val_every=rec.sft if rec.familiar else c.val_every, val_k=c.k, val_rows=c.val_rows, strengths=(1.,), standardise=rec.standardise, familiar=rec.familiar, proportional=rec.proportional)
     cache = self.cache(fold, rec)
     with self.clock('generator', f'{rec.name}, {fold.name}, seed {seed}'):
@@ -1144,7 +1156,7 @@ def made_of(self:Study, fold, seed)->dict:
     z,(_,fit) = self.zero_shot(fold, seed),self.full(fold, seed)
     mean = lambda f,t: float(f(self.batches(fold, t, self.cfg.conditions, seed)).mean())
     use = {t.name:dict(split=fold.split(t)) | {k:mean(f, t) for k,f in dict(distance=z.distance, strength=z.strength, familiarity=z.familiarity).items()} for t in fold.held}
-    return dict(fold=fold.name, seed=seed, recipe=self.cfg.recipe.name, calibration=read_json(z.run.folder/'calibration.json'), multitask=fit, passes=self.cfg.passes(len(fold.train)), tasks=use,
+    return dict(fold=fold.name, seed=seed, recipe=self.cfg.recipe.name, calibration=read_json(z.run.folder/'calibration.json'), multitask=fit, passes=self.passes(fold), tasks=use,
         **(dict(soup=read_json(self.soup_folder(fold, seed, self.cfg.recipe)/'soup.json')) if self.cfg.recipe.start=='soup' else {}), generator=sha256(z.run.folder/'generator.safetensors'), parameters=z.run.gen.n_params, device=device_name(self.device))
 
 def device_name(device)->str: return torch.cuda.get_device_name(device) if torch.device(device).type=='cuda' else f'{platform.machine()} CPU, {torch.get_num_threads()} threads'
@@ -1372,7 +1384,7 @@ def report(self:Study, **about)->dict:
     names = list(dict.fromkeys(f.setting for f in self.folds if f.setting in set(df.setting)))
     figs = {s:self.figures(of(df,s), of(tuned,s), [m for m in made if m['fold'] in {f.name for f in self.folds if f.setting==s}]) for s in names}
     wall = {k:round(v['seconds'],1) for k,v in self.all_times().items()}
-    folds = [dict(name=f.name, setting=f.setting, train=[t.name for t in f.train], val=[t.name for t in f.val], held={t.name:f.split(t) for t in f.held}, removed=f.removed) for f in self.folds]
+    folds = [dict(name=f.name, setting=f.setting, train=[t.name for t in f.train], rows=total_rows(f.train), val=[t.name for t in f.val], held={t.name:f.split(t) for t in f.held}, removed=f.removed) for f in self.folds]
     rates = {f.name[:-len('_tuned.json')]:read_json(f) for f in sorted(p.glob('*_tuned.json'))}
     of_rates = lambda k: {n:r[k] for n,r in rates.items()}
     import transformers
@@ -1402,7 +1414,7 @@ def _on_validation(self:Study, path, fold, seed, rec):
     with self.clock('compare', f'{rec.name}, {fold.name}, seed {seed}'):
         df = run_panel(self.model, self.tok, fold.val, src, {t.name:'validation' for t in fold.val}, self.cfg.rows, max_len=self.cfg.max_len, max_tokens=self.max_tokens)
     t = task_table(df).melt(['source','split','task'], list(METRICS), 'metric', 'value').dropna(subset='value')
-    _put(path, t.assign(config=rec.name, seed=seed, steps=rec.sft, wall_s=round(float(z.run.log.seconds.sum()),1), task=t.task))
+    _put(path, t.assign(config=rec.name, seed=seed, steps=self.cut(fold, rec).sft, wall_s=round(float(z.run.log.seconds.sum()),1), task=t.task))
 
 @patch
 def compare(self:Study,
