@@ -34,7 +34,7 @@ __all__ = ['SPLITS', 'MINILM', 'AXES', 'RECIPES', 'SOUPS', 'SOURCES', 'STARTS', 
            'configure', 'OutOfTime', 'Study', 'linked_zoo', 'total_rows', 'averaged', 'SteadyConfig', 'fine_tuned',
            'device_name', 'Boot', 'task_table', 'nested_tasks', 'answer_form', 'specimen', 'bars', 'headline',
            'plot_sources', 'task_frame', 'plot_gap', 'plot_strength', 'plot_tuning', 'plot_axes', 'from_default',
-           'rebuild', 'model_card', 'study_folds', 'leave_one_out_folds', 'dnd_study', 'comparison', 'main']
+           'changed', 'rebuild', 'model_card', 'study_folds', 'leave_one_out_folds', 'dnd_study', 'comparison', 'main']
 
 # %% ../nbs/16_study.ipynb #4b926ab4
 SPLITS = ('seen','held_out','held_out_near')
@@ -1543,10 +1543,22 @@ def from_default(
     return t.iloc[0].to_dict() if len(t) else dict(config=name, diff=np.nan, lo=np.nan, hi=np.nan)
 
 # %% ../nbs/16_study.ipynb #76352aaa
+def changed(
+    study:dict, # a report's config
+)->dict: # settings, see `configure`
+    "What was not the default's"
+    now = lambda o: json.loads(json.dumps(asdict(o)))
+    differ = lambda d,base,skip=(): {k:v for k,v in d.items() if k in base and v!=base[k] and k not in skip}
+    base = now(StudyConfig())
+    parts = {k:differ(study[k], base[k], skip) for k,skip in dict(recipe=('name',), teacher=('seed','max_len')).items()} # a recipe's name stands for its fields; a teacher's seed and length are the study's
+    return differ(study, base, parts) | {k:v for k,v in parts.items() if v}
+
 def rebuild(rep:dict)->str:
     "The command that made a report, with the names of its folders; '' if it was made in Python"
     c = rep['config']
-    return f'dnd_study --base {c["base"]}' + (f' --train {c["train"]}' if c['train'] else '') + ''.join(f' --held-out {h}' for h in c['held_out']) + ' --leave-one-out'*c['leave_one_out'] if 'leave_one_out' in c else ''
+    if 'leave_one_out' not in c: return ''
+    res = f'dnd_study --base {c["base"]}' + (f' --train {c["train"]}' if c['train'] else '') + ''.join(f' --held-out {h}' for h in c['held_out']) + ' --leave-one-out'*c['leave_one_out']
+    return res + (f" --settings '{json.dumps(s)}'" if (s := changed(c['study'])) else '') + (f" --seeds {','.join(map(str,c['seeds']))}" if c['seeds']!=[0,1,2] else '')
 
 def model_card(rep:dict, about:dict)->str: # markdown
     "What the generator is, how it was judged, what it is not for"

@@ -5,7 +5,7 @@
 Tasks with short prompts; those of one fold are validated on, those of another are not looked at, the rest is trained on. Adapters on the upper half of the
 layers, so that two CPU cores can do it; resumable. A row a source: NLL and accuracy, means over tasks, the paired difference in NLL from one multi-task LoRA
 with its 95% interval, and the task that loses most. With --tuning every second of the judged tasks is fine-tuned from nothing and from the best average, at
-several learning rates, with more rows a step, and with a longer A: a row each, with the paired difference from fifty steps from nothing. With --generator
+several learning rates, with more rows a step, with a longer A, with a falling rate, and with the last iterates averaged: a row each, with the paired difference from fifty steps from nothing. With --generator
 generators that correct the best average are trained in several ways, for 60 steps or 240, and judged on training tasks' test rows and on the judged tasks: a
 row a way and strength. With --soup averages are chosen on some families of the judged tasks and measured on the others, under several rules: a row a rule."""
 import random
@@ -33,20 +33,26 @@ def per_task(df): # task × source: nats a token
 
 TUNED = [(s,8,None,lr,(5,10,20,50)) for s in ('zero','average') for lr in (2e-3,5e-3,1e-2)] + [('zero',8,4.,2e-3,(10,20,50)), ('zero',32,None,2e-3,(10,20,50)), ('zero',32,None,1e-3,(50,)), ('average',8,4.,5e-3,(5,10,20)),
     ('average',32,None,5e-3,(5,10,20)), ('average',32,4.,5e-3,(5,10,20))] # where from, rows a step, length of A's rows (see `regauged`), learning rate, when to look
+TUNED = [(*t,'constant',1) for t in TUNED] + [('average',32,4.,8e-3,(7,8,9,10),'constant',4), ('average',32,4.,8e-3,(10,),'cosine',1), ('average',64,4.,8e-3,(10,),'cosine',1), ('average',32,16.,5e-3,(10,),'cosine',1),
+    ('zero',8,None,2e-3,(38,44,50),'constant',3), ('zero',8,None,4e-3,(50,),'cosine',1)] # and how the rate goes, and of how many of these looks the mean is judged beside the last
+RATES = dict(constant=SteadyConfig, cosine=TeacherConfig)
 
-def tuned(model, tok, tasks, starts, max_tokens, seed, ref=('zero',8,None,2e-3,50)):
-    "Loss of fine-tuned adapters, and the paired difference from `ref`: a row a start, rows a step, length of A, rate and number of steps"
+def tuned(model, tok, tasks, starts, max_tokens, seed, ref=('zero',8,None,2e-3,50,'constant',1)):
+    "Loss of fine-tuned adapters, and the paired difference from `ref`: a row a start, rows a step, length of A, rate, number of steps, schedule and iterates averaged"
     rows,at,got,dfs = [encode_rows(tok, t.train, Template(), 256) for t in tasks],{t.name:i for i,t in enumerate(tasks)},{},[]
     def judge(ad, key):
         df = run_panel(model, tok, tasks, {str(key):lambda t: ad[at[t.name]]}, n_rows=len(tasks[0].test), max_tokens=max_tokens)
         got[key] = per_task(df)[str(key)].mean(); dfs.append(df); print(key, round(got[key], 4), flush=True)
-    for name,start in starts.items(): judge(start[[0]*len(tasks)], (name,0,None,0.,0))
-    for name,n,size,lr,steps in TUNED:
+    for name,start in starts.items(): judge(start[[0]*len(tasks)], (name,0,None,0.,0,'',0))
+    for name,n,size,lr,steps,schedule,mean in TUNED:
         start = starts[name] if size is None else regauged(starts[name], size)
-        cfg = SteadyConfig(steps=max(steps), rows=n, lr=lr, max_len=256, max_tokens=max_tokens)
-        for k,ad in fine_tuned(model, start[[0]*len(tasks)], rows, list(at), cfg, steps, tok.pad_token_id).items(): judge(ad, (name,n,size,lr,k))
+        cfg = RATES[schedule](steps=max(steps), rows=n, lr=lr, max_len=256, max_tokens=max_tokens)
+        made = fine_tuned(model, start[[0]*len(tasks)], rows, list(at), cfg, steps, tok.pad_token_id)
+        for k,ad in made.items():
+            if mean==1: judge(ad, (name,n,size,lr,k,schedule,1))
+        if mean>1: judge(Adapters.from_flat(ad.spec, torch.stack([a.flat() for a in made.values()]).mean(0)), (name,n,size,lr,max(steps),schedule,mean))
     diff = paired(pd.concat(dfs, ignore_index=True), [(str(k),str(ref)) for k in got if k!=ref], ['nll'], seed=seed).set_index('a')[['mean','lo','hi']].rename(columns=dict(mean='minus_fifty'))
-    return pd.DataFrame([dict(zip(('start','rows','size','lr','steps'), k), nll=v) | (diff.loc[str(k)].to_dict() if k!=ref else {}) for k,v in got.items()]).assign(tasks=len(tasks)).round(4)
+    return pd.DataFrame([dict(zip(('start','rows','size','lr','steps','schedule','averaged'), k), nll=v) | (diff.loc[str(k)].to_dict() if k!=ref else {}) for k,v in got.items()]).assign(tasks=len(tasks)).round(4)
 
 WAYS = {'sft, rate 3e-4':(0,3e-4,60), 'sft, rate 1e-3':(0,1e-3,60), 'sft, rate 3e-3':(0,3e-3,60), '300 reconstruction steps, then sft, rate 3e-4':(300,3e-4,60),
     'four times the steps, rate 1e-3':(0,1e-3,240), 'four times the steps, rate 3e-3':(0,3e-3,240)}
