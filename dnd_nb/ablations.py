@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from scipy import stats
 from torch import Tensor
 from fastcore.basics import patch
-from .adapter import Adapters, LoraSpec, atomic_write, load_tensors, pairwise_distance, read_json, write_json
+from .adapter import Adapters, LoraSpec, as_json, atomic_write, load_tensors, pairwise_distance, read_json, write_json
 from .dataset import prompt_batches
 from .delta import delta_embedding
 from .encoder import condition_texts
@@ -220,7 +220,7 @@ class Config:
     def __post_init__(self):
         if not re.fullmatch(r'[\w.+=,@ -]+', self.name) or self.name.startswith('.'): raise ValueError(f'configuration {self.name!r}: a name is made of letters, digits, spaces and _ . + = , @ -, for it names a folder')
         if self.n_tasks is not None and self.n_tasks<2: raise ValueError(f'configuration {self.name!r}: n_tasks {self.n_tasks}; expected 2 or more')
-    def to_dict(self)->dict: "For JSON"; return json.loads(json.dumps(asdict(self)))
+    def to_dict(self)->dict: "For JSON"; return as_json(self)
     def __repr__(self): return f'Config({self.name!r}: {" → ".join(f"{s.steps} {s.name}" for s in self.train.stages)}, {self.train.generator["kind"]}, K={self.train.k}{", "+self.encoder if self.encoder else ""}{f", {self.n_tasks} tasks" if self.n_tasks else ""})'
 
 def variant(

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 # %% auto #0
-__all__ = ['atomic_write', 'atomic_dir', 'write_json', 'read_json', 'sha256', 'LoraSpec', 'Adapters', 'apply_adapters',
+__all__ = ['atomic_write', 'atomic_dir', 'write_json', 'as_json', 'read_json', 'sha256', 'LoraSpec', 'Adapters', 'apply_adapters',
            'product_gram', 'pairwise_distance', 'product_sq', 'product_distance', 'canonical', 'truncate', 'regauged',
            'KeyReport', 'match_keys', 'save_peft', 'load_tensors', 'load_peft']
 
@@ -77,6 +77,8 @@ def write_json(
     "`obj` as indented JSON at `path`, whole or not at all"
     text = json.dumps(obj, indent=1, ensure_ascii=False) + '\n'
     with atomic_write(path) as f: f.write(text)
+
+def as_json(cfg)->dict: "A dataclass as JSON gives it back: lists for tuples"; return json.loads(json.dumps(asdict(cfg)))
 
 def read_json(
     path, # file to read

@@ -579,7 +579,7 @@ class Study:
     ):
         self.cfg,self.work,self.seeds,self.minutes,self.max_tokens,self.save_every,self.log = cfg,Path(work),list(seeds),minutes,max_tokens,save_every,log
         self._world,self._encoder,self.began,self.worked,self._kept = world,encoder,time.time(),False,{}
-        self._same(dict(config=json.loads(json.dumps(asdict(cfg))), encoder=encoder.name if encoder else cfg.recipe.encoder, overlap=overlap))
+        self._same(dict(config=as_json(cfg), encoder=encoder.name if encoder else cfg.recipe.encoder, overlap=overlap))
         self.times,self.times_file = {},self.work/'times'/f'{uuid.uuid4().hex[:12]}.json' # each process its own
         self.longest = {k:v['longest'] for k,v in self.all_times().items()}
         self.folds = []
@@ -1389,7 +1389,7 @@ def report(self:Study, **about)->dict:
     of_rates = lambda k: {n:r[k] for n,r in rates.items()}
     import transformers
     from dnd_nb import __version__
-    res = dict(config=dict(about, study=json.loads(json.dumps(asdict(self.cfg))), seeds=self.seeds, folds=folds, tune_lrs=of_rates('lrs'), tune_val_nll=_round(of_rates('val_nll'))), complete=not self.missing(), missing=[g[3].name for g in self.missing()],
+    res = dict(config=dict(about, study=as_json(self.cfg), seeds=self.seeds, folds=folds, tune_lrs=of_rates('lrs'), tune_val_nll=_round(of_rates('val_nll'))), complete=not self.missing(), missing=[g[3].name for g in self.missing()],
         **figs[names[0]], forms={t.name:answer_form(t) for f in self.folds for t in f.held}, examples={t.name:specimen(t) for f in self.folds for t in f.held}, wall_s=wall | dict(total=round(sum(wall.values()),1)), device=', '.join(dict.fromkeys(m['device'] for m in made)), selected=[_round({k:v for k,v in m.items() if k!='device'}) for m in made],
         commit=this_commit(), versions=dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, python=platform.python_version()))
     return res | (dict(settings={s or 'alone':figs[s] for s in names}) if len(names)>1 else {})
@@ -1547,9 +1547,8 @@ def changed(
     study:dict, # a report's config
 )->dict: # settings, see `configure`
     "What was not the default's"
-    now = lambda o: json.loads(json.dumps(asdict(o)))
     differ = lambda d,base,skip=(): {k:v for k,v in d.items() if k in base and v!=base[k] and k not in skip}
-    base = now(StudyConfig())
+    base = as_json(StudyConfig())
     parts = {k:differ(study[k], base[k], skip) for k,skip in dict(recipe=('name',), teacher=('seed','max_len')).items()} # a recipe's name stands for its fields; a teacher's seed and length are the study's
     return differ(study, base, parts) | {k:v for k,v in parts.items() if v}
 
@@ -1740,7 +1739,7 @@ def _compare(st, names, out, about, make, changes):
     df = st.compare(names, make, **changes)
     if not len(df): return print('no recipe is finished yet')
     _put(_beside(out), df)
-    write_json(out, dict(config=dict(about, study=json.loads(json.dumps(asdict(st.cfg))), seeds=st.seeds, folds=[f.name for f in st.folds], recipes={n:json.loads(json.dumps(asdict(recipe(n, st.cfg.multi_passes, **changes)))) for n in names}), wall_s={k:round(v['seconds'],1) for k,v in st.all_times().items()}, device=device_name(st.device), commit=this_commit()))
+    write_json(out, dict(config=dict(about, study=as_json(st.cfg), seeds=st.seeds, folds=[f.name for f in st.folds], recipes={n:as_json(recipe(n, st.cfg.multi_passes, **changes)) for n in names}), wall_s={k:round(v['seconds'],1) for k,v in st.all_times().items()}, device=device_name(st.device), commit=this_commit()))
     print(df[(df.metric=='nll')].groupby(['config','source'], sort=False).value.mean().unstack().round(3).to_string())
 
 def main():

@@ -396,7 +396,7 @@ def _same_run(folder, man):
     f = Path(folder)/'manifest.json'
     if not f.exists(): return man
     old = read_json(f)
-    if old.get('config'): old['config'] = json.loads(json.dumps(asdict(TeacherConfig()))) | old['config'] # a setting that came later has its default
+    if old.get('config'): old['config'] = as_json(TeacherConfig()) | old['config'] # a setting that came later has its default
     for k in ('spec','config','template','base_model','probes'):
         if json.dumps(old.get(k))!=json.dumps(man.get(k)):
             raise ValueError(f'{folder}: begun with another {k} ({_first_diff(old.get(k), man.get(k))}); choose another folder, or the same settings to go on')

@@ -347,14 +347,12 @@ def _consider(self:Trainer, rec):
         self.best_state = {k:v.clone() for k,v in self.ema.items()}
 
 # %% ../nbs/10_train.ipynb #381eecbf
-def _plain(cfg): return json.loads(json.dumps(asdict(cfg))) # as JSON gives it back
-
 @patch
 def describe(self:Trainer)->dict:
     "What goes into config.json"
     import transformers, platform
     from dnd_nb import __version__
-    return dict(config=_plain(self.cfg), spec=self.zoo.spec.to_dict(), encoder=self.cache.name, base_model=self.zoo.spec.base_model,
+    return dict(config=as_json(self.cfg), spec=self.zoo.spec.to_dict(), encoder=self.cache.name, base_model=self.zoo.spec.base_model,
         zoo=dict(name=self.zoo.folder.name, sha256=sha256(json.dumps(self.zoo.manifest['entries']))), base_adapter=sha256(self.gen.loc.flat().cpu().numpy().tobytes()),
         train_tasks=self.train_names, val_tasks=[t.name for t in self.val], template=asdict(self.template),
         versions=dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, python=platform.python_version()), device=str(self.dev))
@@ -376,7 +374,7 @@ def _begin(self:Trainer):
     f,d = self.folder/'config.json',self.describe()
     if f.exists():
         old = read_json(f)
-        old['config'] = _plain(TrainConfig(())) | old['config'] # what a config has no word on was at its default
+        old['config'] = as_json(TrainConfig(())) | old['config'] # what a config has no word on was at its default
         for k in ('config','spec','encoder','zoo','base_adapter','train_tasks','val_tasks','template'):
             if old.get(k)!=d[k]: raise ValueError(f'{self.folder}: holds a run with another {_first_change(old.get(k), d[k], k)[:300]}; choose another folder, or delete this one')
     else: write_json(f, d)
