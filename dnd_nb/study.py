@@ -528,7 +528,7 @@ class StudyConfig:
     tune_size:float=4. # length of A's rows where fine-tuning begins, in rows of a fresh A, see `regauged`; None: as it is
     tune_lrs:tuple=(5e-4,1e-3,2e-3) # the best for each start and number of steps is chosen on validation tasks
     tune_more:int=5 # so often, at most, half the lowest or twice the highest rate is tried besides where that was the best
-    tune_seeds:int=1 # of the seeds, so many first ones are fine-tuned from
+    tune_seeds:int=3 # of the seeds, so many first ones are fine-tuned from, all at the first one's rates
     boot:int=2000 # resamplings
     teacher_seed:int=0 # of the shared initial A and the teachers' rows
 
@@ -1092,13 +1092,20 @@ def tune_lrs(self:Study, fold, seed)->tuple: # start → steps → learning rate
     return {s:{k:best(d) for k,d in loss[s].items()} for s in STARTS},loss
 
 @patch
-def tune_panel(self:Study, fold, seed)->tuple: # (rows as of `run_panel`, learning rates, validation losses)
+def rates(self:Study, fold)->dict: # start → steps → learning rate
+    "What `tune_lrs` finds with the first seed, for all seeds; looked for once"
+    f = self.work/'pieces'/f'{fold.name}_s{self.seeds[0]}_tuned.json'
+    with _alone(f):
+        if not f.exists(): write_json(f, dict(zip(('lrs','val_nll'), self.tune_lrs(fold, self.seeds[0]))))
+    return {s:{int(n):lr for n,lr in d.items()} for s,d in read_json(f)['lrs'].items()}
+
+@patch
+def tune_panel(self:Study, fold, seed)->pd.DataFrame: # rows as of `run_panel`
     "Held-out tasks after fine-tuning from each start"
     with self.clock('tuning', f'{fold.name}, seed {seed}'):
-        lrs,loss = self.tune_lrs(fold, seed)
-        got = self.tuned(fold.held, self.starts(fold, fold.held, seed, lambda t: t.prompts), lrs, seed)
+        got = self.tuned(fold.held, self.starts(fold, fold.held, seed, lambda t: t.prompts), self.rates(fold), seed)
         at = {t.name:i for i,t in enumerate(fold.held)}
-        return self.panel(fold, {f'{s}@{n}':(lambda t,a=a: a[at[t.name]]) for (s,n),a in got.items()}, fold.held), lrs, loss
+        return self.panel(fold, {f'{s}@{n}':(lambda t,a=a: a[at[t.name]]) for (s,n),a in got.items()}, fold.held)
 
 # %% ../nbs/16_study.ipynb #842c16ff
 def _put(path, df):
@@ -1128,9 +1135,7 @@ def missing(self:Study)->list: return [g for g in self.goals() if not g[3].exist
 def piece(self:Study, kind, fold, seed, path):
     "Make one piece; with a fold's first its multi-task LoRA of the panel, for which all others wait"
     for s in self.seeds[:self.cfg.full_seeds] if kind=='fixed' else (): self.full(fold, s)
-    if kind=='tune':
-        df,lrs,loss = self.tune_panel(fold, seed)
-        write_json(path.with_name(path.name.replace('.csv.gz','.json')), dict(lrs=lrs, val_nll=loss))
+    if kind=='tune': df = self.tune_panel(fold, seed)
     else:
         src = self.fixed_sources(fold) if kind=='fixed' else self.seed_sources(fold, seed) if kind=='made' else self.ensemble(fold)
         with self.clock(f'panel {kind}', f'{fold.name}' + ('' if seed is None else f', seed {seed}')):
@@ -1701,11 +1706,11 @@ def _comparisons(st, recipes): # what is made by one process → (fold, files, a
     every = [(st.compared(f, s, n),f.name,n,s) for f in st.folds for w in (0,1,2) for s in st.seeds for n in recipes if later(n)==w]
     return {_unit(p.name):(f, [p], ('--seeds', str(s), '--compare', n)) for p,f,n,s in every if not p.exists()}
 
-def _units(st, last): # what is made by one process → (fold, files, arguments): a fold's missing pieces of one seed, those of no seed first; last, what needs all of its seeds
-    ready = lambda f: all(g[3].exists() for g in st.goals() if g[0]=='made' and g[1] is f)
+def _units(st, last): # what is made by one process → (fold, files, arguments): a fold's missing pieces of one seed, those of no seed first; last, what needs pieces of other seeds
+    def needs(kind, f, s): return [g[3] for g in st.goals() if g[1] is f and (kind=='ensemble' and g[0]=='made' or kind=='tune' and s!=st.seeds[0] and (g[0],g[2])==('tune',st.seeds[0]))]
     res = {}
     for kind,f,s,path in sorted(st.missing(), key=lambda g: -1 if g[2] is None else st.seeds.index(g[2])):
-        if (kind=='ensemble')==last and (not last or ready(f)): res.setdefault((f.name, _unit(path.name)), []).append(path)
+        if bool(want := needs(kind, f, s))==last and all(p.exists() for p in want): res.setdefault((f.name, _unit(path.name)), []).append(path)
     return {u:(f, ps, ()) for (f,u),ps in res.items()}
 
 def _unit(piece): return re.sub(r'(_tuned)?\.csv\.gz$', '', piece)
