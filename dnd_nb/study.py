@@ -507,7 +507,7 @@ class StudyConfig:
     multi_lr:float=2e-3
     full_rows:int=256 # rows a step of the panel's multi-task LoRA, which gets the generator's full compute
     full_lr:float=2e-3
-    full_seeds:int=1 # of the seeds, so many have a panel LoRA of their own; the others use the last of these
+    full_seeds:int=3 # of the seeds, so many have a panel LoRA of their own; the others use the last of these
     full_checks:tuple=tuple(round(2**(-i/2), 4) for i in range(12,-1,-1)) # shares of its steps after which it is validated, each √2 times the one before; the best checkpoint counts
     full_patience:int=3 # after so many of them without a better one it ends early
     val_share:float=.15 # of the training tasks
@@ -1133,8 +1133,8 @@ def missing(self:Study)->list: return [g for g in self.goals() if not g[3].exist
 # %% ../nbs/16_study.ipynb #842c1701
 @patch
 def piece(self:Study, kind, fold, seed, path):
-    "Make one piece; with a fold's first its multi-task LoRA of the panel, for which all others wait"
-    for s in self.seeds[:self.cfg.full_seeds] if kind=='fixed' else (): self.full(fold, s)
+    "Make one piece; with a fold's first the first seed's multi-task LoRA of the panel, for which others may wait"
+    if kind=='fixed': self.full(fold, self.seeds[0])
     if kind=='tune': df = self.tune_panel(fold, seed)
     else:
         src = self.fixed_sources(fold) if kind=='fixed' else self.seed_sources(fold, seed) if kind=='made' else self.ensemble(fold)
@@ -1690,7 +1690,7 @@ def _deal(st, jobs, minutes, recipes): # this very command in `jobs` processes, 
             if all(p.exists() for p in paths) or _held(st, unit) or minutes and left<=0: return None
             return ['-c', 'from dnd_nb.study import main; main()', *sys.argv[1:], '--jobs', '1', '--export', '', '--folds', fold, '--pieces', ','.join(p.name for p in paths), *more, *(['--minutes', str(left)] if minutes else [])]
         return args
-    for wave in [lambda: _comparisons(st, recipes)] if recipes else [lambda: _units(st, False), lambda: _units(st, True)]:
+    for wave in [lambda: _comparisons(st, recipes)] if recipes else [partial(_units, st)]*2: # again, for pieces that needed others
         if todo := wave(): st.shared()
         if bad := side_by_side({u:call(u, *job) for u,job in todo.items()}, jobs, st.work/'jobs'): raise ValueError(f'{len(bad)} of {len(todo)} processes failed ({", ".join(f"{n}: {w}" for n,w in list(bad.items())[:3])}); call again to go on')
 
@@ -1706,11 +1706,11 @@ def _comparisons(st, recipes): # what is made by one process → (fold, files, a
     every = [(st.compared(f, s, n),f.name,n,s) for f in st.folds for w in (0,1,2) for s in st.seeds for n in recipes if later(n)==w]
     return {_unit(p.name):(f, [p], ('--seeds', str(s), '--compare', n)) for p,f,n,s in every if not p.exists()}
 
-def _units(st, last): # what is made by one process → (fold, files, arguments): a fold's missing pieces of one seed, those of no seed first; last, what needs pieces of other seeds
+def _units(st): # what is made by one process → (fold, files, arguments): a fold's missing pieces of one seed, those of no seed first, if what they need of other seeds is there
     def needs(kind, f, s): return [g[3] for g in st.goals() if g[1] is f and (kind=='ensemble' and g[0]=='made' or kind=='tune' and s!=st.seeds[0] and (g[0],g[2])==('tune',st.seeds[0]))]
     res = {}
     for kind,f,s,path in sorted(st.missing(), key=lambda g: -1 if g[2] is None else st.seeds.index(g[2])):
-        if bool(want := needs(kind, f, s))==last and all(p.exists() for p in want): res.setdefault((f.name, _unit(path.name)), []).append(path)
+        if all(p.exists() for p in needs(kind, f, s)): res.setdefault((f.name, _unit(path.name)), []).append(path)
     return {u:(f, ps, ()) for (f,u),ps in res.items()}
 
 def _unit(piece): return re.sub(r'(_tuned)?\.csv\.gz$', '', piece)
