@@ -549,12 +549,14 @@ def default_engine(model, spec)->str: # one of `ENGINES`
     if model.device.type=='cuda': return 'graphs' if why_not_ragged(model, spec) else 'ragged'
     return 'lean' if first_layer(spec) else 'plain'
 
+# %% ../nbs/03a_fast.ipynb #dfe710a0
 @patch
 def to_judge(self:Lean, rows, owner)->Pack:
     "`pack` for `judge`; without buckets where the default engine has none, and no lower layers are kept"
     if self.device.type=='cuda' and not self.first and default_engine(self.model, self.spec).startswith('ragged') and not why_not_ragged(self.model, self.spec): return pack(rows, owner, device=self.device, ragged=True)
     return Lean.pack(self, rows, owner, backward=False)
 
+# %% ../nbs/03a_fast.ipynb #dfe710a1
 class _Engines(dict):
     "A model's engines; a copy of the model has none yet"
     def __deepcopy__(self, memo): return _Engines()

@@ -940,6 +940,7 @@ def zero_shot(self:Study, fold, seed, rec=None)->ZeroShot:
         return z
     return self.keep(('zs',rec.name,fold.name,seed), make)
 
+# %% ../nbs/16_study.ipynb #91359a67
 @patch
 def doubt(self:Study, fold, z, made, ads, harm)->list: # numbers of training tasks
     "Tasks that a validation task's prompts look like, if it loses more than `harm` by being followed for that"
@@ -1694,6 +1695,7 @@ def _deal(st, jobs, minutes, recipes): # this very command in `jobs` processes, 
         if todo := wave(): st.shared()
         if bad := side_by_side({u:call(u, *job) for u,job in todo.items()}, jobs, st.work/'jobs'): raise ValueError(f'{len(bad)} of {len(todo)} processes failed ({", ".join(f"{n}: {w}" for n,w in list(bad.items())[:3])}); call again to go on')
 
+# %% ../nbs/16_study.ipynb #75d81b63
 def _claim(st, unit): return _alone(st.work/'jobs'/unit) # who has this is at it
 
 def _held(st, unit): # is a process at it?
@@ -1701,6 +1703,7 @@ def _held(st, unit): # is a process at it?
         with _claim(st, unit).acquire(timeout=0): return False
     except Timeout: return True
 
+# %% ../nbs/16_study.ipynb #75d81b64
 def _comparisons(st, recipes): # what is made by one process → (fold, files, arguments): every recipe, fold and seed that is not compared yet
     later = lambda n: n!='default' and 1+(n not in AXES['start']) # while some make the soup, others do what starts elsewhere
     every = [(st.compared(f, s, n),f.name,n,s) for f in st.folds for w in (0,1,2) for s in st.seeds for n in recipes if later(n)==w]

@@ -234,6 +234,7 @@ def _leaf_grad(self:Trainer, pred, b, terms, stage, i, at=None):
     nll = self._sft_grad(leaves[0], rows, w)
     return [(t,l.grad) for t,l in zip(made, leaves) if l.grad is not None], logs | dict(sft=nll, loss=logs['loss']+w*nll)
 
+# %% ../nbs/10_train.ipynb #d01d5ef2
 def _pick(v, ix): return v if v is None else v[ix] if isinstance(v, (Tensor,Adapters)) else [v[j] for j in ix]
 
 @patch

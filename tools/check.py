@@ -64,6 +64,15 @@ def readme():
         return differ(to, ['.'], ['README.md'], 'run tools/readme.py') + differ(to, ['nbs'], ['images/index_*'], 'run tools/readme.py')
 
 @check
+def ids():
+    "Every cell of a notebook has an id of its own"
+    bad = []
+    for p in notebooks():
+        seen = [c.get('id') for _,c in cells(p)]
+        bad += [f'{rel(p)} cell {i}: {f"its id {x} is an earlier one" if x else "no id"}' for i,x in enumerate(seen) if not x or x in seen[:i]]
+    return bad
+
+@check
 def outputs():
     "Saved outputs hold no error, no warning, and are small"
     bad = []
