@@ -447,6 +447,7 @@ def recon_step(lab):
         disk = 1e3*n/lab.timed(lambda: ds.batch(next(steps), n))
     return dict(value=ms, baseline=None, ratio=None, loss=loss, batch=n, values=spec.n_params, pairs_a_second_from_disk=disk, disk_feeds_it=disk>=1e3/ms, **lab.roof(dict(flops=3*write_work(tr.gen, n)['flops'], bytes=4*(3*spec.n_params+14*tr.gen.n_params/n))))
 
+# %% ../nbs/17_bench.ipynb #a54e8673
 def _sft_trainer(lab, d, steps=1000):
     "A trainer at an SFT stage, and the tasks"
     tasks = builtin_tasks(n_train=64, n_test=4)[:2*lab.s.pairs]
@@ -488,6 +489,7 @@ def evaluate_conditions(lab):
     off = [np.abs(got.nll[owner.numpy()==i].values - w)/np.abs(w).mean() for i in (0,n-1) for w in [score(lab.model, lab.tok, [e for e,o in zip(exs,owner) if o==i], ads[i], packed=False).nll.values]]
     return dict(value=many, baseline=one, ratio=many/one, error=float(np.mean(off)), worst_row=float(np.max(off)), rows=len(exs), conditions=n)
 
+# %% ../nbs/17_bench.ipynb #91abb152
 def _decode_peft(m, tok, prompts, new, device, template='{}\nAnswer:'):
     b = tok([template.format(p) for p in prompts], return_tensors='pt', padding=True, add_special_tokens=False).to(device)
     out = m.generate(input_ids=b.input_ids, attention_mask=b.attention_mask, max_new_tokens=new, do_sample=False, use_cache=True, pad_token_id=tok.pad_token_id)

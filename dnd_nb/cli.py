@@ -219,6 +219,7 @@ def read_prompt_file(
     if not lines: raise ValueError(f'{path}: no prompt in it; write one a line')
     return lines
 
+# %% ../nbs/15_cli.ipynb #5dc7ee16
 @call_parse
 def dnd_generate(
     run:str, # a run folder, as made by dnd_train or dnd_demo (its folder run)

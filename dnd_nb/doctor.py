@@ -618,6 +618,7 @@ def _explain(findings):
         f.because = next((a for a in CHECKS.get(f.name, ((),)*4)[3] if a in failed and origin(a)!=f.name), '')
     for f in findings: f.because = origin(f.because) # of a chain, name the first
 
+# %% ../nbs/12a_doctor.ipynb #e97e3378
 def unseen(
     tasks, # of Task
     run:Run,

@@ -39,6 +39,7 @@ def _read_prompts(model, rows, pad_id, adapters, owner):
     kw = {k:b[k] for k in ('input_ids','attention_mask','position_ids')}
     with apply_adapters(model, adapters, owner) if adapters is not None else nullcontext(): return b,model(**kw, use_cache=True, logits_to_keep=1)
 
+# %% ../nbs/09_evaluate.ipynb #e46f23bd
 def _nats(logits, y): # logits(slice) → [k, V], y [m] → (nats [m], is y the likeliest? [m]), a few at a time: in float32 all of them would be large
     parts = [(F.cross_entropy(l.float(), y[i:i+2048], reduction='none'), l.argmax(-1)==y[i:i+2048]) for i in range(0, len(y), 2048) for l in [logits(slice(i,i+2048))]]
     return [torch.cat(p) for p in zip(*parts)]
@@ -97,6 +98,7 @@ def _score_shared(model, golds, adapters, owner, pad_id, max_tokens): # the same
         for i,l,g,f in zip(ix, *got): res[i] = (l, bool(g[0]), float(f[0]))
     return res
 
+# %% ../nbs/09_evaluate.ipynb #3393dd81
 @torch.no_grad()
 def score(
     model, # frozen base

@@ -434,6 +434,7 @@ def _show(self:ExplorerBox, v:View):
     self.view = v
     self.message.value = _line(f'{len(v.prompts)}{rest} prompts read in {v.seconds:.1f} s; {near_line(v)}', bool(v.near.near[0]))
 
+# %% ../nbs/13_explorer.ipynb #bc93eb81
 @patch
 def keep(self:ExplorerBox):
     "Save, and say what was written"

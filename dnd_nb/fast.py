@@ -338,6 +338,7 @@ def logits(self:Lean, pk:Pack, x:Tensor=None)->Tensor: # [m, vocabulary]
     h,head = self._at_answers(pk, x)
     return F.linear(h, head.weight, head.bias)
 
+# %% ../nbs/03a_fast.ipynb #50d1b02c
 @patch
 def nats(self:Lean,
     pk:Pack,
@@ -445,6 +446,7 @@ def _lay_ragged(rows, lens, owner, block, room): # the fields of a Pack with seq
     cu = np.r_[start[order], np.linspace(used, len(d['ids']), 65).astype(int)] # what is added at the end is cut into 64 sequences
     return d | dict(cu=cu.astype(np.int32), shapes=[(len(cu)-1, _size(int(np.diff(cu).max()), 64, max(room[1], default=0)))])
 
+# %% ../nbs/03a_fast.ipynb #217a6f21
 @patch
 def grad(self:Lean,
     pk:Pack,

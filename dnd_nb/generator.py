@@ -318,6 +318,7 @@ class _Combine(nn.Module):
         c = self.coefficients(h)
         return torch.cat([c[:,i]@b for i,b in enumerate(self.basis.split(self.widths,1))], 1)
 
+# %% ../nbs/07_generator.ipynb #d51e57d2
 class BasisGenerator(Generator):
     "A pooled condition [n, d] → coefficients of the teachers' principal differences → Adapters"
     def __init__(self,

@@ -366,6 +366,7 @@ def _device(device):
     if device.type=='cuda' and not torch.cuda.is_available(): raise ValueError(f'device {str(device)!r}: torch sees no GPU here; use cpu')
     return device
 
+# %% ../nbs/01_model.ipynb #4f44b394
 def load_base(
     name_or_path='HuggingFaceTB/SmolLM2-135M-Instruct', # local path, or a name on the Hub
     dtype=None, # of the weights; None: the faster one there, see `fast_dtype`

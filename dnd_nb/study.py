@@ -619,6 +619,7 @@ def all_times(self:Study)->dict: # kind → seconds, longest, n
             o.update(seconds=o['seconds']+v['seconds'], longest=max(o['longest'],v['longest']), n=o['n']+v['n'])
     return res
 
+# %% ../nbs/16_study.ipynb #6f990ea3
 @patch
 @contextmanager
 def clock(self:Study, kind, what=''):
@@ -870,6 +871,7 @@ def averaged(
     n = len(ads)-2
     return truncate(mixture(ads, torch.tensor([[w]+[a/n]*n+[b]], device=ads.device)), ads.spec.rank)
 
+# %% ../nbs/16_study.ipynb #1c211d5e
 @patch
 def soup_folder(self:Study, fold, seed, rec): return self.work/'folds'/fold.name/f'soup_s{seed}_{len(self.trained(fold, rec))}_{rec.bag}{rec.tail}'
 
@@ -1075,6 +1077,7 @@ def starts(self:Study, fold, tasks, seed, prompts)->dict: # start → Adapters, 
     ads = dict(zero=one(Adapters.init(self.spec, 1, self.cfg.teacher_seed).to(self.device)), multitask=one(multi), generated=z.generate([prompt_batches(prompts(t), k, 1, f'{seed}/{t.name}')[0] for t in tasks]))
     return ads if self.cfg.tune_size is None else {s:regauged(a, self.cfg.tune_size) for s,a in ads.items()}
 
+# %% ../nbs/16_study.ipynb #b159ff82
 @patch
 def tune_lrs(self:Study, fold, seed)->tuple: # start → steps → learning rate; start → steps → rate → validation loss
     "The rates that are best on validation tasks; the search goes on where the best is the lowest or the highest yet"
@@ -1339,6 +1342,7 @@ def _level_bars(rep, sp): # bars on levels
     if r: res.append(_bar('NLL: 10 steps from generated − 50 from zero', sp, r['mean'], '≤ 0', r['mean']<=0, r['lo'], r['hi']))
     return res
 
+# %% ../nbs/16_study.ipynb #abb55935
 def _single_bars(rep): # leave-one-dataset-out: against each training LoRA
     at = {t:v for t,v in rep['tasks'].items() if any(s.startswith('single:') for s in v) and 'generated' in v}
     if not at: return []
@@ -1465,6 +1469,7 @@ def plot_sources(rep:dict, metric='nll'):
     plt.tight_layout()
     return fig
 
+# %% ../nbs/16_study.ipynb #0e1bf753
 def task_frame(rep:dict, split='held_out', figure='nll')->pd.DataFrame: # task × source: nats a token
     "Per-task losses of a split; `first`: the part in answers' first tokens"
     at = lambda v: v if v.get('split')==split else v.get(split)
@@ -1565,6 +1570,7 @@ def rebuild(rep:dict)->str:
     res = f'dnd_study --base {c["base"]}' + (f' --train {c["train"]}' if c['train'] else '') + ''.join(f' --held-out {h}' for h in c['held_out']) + ' --leave-one-out'*c['leave_one_out']
     return res + (f" --settings '{json.dumps(s)}'" if (s := changed(c['study'])) else '') + (f" --seeds {','.join(map(str,c['seeds']))}" if c['seeds']!=[0,1,2] else '')
 
+# %% ../nbs/16_study.ipynb #76352aab
 def model_card(rep:dict, about:dict)->str: # markdown
     "What the generator is, how it was judged, what it is not for"
     p = [r for r in rep['panel'] if r['split']!='seen' and r['source'] in ('base','few_shot','multitask','generated','generated_other_task','teacher') and r['metric'] in ('nll','accuracy','gap_closed')]

@@ -547,6 +547,7 @@ def _one_base(folders):
     for p,b in said.items():
         if b!=said[folders[0]]: raise ValueError(f'{p}: trained on {b!r}, {folders[0].name} on {said[folders[0]]!r}; import them apart, or, if the two are one model, write one name into both adapter_config.json')
 
+# %% ../nbs/04_teacher.ipynb #3db6429c
 def import_adapters(
     src, # folder of adapter folders, each with adapter_config.json, adapter_model.safetensors and prompts.json
     folder, # the zoo to make

@@ -274,6 +274,7 @@ def _together(self:Trainer, logs, share)->dict: # every process's gradients and 
     for p,g in zip(ps, gs): p.grad = g.view_as(p)
     return dict(zip(sorted(logs), gs[-1].tolist()))
 
+# %% ../nbs/10_train.ipynb #e56ea2b0
 @patch
 def one_step(self:Trainer)->dict:
     "One optimiser step; returns what was logged"
@@ -321,6 +322,7 @@ def validate(self:Trainer,
     every = {i:x for o in self.crew.share(nll) for i,x in o.items()}
     return float(np.mean([every[i] for i in sorted(every)]))
 
+# %% ../nbs/10_train.ipynb #461ca5b7
 @patch
 def _val_prompts(self:Trainer): return [condition_texts(t.train[:self.cfg.val_k], self.cfg.answers, self.cfg.seed) for t in self.val]
 
