@@ -1137,8 +1137,7 @@ def missing(self:Study)->list: return [g for g in self.goals() if not g[3].exist
 # %% ../nbs/16_study.ipynb #842c1701
 @patch
 def piece(self:Study, kind, fold, seed, path):
-    "Make one piece; with a fold's first the first seed's multi-task LoRA of the panel, for which others may wait"
-    if kind=='fixed': self.full(fold, self.seeds[0])
+    "Make one piece"
     if kind=='tune': df = self.tune_panel(fold, seed)
     else:
         src = self.fixed_sources(fold) if kind=='fixed' else self.seed_sources(fold, seed) if kind=='made' else self.ensemble(fold)
@@ -1201,7 +1200,7 @@ def gathered(self:Study, kind='')->pd.DataFrame: # as of `run_panel`, with colum
 
 # %% ../nbs/16_study.ipynb #e1f4cb01
 class Boot:
-    "Means over tasks with bootstrap intervals: tasks, rows and conditions are drawn anew, the same draws for every source"
+    "Means over tasks with bootstrap intervals: tasks, rows and conditions are drawn anew, the same draws for every source with as many of them"
     def __init__(self,
         df:pd.DataFrame, # as of `run_panel`
         n:int=2000, # resamplings
@@ -1716,8 +1715,10 @@ def _comparisons(st, recipes): # what is made by one process → (fold, files, a
     return {_unit(p.name):(f, [p], ('--seeds', str(s), '--compare', n)) for p,f,n,s in every if not p.exists()}
 
 def _units(st): # what is made by one process → (fold, files, arguments): a fold's missing pieces of one seed, those of no seed first, if what they need of other seeds is there
-    def needs(kind, f, s): return [g[3] for g in st.goals() if g[1] is f and (kind=='ensemble' and g[0]=='made' or kind=='tune' and s!=st.seeds[0] and (g[0],g[2])==('tune',st.seeds[0]))]
-    res = {}
+    first,res = st.seeds[0],{}
+    def needs(kind, f, s): # paths
+        want = [('made',o) for o in st.seeds] if kind=='ensemble' else [('tune',first)] if kind=='tune' and s!=first else []
+        return [p for k,o,i,p in st.goals() if o is f and (k,i) in want]
     for kind,f,s,path in sorted(st.missing(), key=lambda g: -1 if g[2] is None else st.seeds.index(g[2])):
         if all(p.exists() for p in needs(kind, f, s)): res.setdefault((f.name, _unit(path.name)), []).append(path)
     return {u:(f, ps, ()) for (f,u),ps in res.items()}

@@ -15,7 +15,7 @@ from dnd_nb.study import RECIPES, comparison
 from gpu_bench import PIECES
 
 STAGES = ('ablations','bench','bigbench','commonsense','recipes')
-COMPARED = Path(__file__).with_name('recipes.json') # recipes are compared at these steps, rates and checks, those of the runs that are in results/, whatever the default's
+COMPARED = Path(__file__).with_name('recipes.json') # recipes are compared at these steps, rates, seeds and checks, those of the runs that are in results/, whatever the default's
 
 @call_parse
 def main(

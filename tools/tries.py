@@ -31,10 +31,10 @@ def per_task(df): # task × source: nats a token
     g = df.groupby(['source','task'], sort=False)[['nll','tokens']].sum()
     return (g.nll/g.tokens).unstack(0)
 
-TUNED = [(s,8,None,lr,(5,10,20,50)) for s in ('zero','average') for lr in (2e-3,5e-3,1e-2)] + [('zero',8,4.,2e-3,(10,20,50)), ('zero',32,None,2e-3,(10,20,50)), ('zero',32,None,1e-3,(50,)), ('average',8,4.,5e-3,(5,10,20)),
-    ('average',32,None,5e-3,(5,10,20)), ('average',32,4.,5e-3,(5,10,20))] # where from, rows a step, length of A's rows (see `regauged`), learning rate, when to look
-TUNED = [(*t,'constant',False) for t in TUNED] + [('average',32,4.,8e-3,(7,8,9,10),'constant',True), ('average',32,4.,8e-3,(10,),'cosine',False), ('average',64,4.,8e-3,(10,),'cosine',False), ('average',32,16.,5e-3,(10,),'cosine',False),
-    ('zero',8,None,2e-3,(38,44,50),'constant',True), ('zero',8,None,4e-3,(50,),'cosine',False)] # and how the rate goes, and whether only the mean of these looks is judged
+_steady = [(s,8,None,lr,(5,10,20,50)) for s in ('zero','average') for lr in (2e-3,5e-3,1e-2)] + [('zero',8,4.,2e-3,(10,20,50)), ('zero',32,None,2e-3,(10,20,50)), ('zero',32,None,1e-3,(50,)), ('average',8,4.,5e-3,(5,10,20)),
+    ('average',32,None,5e-3,(5,10,20)), ('average',32,4.,5e-3,(5,10,20))]
+TUNED = [(*t,'constant',False) for t in _steady] + [('average',32,4.,8e-3,(7,8,9,10),'constant',True), ('average',32,4.,8e-3,(10,),'cosine',False), ('average',64,4.,8e-3,(10,),'cosine',False), ('average',32,16.,5e-3,(10,),'cosine',False),
+    ('zero',8,None,2e-3,(38,44,50),'constant',True), ('zero',8,None,4e-3,(50,),'cosine',False)] # where from, rows a step, length of A's rows (see `regauged`), learning rate, when to look, how the rate goes, and whether only the mean of these looks is judged
 RATES = dict(constant=SteadyConfig, cosine=TeacherConfig)
 
 def tuned(model, tok, tasks, starts, max_tokens, seed, ref=('zero',8,None,2e-3,50,'constant',1)):
