@@ -520,7 +520,7 @@ class StudyConfig:
     seen:int=20 # training tasks judged a fold
     seen_conditions:int=3
     shots:int=4 # rows in context
-    shot_draws:int=3
+    shot_draws:int=8
     shot_len:int=1024 # tokens of a prompt with its context
     nearest:int=3 # teachers in the weighted mixture
     tune_steps:tuple=(5,10,20,50)
@@ -1000,7 +1000,7 @@ def fixed_sources(self:Study, fold)->dict:
     mid = F.normalize(centres(cache, {t.name:t.prompts for t in fold.train}), dim=1)
     order = [names.index(t.name) for t in fold.train]
     def near(t): # similarity of each prompt batch to each training task
-        return F.normalize(torch.cat([pooled(cache, [b]) for b in self.batches(fold, t, c.controls, 'fixed')]), dim=1)@mid.T
+        return F.normalize(torch.cat([pooled(cache, [b]) for b in self.batches(fold, t, c.conditions, 'fixed')]), dim=1)@mid.T
     def weighted(t):
         w,i = near(t).topk(min(c.nearest, len(order)), 1)
         w = w.clamp(min=1e-6)/w.clamp(min=1e-6).sum(1, keepdim=True)
