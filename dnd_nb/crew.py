@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from queue import Queue
+from threading import Event
 from fastcore.basics import patch
 
 # %% auto #0
@@ -86,19 +87,23 @@ def side_by_side(
     commands:dict, # name → arguments of this Python, or a function that gives them when their turn comes, None if there is nothing to do any more
     jobs:int, # at a time
     logs, # folder that gets NAME.log
+    after:dict=None, # name → names of earlier commands that must have ended before it
 )->dict: # name of what failed → its last words
     "Run commands, `jobs` at a time, each with one GPU and one thread"
-    logs,slots,devs = Path(logs),Queue(),gpus()
+    logs,slots,devs,after,order = Path(logs),Queue(),gpus(),after or {},list(commands)
+    if late := [(n,o) for n,os in after.items() for o in os if o not in order[:order.index(n)]]: raise ValueError(f'{late[0][0]} is to come after {late[0][1]}, which is no command before it; put that one first')
     logs.mkdir(parents=True, exist_ok=True)
     for i in range(jobs): slots.put(i)
+    ended = {n:Event() for n in order}
     def one(name):
+        for o in after.get(name, ()): ended[o].wait()
         i = slots.get()
         try:
             args = commands[name]() if callable(commands[name]) else commands[name]
             if args is None: return ''
             env = os.environ | dict(OMP_NUM_THREADS='1') | (dict(CUDA_VISIBLE_DEVICES=devs[i%len(devs)]) if devs else {})
             with open(logs/f'{name}.log', 'a') as log: r = subprocess.run([sys.executable, *map(str, args)], stdout=log, stderr=subprocess.STDOUT, env=env)
-        finally: slots.put(i)
+        finally: slots.put(i); ended[name].set()
         return '' if not r.returncode else (logs/f'{name}.log').read_text().strip().split('\n')[-1]
     with ThreadPoolExecutor(jobs) as ex: return {n:w for n,w in zip(commands, ex.map(one, commands)) if w}
 

@@ -1690,15 +1690,15 @@ def shared(self:Study):
     if self.device.type=='cuda': torch.cuda.empty_cache()
 
 def _deal(st, jobs, minutes, recipes): # this very command in `jobs` processes, each for some pieces of one fold; they write no report
-    def call(unit, fold, paths, more): # nothing, if it was made meanwhile, another call's process is at it, or time is over
+    def call(fold, paths, more, needs=()): # nothing, if it was made meanwhile, another call's process is at it, what it needs is not there, or time is over
         def args():
             left = minutes-(time.time()-st.began)/60
-            if all(p.exists() for p in paths) or _held(st, unit) or minutes and left<=0: return None
+            if all(p.exists() for p in paths) or _held(st, _unit(paths[0].name)) or not all(p.exists() for p in needs) or minutes and left<=0: return None
             return ['-c', 'from dnd_nb.study import main; main()', *sys.argv[1:], '--jobs', '1', '--export', '', '--folds', fold, '--pieces', ','.join(p.name for p in paths), *more, *(['--minutes', str(left)] if minutes else [])]
         return args
-    for wave in [lambda: _comparisons(st, recipes)] if recipes else [partial(_units, st)]*2: # again, for pieces that needed others
-        if todo := wave(): st.shared()
-        if bad := side_by_side({u:call(u, *job) for u,job in todo.items()}, jobs, st.work/'jobs'): raise ValueError(f'{len(bad)} of {len(todo)} processes failed ({", ".join(f"{n}: {w}" for n,w in list(bad.items())[:3])}); call again to go on')
+    todo,after = (_comparisons(st, recipes),{}) if recipes else _units(st)
+    if todo: st.shared()
+    if bad := side_by_side({n:call(*job) for n,job in todo.items()}, jobs, st.work/'jobs', after): raise ValueError(f'{len(bad)} of {len(todo)} processes failed ({", ".join(f"{n}: {w}" for n,w in list(bad.items())[:3])}); call again to go on')
 
 # %% ../nbs/16_study.ipynb #75d81b63
 def _claim(st, unit): return _alone(st.work/'jobs'/unit) # who has this is at it
@@ -1714,16 +1714,20 @@ def _comparisons(st, recipes): # what is made by one process → (fold, files, a
     every = [(st.compared(f, s, n),f.name,n,s) for f in st.folds for w in (0,1,2) for s in st.seeds for n in recipes if later(n)==w]
     return {_unit(p.name):(f, [p], ('--seeds', str(s), '--compare', n)) for p,f,n,s in every if not p.exists()}
 
-def _units(st): # what is made by one process → (fold, files, arguments): a fold's missing pieces of one seed, those of no seed first, if what they need of other seeds is there
-    first,res = st.seeds[0],{}
+def _units(st): # what is made by one process → (fold, files, arguments, files of other seeds that it needs), and what it comes after: a fold's missing pieces of one seed, those of no seed first; what needs other seeds last
+    first,now,later,after = st.seeds[0],{},{},{}
     def needs(kind, f, s): # paths
         want = [('made',o) for o in st.seeds] if kind=='ensemble' else [('tune',first)] if kind=='tune' and s!=first else []
         return [p for k,o,i,p in st.goals() if o is f and (k,i) in want]
     for kind,f,s,path in sorted(st.missing(), key=lambda g: -1 if g[2] is None else st.seeds.index(g[2])):
-        if all(p.exists() for p in needs(kind, f, s)): res.setdefault((f.name, _unit(path.name)), []).append(path)
-    return {u:(f, ps, ()) for (f,u),ps in res.items()}
+        if all(p.exists() for p in needs(kind, f, s)): now.setdefault(_unit(path.name), (f.name,[],()))[1].append(path)
+        else: later[_stem(path.name)] = (f.name, [path], (), needs(kind, f, s))
+    for n,(_,ps,_,want) in later.items(): after[n] = [u for u in dict.fromkeys(_unit(p.name) for p in (*want,*ps)) if u in now] # and after what its own process would be at
+    return now|later,after
 
-def _unit(piece): return re.sub(r'(_tuned)?\.csv\.gz$', '', piece)
+def _stem(piece): return piece.removesuffix('.csv.gz')
+
+def _unit(piece): return _stem(piece).removesuffix('_tuned')
 
 def _one_job(st, names, recipes, changes): # what one process of `_deal` does, unless a process of another call is at it
     unit = _unit(names[0])
