@@ -91,7 +91,8 @@ def side_by_side(
 )->dict: # name of what failed → its last words
     "Run commands, `jobs` at a time, each with one GPU and one thread"
     logs,slots,devs,after,order = Path(logs),Queue(),gpus(),after or {},list(commands)
-    if late := [(n,o) for n,os in after.items() for o in os if o not in order[:order.index(n)]]: raise ValueError(f'{late[0][0]} is to come after {late[0][1]}, which is no command before it; put that one first')
+    for n,o in ((n,o) for n in order for o in after.get(n, ())):
+        if o not in order[:order.index(n)]: raise ValueError(f'{n} is to come after {o}, which is no command before it; put that one first')
     logs.mkdir(parents=True, exist_ok=True)
     for i in range(jobs): slots.put(i)
     ended = {n:Event() for n in order}
