@@ -580,14 +580,16 @@ class Study:
         self.cfg,self.work,self.seeds,self.minutes,self.max_tokens,self.save_every,self.log = cfg,Path(work),list(seeds),minutes,max_tokens,save_every,log
         self._world,self._encoder,self.began,self.worked,self._kept = world,encoder,time.time(),False,{}
         self._same(dict(config=as_json(cfg), encoder=encoder.name if encoder else cfg.recipe.encoder, overlap=overlap))
-        self.times,self.times_file = {},self.work/'times'/f'{uuid.uuid4().hex[:12]}.json' # each process its own
+        self.times,self.by,self.times_file = {},{},self.work/'times'/f'{uuid.uuid4().hex[:12]}.json' # each process its own
         self.longest = {k:v['longest'] for k,v in self.all_times().items()}
         self.folds = []
         for o in folds:
             with self.clock('plan', o.name): self.folds.append(planned(o, self.work/'pieces'/f'{o.name}.plan.json', share=cfg.val_share, overlap=overlap))
     @cached_property
     def world(self):
-        with self.clock('loading'): return self._world()
+        with self.clock('loading'): res = self._world()
+        self.by = _maker(res[0].device)
+        return res
     @property
     def model(self): return self.world[0]
     @property
@@ -614,10 +616,26 @@ def all_times(self:Study)->dict: # kind → seconds, longest, n
     "Of all processes that worked in this folder"
     res = {}
     for f in sorted((self.work/'times').glob('*.json')):
-        for k,v in read_json(f).items():
+        for k,v in _times(f)['seconds'].items():
             o = res.setdefault(k, dict(seconds=0., longest=0., n=0))
             o.update(seconds=o['seconds']+v['seconds'], longest=max(o['longest'],v['longest']), n=o['n']+v['n'])
     return res
+
+def _times(path)->dict: # seconds, by
+    d = read_json(path)
+    return d if 'seconds' in d else dict(seconds=d, by={}) # as earlier versions wrote it
+
+@patch
+def makers(self:Study, made=())->dict: # device, commit, versions
+    "What the base model was loaded on in this folder, by any process; where that differs, one and the other"
+    by = [b for f in sorted((self.work/'times').glob('*.json')) if (b := _times(f)['by'])] or [_maker('cpu') | dict(device=d) for d in dict.fromkeys(m['device'] for m in made)] or [_maker('cpu')]
+    one = lambda xs: ' and '.join(dict.fromkeys(xs))
+    return dict({k:one(b[k] for b in by) for k in ('device','commit')}, versions={k:one(b['versions'][k] for b in by) for k in by[0]['versions']})
+
+def _maker(device)->dict:
+    import transformers
+    from dnd_nb import __version__
+    return dict(device=device_name(device), commit=this_commit(), versions=dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, python=platform.python_version()))
 
 # %% ../nbs/16_study.ipynb #6f990ea3
 @patch
@@ -633,7 +651,7 @@ def clock(self:Study, kind, what=''):
     yield
     took = time.time()-t0-(sum(o['seconds'] for o in self.times.values())-inner) # work inside this work is counted there
     t.update(seconds=t['seconds']+took, longest=max(t['longest'],took), n=t['n']+1)
-    write_json(self.times_file, self.times)
+    write_json(self.times_file, dict(seconds=self.times, by=self.by))
     if took>1: self.log(f'[{time.time()-self.began:5.0f} s] {kind} {what} ({took:.0f} s)')
 
 @patch
@@ -1396,11 +1414,9 @@ def report(self:Study, **about)->dict:
     folds = [dict(name=f.name, setting=f.setting, train=[t.name for t in f.train], rows=total_rows(f.train), val=[t.name for t in f.val], held={t.name:f.split(t) for t in f.held}, removed=f.removed) for f in self.folds]
     rates = {f.name[:-len('_tuned.json')]:read_json(f) for f in sorted(p.glob('*_tuned.json'))}
     of_rates = lambda k: {n:r[k] for n,r in rates.items()}
-    import transformers
-    from dnd_nb import __version__
     res = dict(config=dict(about, study=as_json(self.cfg), seeds=self.seeds, folds=folds, tune_lrs=of_rates('lrs'), tune_val_nll=_round(of_rates('val_nll'))), complete=not self.missing(), missing=[g[3].name for g in self.missing()],
-        **figs[names[0]], forms={t.name:answer_form(t) for f in self.folds for t in f.held}, examples={t.name:specimen(t) for f in self.folds for t in f.held}, wall_s=wall | dict(total=round(sum(wall.values()),1)), device=', '.join(dict.fromkeys(m['device'] for m in made)), selected=[_round({k:v for k,v in m.items() if k!='device'}) for m in made],
-        commit=this_commit(), versions=dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, python=platform.python_version()))
+        **figs[names[0]], forms={t.name:answer_form(t) for f in self.folds for t in f.held}, examples={t.name:specimen(t) for f in self.folds for t in f.held}, wall_s=wall | dict(total=round(sum(wall.values()),1)), selected=[_round({k:v for k,v in m.items() if k!='device'}) for m in made],
+        **self.makers(made))
     return res | (dict(settings={s or 'alone':figs[s] for s in names}) if len(names)>1 else {})
 
 # %% ../nbs/16_study.ipynb #305f6c2f
