@@ -9,8 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from queue import Queue
-from threading import Event
+from threading import Condition
 from fastcore.basics import patch
 
 # %% auto #0
@@ -90,23 +89,32 @@ def side_by_side(
     after:dict=None, # name → names of earlier commands that must have ended before it
 )->dict: # name of what failed → its last words
     "Run commands, `jobs` at a time, each with one GPU and one thread"
-    logs,slots,devs,after,order = Path(logs),Queue(),gpus(),after or {},list(commands)
+    logs,devs,after,order = Path(logs),gpus(),after or {},list(commands)
     for n,o in ((n,o) for n in order for o in after.get(n, ())):
         if o not in order[:order.index(n)]: raise ValueError(f'{n} is to come after {o}, which is no command before it; put that one first')
     logs.mkdir(parents=True, exist_ok=True)
-    for i in range(jobs): slots.put(i)
-    ended = {n:Event() for n in order}
-    def one(name):
-        for o in after.get(name, ()): ended[o].wait()
-        i = slots.get()
-        try:
-            args = commands[name]() if callable(commands[name]) else commands[name]
-            if args is None: return ''
-            env = os.environ | dict(OMP_NUM_THREADS='1') | (dict(CUDA_VISIBLE_DEVICES=devs[i%len(devs)]) if devs else {})
-            with open(logs/f'{name}.log', 'a') as log: r = subprocess.run([sys.executable, *map(str, args)], stdout=log, stderr=subprocess.STDOUT, env=env)
-        finally: slots.put(i); ended[name].set()
+    left,ended,bad,turn = list(order),set(),{},Condition()
+    def begin(name, i): # what it failed with, if it did
+        args = commands[name]() if callable(commands[name]) else commands[name]
+        if args is None: return ''
+        env = os.environ | dict(OMP_NUM_THREADS='1') | (dict(CUDA_VISIBLE_DEVICES=devs[i%len(devs)]) if devs else {})
+        with open(logs/f'{name}.log', 'a') as log: r = subprocess.run([sys.executable, *map(str, args)], stdout=log, stderr=subprocess.STDOUT, env=env)
         return '' if not r.returncode else (logs/f'{name}.log').read_text().strip().split('\n')[-1]
-    with ThreadPoolExecutor(jobs) as ex: return {n:w for n,w in zip(commands, ex.map(one, commands)) if w}
+    def work(i):
+        while True:
+            with turn:
+                turn.wait_for(lambda: not left or any(ended.issuperset(after.get(n, ())) for n in left))
+                if not left: return
+                ready = [n for n in left if ended.issuperset(after.get(n, ()))]
+                name = next((n for n in ready if after.get(n)), ready[0]) # what waited for others goes first, for it completes them
+                left.remove(name)
+            try:
+                if why := begin(name, i): bad[name] = why
+            finally:
+                with turn: ended.add(name); turn.notify_all()
+    with ThreadPoolExecutor(jobs) as ex:
+        for f in [ex.submit(work, i) for i in range(jobs)]: f.result()
+    return {n:bad[n] for n in order if n in bad}
 
 # %% ../nbs/01a_crew.ipynb #c0a1f006
 def this_commit()->str:

@@ -1730,12 +1730,13 @@ def _comparisons(st, recipes): # what is made by one process → (fold, files, a
     every = [(st.compared(f, s, n),f.name,n,s) for f in st.folds for w in (0,1,2) for s in st.seeds for n in recipes if later(n)==w]
     return {_unit(p.name):(f, [p], ('--seeds', str(s), '--compare', n)) for p,f,n,s in every if not p.exists()}
 
-def _units(st): # what is made by one process → (fold, files, arguments, files of other seeds that it needs), and what it comes after: a fold's missing pieces of one seed, those of no seed first; what needs other seeds last
+def _units(st): # what is made by one process → (fold, files, arguments, files of other seeds that it needs), and what it comes after: a fold's missing pieces of one seed; what needs other seeds last
     first,now,later,after = st.seeds[0],{},{},{}
+    turn = lambda g: (-1,0) if g[2] is None else (0,0) if g[2]==first else (1,[f.name for f in st.folds].index(g[1].name)) # the first seed of all folds, for it takes longest; then fold by fold, so that what a cut leaves open lies together
     def needs(kind, f, s): # paths
         want = [('made',o) for o in st.seeds] if kind=='ensemble' else [('tune',first)] if kind=='tune' and s!=first else []
         return [p for k,o,i,p in st.goals() if o is f and (k,i) in want]
-    for kind,f,s,path in sorted(st.missing(), key=lambda g: -1 if g[2] is None else st.seeds.index(g[2])):
+    for kind,f,s,path in sorted(st.missing(), key=turn):
         if all(p.exists() for p in needs(kind, f, s)): now.setdefault(_unit(path.name), (f.name,[],()))[1].append(path)
         else: later[_stem(path.name)] = (f.name, [path], (), needs(kind, f, s))
     for n,(_,ps,_,want) in later.items(): after[n] = [u for u in dict.fromkeys(_unit(p.name) for p in (*want,*ps)) if u in now] # and after what its own process would be at
