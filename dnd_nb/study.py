@@ -1592,11 +1592,11 @@ def model_card(rep:dict, about:dict)->str: # markdown
     rows = [f'| {r["source"]} | {r["split"]} | {r["metric"]} | {r["mean"]:.3f} ({r["lo"]:.3f} to {r["hi"]:.3f}) | {r["n_tasks"]} |' for r in p]
     head = f'# Prompts to LoRA weights for {about["base_model"]}\n\nReads {about["k"]} prompts of a task with `{about["encoder"]}` and writes a LoRA ({about["spec"]}). {about["parameters"]:,} parameters; trained on {about["train"]} tasks, checkpoint and strength chosen on {about["val"]} others of the training side; fold `{about["fold"]}`, seed {about["seed"]}.\n\n'
     command = f'{r} --export FOLDER' if (r := rebuild(rep)) else 'Study.export'
-    use = f'## Use\n\n```\ndnd_generate --generator FOLDER prompts.txt --out adapter\n```\n\nMade by `{command}` at commit {rep["commit"]} on {about["device"]}; SHA-256 of generator.safetensors: `{about["sha256"]}`. Sums on a GPU depend on the order of their terms, so another run ends with other last digits and another SHA-256.\n\n'
+    use = f'## Use\n\n```\ndnd_generate --generator FOLDER prompts.txt --out adapter\n```\n\nMade by `{command}` at commit {about["commit"]} on {about["device"]}; SHA-256 of generator.safetensors: `{about["sha256"]}`. Sums on a GPU depend on the order of their terms, so another run ends with other last digits and another SHA-256.\n\n'
     diff = {r['b']:f'{r["mean"]:+.3f} ({r["lo"]:.3f} to {r["hi"]:.3f})' for r in rep['paired'] if (r['a'],r['split'],r['metric'])==('generated','held_out','nll')}
     said = f' On tasks without relatives among the training tasks, right prompts change the loss by {diff["generated_gibberish"]} nats a token against gibberish, and by {diff["corrected"]} against reading no prompt at all.' if {'generated_gibberish','corrected'}<=diff.keys() else ''
     note = f'## Limits\n\nWhere prompts lie far from every training task it falls back towards an average of multi-task LoRAs.{said} Figures hold for tasks like those judged, and say nothing about others. Trained on evaluation data: for research, not for publication as a general model.\n'
-    return head + use + '## Figures\n\nMeans over tasks with 95% intervals, of the whole study.\n\n| source | split | metric | mean | tasks |\n|---|---|---|---|---|\n' + '\n'.join(rows) + '\n\n' + note
+    return head + use + f'## Figures\n\nMeans over tasks with 95% intervals, of the whole study, made at commit {rep["commit"]}.\n\n' + '| source | split | metric | mean | tasks |\n|---|---|---|---|---|\n' + '\n'.join(rows) + '\n\n' + note
 
 @patch
 def export(self:Study,
@@ -1609,7 +1609,7 @@ def export(self:Study,
     m = min((m for m in rep['selected'] if m['fold']==f.name), key=lambda m: min(m['calibration']['nll']))
     z = self.zero_shot(f, m['seed'])
     z.save(folder)
-    about = dict(base_model=self.spec.base_model, k=self.cfg.k*self.cfg.recipe.parts, encoder=z.cache.name, spec=repr(self.spec), parameters=m['parameters'], train=len(f.train), val=len(f.val), fold=f.name, seed=m['seed'], device=rep['device'], sha256=sha256(Path(folder)/'generator.safetensors'))
+    about = dict(base_model=self.spec.base_model, k=self.cfg.k*self.cfg.recipe.parts, encoder=z.cache.name, spec=repr(self.spec), parameters=m['parameters'], train=len(f.train), val=len(f.val), fold=f.name, seed=m['seed'], device=device_name(self.device), sha256=sha256(Path(folder)/'generator.safetensors'), command=rebuild(rep), commit=this_commit(), study=rep['commit'])
     with atomic_write(Path(folder)/'README.md') as o: o.write(model_card(rep, about))
     write_json(Path(folder)/'about.json', about)
     return Path(folder)
