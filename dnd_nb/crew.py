@@ -94,22 +94,20 @@ def side_by_side(
         if o not in order[:order.index(n)]: raise ValueError(f'{n} is to come after {o}, which is no command before it; put that one first')
     logs.mkdir(parents=True, exist_ok=True)
     left,ended,bad,turn = list(order),set(),{},Condition()
-    def begin(name, i): # what it failed with, if it did
+    def ready(): return [n for n in left if ended.issuperset(after.get(n, ()))]
+    def call(name, i):
         args = commands[name]() if callable(commands[name]) else commands[name]
-        if args is None: return ''
+        if args is None: return
         env = os.environ | dict(OMP_NUM_THREADS='1') | (dict(CUDA_VISIBLE_DEVICES=devs[i%len(devs)]) if devs else {})
         with open(logs/f'{name}.log', 'a') as log: r = subprocess.run([sys.executable, *map(str, args)], stdout=log, stderr=subprocess.STDOUT, env=env)
-        return '' if not r.returncode else (logs/f'{name}.log').read_text().strip().split('\n')[-1]
+        if r.returncode: bad[name] = (logs/f'{name}.log').read_text().strip().split('\n')[-1]
     def work(i):
         while True:
             with turn:
-                turn.wait_for(lambda: not left or any(ended.issuperset(after.get(n, ())) for n in left))
+                turn.wait_for(lambda: ready() or not left)
                 if not left: return
-                ready = [n for n in left if ended.issuperset(after.get(n, ()))]
-                name = next((n for n in ready if after.get(n)), ready[0]) # what waited for others goes first, for it completes them
-                left.remove(name)
-            try:
-                if why := begin(name, i): bad[name] = why
+                left.remove(name := max(ready(), key=lambda n: bool(after.get(n)))) # what waited for others goes first, for it completes them
+            try: call(name, i)
             finally:
                 with turn: ended.add(name); turn.notify_all()
     with ThreadPoolExecutor(jobs) as ex:

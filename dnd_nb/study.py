@@ -623,14 +623,16 @@ def all_times(self:Study)->dict: # kind → seconds, longest, n
 
 def _times(path)->dict: # seconds, by
     d = read_json(path)
-    return d if 'seconds' in d else dict(seconds=d, by={}) # as earlier versions wrote it
+    return d if 'seconds' in d else dict(seconds=d, by=_unknown) # as earlier versions wrote it
+
+_unknown = dict(device='unknown', commit='unknown', versions={})
 
 @patch
-def makers(self:Study, made=())->dict: # device, commit, versions
+def makers(self:Study)->dict: # device, commit, versions
     "What the base model was loaded on in this folder, by any process; where that differs, one and the other"
-    by = [b for f in sorted((self.work/'times').glob('*.json')) if (b := _times(f)['by'])] or [_maker('cpu') | dict(device=d) for d in dict.fromkeys(m['device'] for m in made)] or [_maker('cpu')]
+    by = [b for f in sorted((self.work/'times').glob('*.json')) if (b := _times(f)['by'])] or [_unknown]
     one = lambda xs: ' and '.join(dict.fromkeys(xs))
-    return dict({k:one(b[k] for b in by) for k in ('device','commit')}, versions={k:one(b['versions'][k] for b in by) for k in by[0]['versions']})
+    return dict({k:one(b[k] for b in by) for k in ('device','commit')}, versions={k:one(b['versions'].get(k, 'unknown') for b in by) for k in dict.fromkeys(k for b in by for k in b['versions'])})
 
 def _maker(device)->dict:
     import transformers
@@ -1183,7 +1185,7 @@ def made_of(self:Study, fold, seed)->dict:
     mean = lambda f,t: float(f(self.batches(fold, t, self.cfg.conditions, seed)).mean())
     use = {t.name:dict(split=fold.split(t)) | {k:mean(f, t) for k,f in dict(distance=z.distance, strength=z.strength, familiarity=z.familiarity).items()} for t in fold.held}
     return dict(fold=fold.name, seed=seed, recipe=self.cfg.recipe.name, calibration=read_json(z.run.folder/'calibration.json'), multitask=fit, passes=self.passes(fold), tasks=use,
-        **(dict(soup=read_json(self.soup_folder(fold, seed, self.cfg.recipe)/'soup.json')) if self.cfg.recipe.start=='soup' else {}), generator=sha256(z.run.folder/'generator.safetensors'), parameters=z.run.gen.n_params, device=device_name(self.device))
+        **(dict(soup=read_json(self.soup_folder(fold, seed, self.cfg.recipe)/'soup.json')) if self.cfg.recipe.start=='soup' else {}), generator=sha256(z.run.folder/'generator.safetensors'), parameters=z.run.gen.n_params)
 
 def device_name(device)->str: return torch.cuda.get_device_name(device) if torch.device(device).type=='cuda' else f'{platform.machine()} CPU, {torch.get_num_threads()} threads'
 
@@ -1415,8 +1417,7 @@ def report(self:Study, **about)->dict:
     rates = {f.name[:-len('_tuned.json')]:read_json(f) for f in sorted(p.glob('*_tuned.json'))}
     of_rates = lambda k: {n:r[k] for n,r in rates.items()}
     res = dict(config=dict(about, study=as_json(self.cfg), seeds=self.seeds, folds=folds, tune_lrs=of_rates('lrs'), tune_val_nll=_round(of_rates('val_nll'))), complete=not self.missing(), missing=[g[3].name for g in self.missing()],
-        **figs[names[0]], forms={t.name:answer_form(t) for f in self.folds for t in f.held}, examples={t.name:specimen(t) for f in self.folds for t in f.held}, wall_s=wall | dict(total=round(sum(wall.values()),1)), selected=[_round({k:v for k,v in m.items() if k!='device'}) for m in made],
-        **self.makers(made))
+        **figs[names[0]], forms={t.name:answer_form(t) for f in self.folds for t in f.held}, examples={t.name:specimen(t) for f in self.folds for t in f.held}, wall_s=wall | dict(total=round(sum(wall.values()),1)), selected=_round(made), **self.makers())
     return res | (dict(settings={s or 'alone':figs[s] for s in names}) if len(names)>1 else {})
 
 # %% ../nbs/16_study.ipynb #305f6c2f
@@ -1732,7 +1733,7 @@ def _comparisons(st, recipes): # what is made by one process → (fold, files, a
 
 def _units(st): # what is made by one process → (fold, files, arguments, files of other seeds that it needs), and what it comes after: a fold's missing pieces of one seed; what needs other seeds last
     first,now,later,after = st.seeds[0],{},{},{}
-    turn = lambda g: (-1,0) if g[2] is None else (0,0) if g[2]==first else (1,[f.name for f in st.folds].index(g[1].name)) # the first seed of all folds, for it takes longest; then fold by fold, so that what a cut leaves open lies together
+    turn = lambda g: -1 if g[2] is None else 0 if g[2]==first else 1+st.folds.index(g[1]) # the first seed of all folds, for it takes longest; then fold by fold, so that what a cut leaves open lies together
     def needs(kind, f, s): # paths
         want = [('made',o) for o in st.seeds] if kind=='ensemble' else [('tune',first)] if kind=='tune' and s!=first else []
         return [p for k,o,i,p in st.goals() if o is f and (k,i) in want]
@@ -1775,7 +1776,7 @@ def _compare(st, names, out, about, make, changes):
     df = st.compare(names, make, **changes)
     if not len(df): return print('no recipe is finished yet')
     _put(_beside(out), df)
-    write_json(out, dict(config=dict(about, study=as_json(st.cfg), seeds=st.seeds, folds=[f.name for f in st.folds], recipes={n:as_json(recipe(n, st.cfg.multi_passes, **changes)) for n in names}), wall_s={k:round(v['seconds'],1) for k,v in st.all_times().items()}, device=device_name(st.device), commit=this_commit()))
+    write_json(out, dict(config=dict(about, study=as_json(st.cfg), seeds=st.seeds, folds=[f.name for f in st.folds], recipes={n:as_json(recipe(n, st.cfg.multi_passes, **changes)) for n in names}), wall_s={k:round(v['seconds'],1) for k,v in st.all_times().items()}, **st.makers()))
     print(df[(df.metric=='nll')].groupby(['config','source'], sort=False).value.mean().unstack().round(3).to_string())
 
 def main():
