@@ -27,14 +27,15 @@ from .train import Run, Stage, TrainConfig, Trainer, standardised
 from .diagnostics import bare, pooled, wrong_batches
 
 # %% auto #0
-__all__ = ['SPLITS', 'MINILM', 'AXES', 'RECIPES', 'SOUPS', 'SOURCES', 'STARTS', 'FORMS', 'RIVALS', 'PAIRS', 'Fold',
+__all__ = ['SPLITS', 'MINILM', 'AXES', 'RECIPES', 'SOUPS', 'SOURCES', 'STARTS', 'RATES', 'FORMS', 'RIVALS', 'PAIRS', 'Fold',
            'family_folds', 'held_out_fold', 'leave_one_out', 'refuse_leaks', 'clean', 'prepare', 'plan_of', 'planned',
            'Recipe', 'recipe', 'Standardised', 'standardise', 'centres', 'MixedPairs', 'MixedTrainer', 'Curve',
            'calibrate', 'follow', 'ZeroShot', 'gibberish', 'shuffled_batches', 'with_shots', 'mixture', 'StudyConfig',
            'configure', 'OutOfTime', 'Study', 'linked_zoo', 'total_rows', 'averaged', 'SteadyConfig', 'fine_tuned',
-           'device_name', 'Boot', 'task_table', 'nested_tasks', 'answer_form', 'specimen', 'bars', 'headline',
-           'plot_sources', 'task_frame', 'plot_gap', 'plot_strength', 'plot_tuning', 'plot_axes', 'from_default',
-           'changed', 'rebuild', 'model_card', 'study_folds', 'leave_one_out_folds', 'dnd_study', 'comparison', 'main']
+           'best_rate', 'device_name', 'Boot', 'task_table', 'nested_tasks', 'answer_form', 'specimen', 'bars',
+           'headline', 'plot_sources', 'task_frame', 'plot_gap', 'plot_strength', 'plot_tuning', 'plot_axes',
+           'from_default', 'changed', 'rebuild', 'model_card', 'study_folds', 'leave_one_out_folds', 'dnd_study',
+           'comparison', 'main']
 
 # %% ../nbs/16_study.ipynb #4b926ab4
 SPLITS = ('seen','held_out','held_out_near')
@@ -1089,45 +1090,66 @@ def tuned(self:Study, tasks, starts, lrs, seed)->dict: # (start, steps) → Adap
 
 # %% ../nbs/16_study.ipynb #b159ff81
 @patch
-def starts(self:Study, fold, tasks, seed, prompts)->dict: # start → Adapters, one a task
+def starts(self:Study, fold, tasks, seed, prompts, names=STARTS)->dict: # start → Adapters, one a task
     "Where fine-tuning begins"
-    z,(multi,_) = self.zero_shot(fold, seed),self.full(fold, seed)
     one = lambda a: a[[0]*len(tasks)]
     k = self.cfg.k*self.cfg.recipe.parts
-    ads = dict(zero=one(Adapters.init(self.spec, 1, self.cfg.teacher_seed).to(self.device)), multitask=one(multi), generated=z.generate([prompt_batches(prompts(t), k, 1, f'{seed}/{t.name}')[0] for t in tasks]))
+    make = dict(zero=lambda: one(Adapters.init(self.spec, 1, self.cfg.teacher_seed).to(self.device)), multitask=lambda: one(self.full(fold, seed)[0]),
+        generated=lambda: self.zero_shot(fold, seed).generate([prompt_batches(prompts(t), k, 1, f'{seed}/{t.name}')[0] for t in tasks]))
+    ads = {s:make[s]() for s in names}
     return ads if self.cfg.tune_size is None else {s:regauged(a, self.cfg.tune_size) for s,a in ads.items()}
 
 # %% ../nbs/16_study.ipynb #b159ff82
+def best_rate(loss:dict)->float: "The rate with the lowest loss, of rate → loss"; return min(loss, key=lambda lr: (not np.isfinite(loss[lr]), loss[lr]))
+
 @patch
-def tune_lrs(self:Study, fold, seed)->tuple: # start → steps → learning rate; start → steps → rate → validation loss
-    "The rates that are best on validation tasks; the search goes on where the best is the lowest or the highest yet"
-    c,ts = self.cfg,[replace(t, train=t.train[:-self.cfg.val_rows] or t.train, test=t.train[-self.cfg.val_rows:]) for t in fold.val]
-    loss = {s:{k:{} for k in c.tune_steps} for s in STARTS}
-    if len(c.tune_lrs)==1: return {s:dict.fromkeys(c.tune_steps, c.tune_lrs[0]) for s in STARTS},loss
-    st = self.starts(fold, ts, seed, lambda t: t.prompts)
-    ask,best = {lr:{s:list(c.tune_steps) for s in STARTS} for lr in c.tune_lrs},lambda d: min(d, key=lambda lr: (not np.isfinite(d[lr]), d[lr]))
-    for _ in range(1+c.tune_more):
-        for lr,want in ask.items():
-            for (s,k),a in self.tuned(ts, st, {s:dict.fromkeys(ks, lr) for s,ks in want.items()}, seed).items():
-                if k: loss[s][k][lr] = self.val_nll(fold, a)
-        ask = {}
-        for s,k,d in ((s,k,d) for s in STARTS for k,d in loss[s].items()):
-            if (x := best(d)) in (min(d),max(d)): ask.setdefault(x/2 if x==min(d) else 2*x, {}).setdefault(s, []).append(k)
-    return {s:{k:best(d) for k,d in loss[s].items()} for s in STARTS},loss
+def untried(self:StudyConfig,
+    loss:dict, # rate → validation loss
+): # a rate, or None
+    "What to try next: the rates there are, then beyond the best while that is the lowest or the highest yet"
+    if left := [lr for lr in self.tune_lrs if lr not in loss]: return left[0]
+    x,lo,hi = best_rate(loss),min(loss),max(loss)
+    return None if lo<x<hi or len(loss)>=len(self.tune_lrs)+self.tune_more else x/2 if x==lo else 2*x
+
+@patch
+def rate_losses(self:Study, fold, start)->dict: # steps → rate → loss
+    "Loss of the fold's validation tasks after so many steps from a start; looked for once"
+    f = self.rates_path(fold, start)
+    with _alone(f):
+        if not f.exists(): write_json(f, self._search(fold, start))
+    return _read_losses(f)
+
+@patch
+def rates_path(self:Study, fold, start): return self.work/'pieces'/f'{fold.name}_s{self.seeds[0]}_rates_{start}.json'
+
+def _read_losses(path): return {int(k):{float(lr):x for lr,x in d.items()} for k,d in read_json(path).items()}
+
+@patch
+def _search(self:Study, fold, start):
+    c,seed,f = self.cfg,self.seeds[0],self.work/'folds'/fold.name/self.rates_path(fold, start).name # what was found so far
+    ts = [replace(t, train=t.train[:-c.val_rows] or t.train, test=t.train[-c.val_rows:]) for t in fold.val]
+    loss,st = _read_losses(f) if f.exists() else {k:{} for k in c.tune_steps},None
+    while ask := {k:lr for k,d in loss.items() if (lr := c.untried(d)) is not None}:
+        st = st or self.starts(fold, ts, seed, lambda t: t.prompts, [start])
+        lr = next(iter(ask.values()))
+        with self.clock('rates', f'{fold.name}, from {start}, {lr:g}'):
+            for (_,k),a in self.tuned(ts, st, {start:{k:lr for k,o in ask.items() if o==lr}}, seed).items():
+                if k: loss[k][lr] = self.val_nll(fold, a)
+            write_json(f, loss)
+    return loss
 
 @patch
 def rates(self:Study, fold)->dict: # start → steps → learning rate
-    "What `tune_lrs` finds with the first seed, for all seeds; looked for once"
-    f = self.work/'pieces'/f'{fold.name}_s{self.seeds[0]}_tuned.json'
-    with _alone(f):
-        if not f.exists(): write_json(f, dict(zip(('lrs','val_nll'), self.tune_lrs(fold, self.seeds[0]))))
-    return {s:{int(n):lr for n,lr in d.items()} for s,d in read_json(f)['lrs'].items()}
+    "What is best on validation tasks from the first seed, for all seeds"
+    c = self.cfg
+    return {s:{k:c.tune_lrs[0] for k in c.tune_steps} if len(c.tune_lrs)==1 else {k:best_rate(d) for k,d in self.rate_losses(fold, s).items()} for s in STARTS}
 
 @patch
 def tune_panel(self:Study, fold, seed)->pd.DataFrame: # rows as of `run_panel`
     "Held-out tasks after fine-tuning from each start"
+    rates = self.rates(fold)
     with self.clock('tuning', f'{fold.name}, seed {seed}'):
-        got = self.tuned(fold.held, self.starts(fold, fold.held, seed, lambda t: t.prompts), self.rates(fold), seed)
+        got = self.tuned(fold.held, self.starts(fold, fold.held, seed, lambda t: t.prompts), rates, seed)
         at = {t.name:i for i,t in enumerate(fold.held)}
         return self.panel(fold, {f'{s}@{n}':(lambda t,a=a: a[at[t.name]]) for (s,n),a in got.items()}, fold.held)
 
@@ -1139,14 +1161,18 @@ def _put(path, df):
 
 def _get(path): return pd.read_csv(path, float_precision='round_trip', keep_default_na=False, na_values=['']) if Path(path).exists() else None
 
+RATES = {f'rates {s}':s for s in STARTS} # pieces that are no table: the search for a start's learning rates
+
 @patch
 def goals(self:Study)->list: # of (kind, fold, seed, path)
     "All pieces, in the order in which they are made: every fold with the first seed comes first"
-    p,res = self.work/'pieces',[]
+    p,res,first = self.work/'pieces',[],self.seeds[0]
+    search = RATES if self.cfg.tune_seeds and len(self.cfg.tune_lrs)>1 else {}
     for s in self.seeds:
         for f in self.folds:
-            if s==self.seeds[0]: res.append(('fixed', f, None, p/f'{f.name}.csv.gz'))
+            if s==first: res.append(('fixed', f, None, p/f'{f.name}.csv.gz'))
             res.append(('made', f, s, p/f'{f.name}_s{s}.csv.gz'))
+            if s==first: res += [(r, f, s, self.rates_path(f, o)) for r,o in search.items()]
             if s in self.seeds[:self.cfg.tune_seeds]: res.append(('tune', f, s, p/f'{f.name}_s{s}_tuned.csv.gz'))
             if s==self.seeds[-1] and len(self.seeds)>1: res.append(('ensemble', f, None, p/f'{f.name}_ensemble.csv.gz'))
     return res
@@ -1158,6 +1184,7 @@ def missing(self:Study)->list: return [g for g in self.goals() if not g[3].exist
 @patch
 def piece(self:Study, kind, fold, seed, path):
     "Make one piece"
+    if kind in RATES: return self.rate_losses(fold, RATES[kind])
     if kind=='tune': df = self.tune_panel(fold, seed)
     else:
         src = self.fixed_sources(fold) if kind=='fixed' else self.seed_sources(fold, seed) if kind=='made' else self.ensemble(fold)
@@ -1210,7 +1237,7 @@ def gathered(self:Study, kind='')->pd.DataFrame: # as of `run_panel`, with colum
     "All scored rows of folds that have at least one seed; conditions of all folds and seeds numbered through"
     parts = []
     for i,f in enumerate(self.folds):
-        mine = [g for g in self.goals() if g[1] is f and (g[0]=='tune')==(kind=='tune') and g[3].exists()]
+        mine = [g for g in self.goals() if g[1] is f and g[0] not in RATES and (g[0]=='tune')==(kind=='tune') and g[3].exists()]
         if kind!='tune' and {g[0] for g in mine}<{'fixed','made'}: continue
         for g in mine: parts.append(_get(g[3]).assign(setting=f.setting, at=lambda d: i*10**6 + (self.seeds.index(g[2]) if g[2] is not None else 0)*10**4 + d.condition))
     if not parts: return pd.DataFrame()
@@ -1414,9 +1441,10 @@ def report(self:Study, **about)->dict:
     figs = {s:self.figures(of(df,s), of(tuned,s), [m for m in made if m['fold'] in {f.name for f in self.folds if f.setting==s}]) for s in names}
     wall = {k:round(v['seconds'],1) for k,v in self.all_times().items()}
     folds = [dict(name=f.name, setting=f.setting, train=[t.name for t in f.train], rows=total_rows(f.train), val=[t.name for t in f.val], held={t.name:f.split(t) for t in f.held}, removed=f.removed) for f in self.folds]
-    rates = {f.name[:-len('_tuned.json')]:read_json(f) for f in sorted(p.glob('*_tuned.json'))}
-    of_rates = lambda k: {n:r[k] for n,r in rates.items()}
-    res = dict(config=dict(about, study=as_json(self.cfg), seeds=self.seeds, folds=folds, tune_lrs=of_rates('lrs'), tune_val_nll=_round(of_rates('val_nll'))), complete=not self.missing(), missing=[g[3].name for g in self.missing()],
+    key = lambda f: f'{f.name}_s{self.seeds[0]}'
+    search = [f for f in self.folds if all(self.rates_path(f, s).exists() for s in STARTS)]
+    lrs = {key(f):{s:{str(k):lr for k,lr in d.items()} for s,d in self.rates(f).items()} for f in search}
+    res = dict(config=dict(about, study=as_json(self.cfg), seeds=self.seeds, folds=folds, tune_lrs=lrs, tune_val_nll=_round({key(f):{s:read_json(self.rates_path(f, s)) for s in STARTS} for f in search})), complete=not self.missing(), missing=[g[3].name for g in self.missing()],
         **figs[names[0]], forms={t.name:answer_form(t) for f in self.folds for t in f.held}, examples={t.name:specimen(t) for f in self.folds for t in f.held}, wall_s=wall | dict(total=round(sum(wall.values()),1)), selected=_round(made), **self.makers())
     return res | (dict(settings={s or 'alone':figs[s] for s in names}) if len(names)>1 else {})
 
@@ -1731,19 +1759,20 @@ def _comparisons(st, recipes): # what is made by one process → (fold, files, a
     every = [(st.compared(f, s, n),f.name,n,s) for f in st.folds for w in (0,1,2) for s in st.seeds for n in recipes if later(n)==w]
     return {_unit(p.name):(f, [p], ('--seeds', str(s), '--compare', n)) for p,f,n,s in every if not p.exists()}
 
-def _units(st): # what is made by one process → (fold, files, arguments, files of other seeds that it needs), and what it comes after: a fold's missing pieces of one seed; what needs other seeds last
-    first,now,later,after = st.seeds[0],{},{},{}
+def _units(st): # what is made by one process → (fold, files, arguments, files that it needs), and what it comes after: a fold's missing pieces of one seed; what needs others last
+    first,now,later = st.seeds[0],{},{}
     turn = lambda g: -1 if g[2] is None else 0 if g[2]==first else 1+st.folds.index(g[1]) # the first seed of all folds, for it takes longest; then fold by fold, so that what a cut leaves open lies together
     def needs(kind, f, s): # paths
-        want = [('made',o) for o in st.seeds] if kind=='ensemble' else [('tune',first)] if kind=='tune' and s!=first else []
+        want = [('made',o) for o in st.seeds] if kind=='ensemble' else [(r,first) for r in RATES] if kind=='tune' else [('made',first)] if RATES.get(kind, 'zero')!='zero' else []
         return [p for k,o,i,p in st.goals() if o is f and (k,i) in want]
-    for kind,f,s,path in sorted(st.missing(), key=turn):
+    for kind,f,s,path in sorted(st.missing(), key=lambda g: (turn(g), g[0] not in RATES)):
         if all(p.exists() for p in needs(kind, f, s)): now.setdefault(_unit(path.name), (f.name,[],()))[1].append(path)
         else: later[_stem(path.name)] = (f.name, [path], (), needs(kind, f, s))
-    for n,(_,ps,_,want) in later.items(): after[n] = [u for u in dict.fromkeys(_unit(p.name) for p in (*want,*ps)) if u in now] # and after what its own process would be at
-    return now|later,after
+    todo = now|later
+    names = lambda n,ps: dict.fromkeys(u for p in ps for u in (_unit(p.name),_stem(p.name)) if u in todo and u!=n)
+    return todo,{n:[*names(n, (*want,*ps))] for n,(_,ps,_,want) in later.items()} # and after what its own process would be at
 
-def _stem(piece): return piece.removesuffix('.csv.gz')
+def _stem(piece): return piece.removesuffix('.csv.gz').removesuffix('.json')
 
 def _unit(piece): return _stem(piece).removesuffix('_tuned')
 
