@@ -14,7 +14,7 @@ from torch import nn
 from fastcore.basics import patch
 from transformers import AutoConfig, AutoModelForCausalLM
 from .adapter import *
-from .crew import this_commit
+from .crew import this_commit, versions
 from .dataset import PairDataset
 from .encoder import Encoder, PromptCache, SentenceEncoder
 from .evaluate import answers, score
@@ -30,8 +30,7 @@ __all__ = ['BARS', 'SHAPES', 'TINY', 'Bar', 'bar', 'timed', 'peak_memory', 'rel'
            'write_work', 'train_work', 'attempt', 'teachers_qv', 'teachers_all', 'apply_forward', 'apply_backward',
            'matmul_precision', 'generate_05b', 'generate_7b', 'generate_cpu', 'RandomEncoder', 'fake_zoo', 'recon_step',
            'sft_step', 'evaluate_conditions', 'decode_batched', 'zoo_open', 'zoo_pairs', 'cache_lookups', 'import_cpu',
-           'demo_cpu', 'teachers_worker', 'two_gpus', 'device_slug', 'merge_bars', 'versions', 'measure', 'pick_bars',
-           'bench']
+           'demo_cpu', 'teachers_worker', 'two_gpus', 'device_slug', 'merge_bars', 'measure', 'pick_bars', 'bench']
 
 # %% ../nbs/17_bench.ipynb #1950af8e
 _cond = re.compile(r'(\w+) (<=|>=) ([-+.\de]+)')
@@ -668,11 +667,6 @@ def merge_bars(
     write_json(path, res)
     return res
 
-def versions()->dict:
-    import peft, transformers
-    from dnd_nb import __version__
-    return dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, peft=peft.__version__, python=platform.python_version()) | (dict(cuda=torch.version.cuda) if torch.version.cuda else {})
-
 # %% ../nbs/17_bench.ipynb #7011a67b
 def _plain_numbers(x): # for JSON: no NaN, numpy or tuples
     if isinstance(x, dict): return {str(k):_plain_numbers(v) for k,v in x.items()}
@@ -726,7 +720,7 @@ def bench(
             traceback.print_exc(); failed.append(n); log(f'{n}: failed ({type(e).__name__}: {str(e)[:200]})')
             continue
         finally: del lab; torch.cuda.empty_cache() if device!='cpu' else None
-        merge_bars(path, [b], device=torch.cuda.get_device_name(device) if device!='cpu' else f'{platform.machine()} CPU, {os.cpu_count()} cores, {torch.get_num_threads()} threads', versions=versions(), commit=b['commit'])
+        merge_bars(path, [b], device=torch.cuda.get_device_name(device) if device!='cpu' else f'{platform.machine()} CPU, {os.cpu_count()} cores, {torch.get_num_threads()} threads', versions=versions('peft') | (dict(cuda=torch.version.cuda) if torch.version.cuda else {}), commit=b['commit'])
         num = lambda x: '–' if x is None else f'{x:.4g}'
         log(f'{n}: {num(b["value"])} {b["unit"]}, baseline {num(b["baseline"])}, ratio {num(b["ratio"])}, target {b["target"]}: {"met" if b["met"] else "not met"} ({b["seconds"]:.0f} s)')
     if failed: raise RuntimeError(f'{len(failed)} of {len(names)} bars failed: {", ".join(failed)}')

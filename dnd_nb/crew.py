@@ -4,16 +4,17 @@
 
 # %% ../nbs/01a_crew.ipynb #69a8fa9f
 from __future__ import annotations
-import atexit, os, shutil, subprocess, sys
+import atexit, os, platform, shutil, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from threading import Condition
 from fastcore.basics import patch
 
 # %% auto #0
-__all__ = ['Crew', 'own_device', 'OtherFailed', 'gpus', 'side_by_side', 'this_commit']
+__all__ = ['Crew', 'own_device', 'OtherFailed', 'gpus', 'side_by_side', 'this_commit', 'versions']
 
 # %% ../nbs/01a_crew.ipynb #fde43ffe
 class Crew:
@@ -122,3 +123,10 @@ def this_commit()->str:
     h = git('rev-parse','--short=12','HEAD')
     if h.returncode: return 'unknown'
     return h.stdout.strip() + ('+' if git('status','--porcelain','--untracked-files=no','--','.').stdout.strip() else '')
+
+def versions(
+    *more, # further packages
+)->dict: # package → version
+    "What runs here"
+    names = ('dnd_nb','torch','transformers',*more)
+    return {n:str(import_module(n).__version__) for n in names} | dict(python=platform.python_version())

@@ -4,7 +4,7 @@
 
 # %% ../nbs/14_demo.ipynb #1ef6426f
 from __future__ import annotations
-import math, os, platform, resource, sys, time
+import math, os, resource, sys, time
 from dataclasses import dataclass, asdict
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np, pandas as pd, torch
 from .adapter import *
 from .task import builtin_tasks, write_tasks
 from .teacher import TeacherConfig, Zoo, train_teachers
+from .crew import versions
 from .dataset import prompt_batches
 from .evaluate import run_panel, summarise, paired
 from .train import TrainConfig, Trainer, Run, train_multitask, warm_start
@@ -232,8 +233,7 @@ def demo(
 # %% ../nbs/14_demo.ipynb #3842ef75
 def _report(cfg, folder, df, run, diag, src, tasks, clock, dtype, log):
     "Adapters of the held-out tasks, figures, report.json; says the verdict"
-    import matplotlib.pyplot as plt, transformers
-    from dnd_nb import __version__
+    import matplotlib.pyplot as plt
     for t in (*cfg.near,*cfg.far):
         save_peft(src['generated'](tasks[t]), folder/'adapters'/t, prompts=prompt_batches([e.prompt for e in tasks[t].train], cfg.k, 1, f'{cfg.seed}/{t}')[0])
     (folder/'figures').mkdir(exist_ok=True)
@@ -243,7 +243,7 @@ def _report(cfg, folder, df, run, diag, src, tasks, clock, dtype, log):
         plt.close(fig)
     rep = dict(wall_s=round(clock.total,1), peak_rss_gb=round(peak_gb(),2), panel=rows, verdict=words, diagnostics=diag[0], strengths=diag[2], steps_s=clock.steps, config=asdict(cfg), selected=run.selected,
         paired=[r._asdict() for r in paired(df, [('generated',b) for b in ('generated_shuffled','mean_teacher','nearest_teacher','multitask','base','teacher')], ['nll'], seed=cfg.seed, over='rows').itertuples(index=False)],
-        versions=dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, python=platform.python_version()), device=str(run.config['device']), threads=torch.get_num_threads(), dtype=dtype)
+        versions=versions(), device=str(run.config['device']), threads=torch.get_num_threads(), dtype=dtype)
     for f in (folder/'panel_rows.csv', folder/'run'/'panel.csv'): df.to_csv(f, index=False) # the second is for the doctor
     write_json(folder/'report.json', rep)
     log(pd.DataFrame(rows).drop(columns='n_tasks').to_string(index=False))

@@ -17,7 +17,7 @@ from fastcore.script import call_parse, anno_parser, Param, store_true
 from filelock import FileLock, Timeout
 from safetensors.torch import save as st_save
 from .adapter import *
-from .crew import side_by_side, this_commit
+from .crew import side_by_side, this_commit, versions
 from .task import Example, Split, Task, TaskError, Template, encode_rows, fold_split, near_fold, overlap_report, read_tasks, val_split
 from .teacher import AdapterTrainer, TeacherConfig, Zoo, train_teachers
 from .dataset import PairDataset, prompt_batches
@@ -635,10 +635,7 @@ def makers(self:Study)->dict: # device, commit, versions
     one = lambda xs: ' and '.join(dict.fromkeys(xs))
     return dict({k:one(b[k] for b in by) for k in ('device','commit')}, versions={k:one(b['versions'].get(k, 'unknown') for b in by) for k in dict.fromkeys(k for b in by for k in b['versions'])})
 
-def _maker(device)->dict:
-    import transformers
-    from dnd_nb import __version__
-    return dict(device=device_name(device), commit=this_commit(), versions=dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, python=platform.python_version()))
+def _maker(device)->dict: return dict(device=device_name(device), commit=this_commit(), versions=versions())
 
 # %% ../nbs/16_study.ipynb #6f990ea3
 @patch

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save as st_save
 from .adapter import *
 from .adapter import load_tensors, _key
-from .crew import Crew
+from .crew import Crew, versions
 from .delta import ProbeSet, check_probes, delta_embedding
 from .fast import ENGINES, Graphed, Lean, engine_for, micro_batches, prompt_tokens, smoothed_nats
 from .task import Template, encode_rows, collate, token_batches
@@ -367,11 +367,9 @@ def adapters(self:Zoo,
 # %% ../nbs/04_teacher.ipynb #68eeb5d3
 def new_manifest(spec:LoraSpec, cfg=None, template=None, probes:ProbeSet=None, **kw)->dict:
     "A manifest without entries"
-    import peft, transformers
-    from dnd_nb import __version__
     return dict(format=1, base_model=spec.base_model, spec=spec.to_dict(), probes=probes.to_dict() if probes else None,
         template=asdict(template) if template else None, config=asdict(cfg) if cfg else None, seed=cfg.seed if cfg else None,
-        versions=dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, peft=peft.__version__), **kw, entries=[])
+        versions=versions('peft'), **kw, entries=[])
 
 def _entry(t, step, losses): # losses [steps] of this task
     k = max(1, len(losses)//10)

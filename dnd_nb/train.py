@@ -14,7 +14,7 @@ from fastcore.basics import patch
 from safetensors.torch import save as st_save
 from .adapter import *
 from .adapter import load_tensors
-from .crew import Crew, own_device
+from .crew import Crew, own_device, versions
 from .task import Template, encode_rows, collate
 from .fast import engine_for
 from .teacher import Zoo, RowSampler, AdapterTrainer, TeacherConfig, bar_over, packed_backward
@@ -353,12 +353,10 @@ def _consider(self:Trainer, rec):
 @patch
 def describe(self:Trainer)->dict:
     "What goes into config.json"
-    import transformers, platform
-    from dnd_nb import __version__
     return dict(config=as_json(self.cfg), spec=self.zoo.spec.to_dict(), encoder=self.cache.name, base_model=self.zoo.spec.base_model,
         zoo=dict(name=self.zoo.folder.name, sha256=sha256(json.dumps(self.zoo.manifest['entries']))), base_adapter=sha256(self.gen.loc.flat().cpu().numpy().tobytes()),
         train_tasks=self.train_names, val_tasks=[t.name for t in self.val], template=asdict(self.template),
-        versions=dict(dnd_nb=__version__, torch=str(torch.__version__), transformers=transformers.__version__, python=platform.python_version()), device=str(self.dev))
+        versions=versions(), device=str(self.dev))
 
 def _first_change(a, b, at):
     "Where two configs first differ, and how"
