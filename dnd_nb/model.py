@@ -353,13 +353,14 @@ def _dtype(dtype):
 def fast_dtype(
     device='cpu', # its type
 )->torch.dtype: # bfloat16 or float32
-    "The faster type of weights there, by a product and the one of its backward pass"
+    "The faster type of weights there, by a product and the one of its backward pass: in turn and on one thread, or what else the machine does would decide"
     if device!='cpu': return torch.bfloat16
-    def seconds(dt):
-        x,w,g = (torch.randn(s, dtype=dt) for s in ((64,576),(1536,576),(64,1536)))
-        def once(): t0 = time.perf_counter(); F.linear(x, w); g@w; return time.perf_counter()-t0
-        return min(once() for _ in range(4))
-    return min((torch.bfloat16,torch.float32), key=seconds)
+    mats,n = {dt:[torch.randn(s, dtype=dt) for s in ((64,576),(1536,576),(64,1536))] for dt in (torch.bfloat16,torch.float32)},torch.get_num_threads()
+    def once(x, w, g): t0 = time.perf_counter(); F.linear(x, w); g@w; return time.perf_counter()-t0
+    torch.set_num_threads(1)
+    try: took = [{dt:once(*m) for dt,m in mats.items()} for _ in range(8)]
+    finally: torch.set_num_threads(n)
+    return min(mats, key=lambda dt: min(t[dt] for t in took))
 
 def _device(device):
     device = torch.device(device)
