@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from fastcore.script import call_parse
-from dnd_nb.adapter import Adapters, load_peft, regauged, save_peft, truncate
+from dnd_nb.adapter import Adapters, apply_adapters, load_peft, regauged, save_peft, truncate
 from dnd_nb.dataset import prompt_batches
 from dnd_nb.demo import fastest_threads, upper_spec
 from dnd_nb.diagnostics import pooled
@@ -88,6 +88,36 @@ def soups(model, tok, tasks, ads, max_tokens, least=(6,5)):
         return dict(lowest=lowest, harm=harm) | got.to_dict()
     return pd.DataFrame([one(w, h) for w in (0.,.3,.5,.7) for h in (.15,.25,np.inf)]).assign(splits=len(splits), families=len(fams), tasks=len(tasks)).round(4)
 
+@torch.no_grad()
+def first_tokens(model, tok, examples, ad, n=12): # log-probabilities [rows, vocabulary] of each answer's first token, and the token that it is
+    rows,res = encode_rows(tok, examples, Template(), 256),[]
+    for b in (rows[i:i+n] for i in range(0, len(rows), n)):
+        x = tok.pad(dict(input_ids=[r.ids[:r.n_prompt] for r in b]), return_tensors='pt').to(model.device)
+        with apply_adapters(model, ad): res.append(F.log_softmax(model(**x, logits_to_keep=1).logits[:,-1].float(), -1))
+    return torch.cat(res),torch.tensor([r.ids[r.n_prompt] for r in rows], device=model.device)
+
+def shifted(batch, usual, steps): # log of the factors on tokens that expectation maximisation finds, begun at the training tasks' usual distribution, which counts as much as the batch
+    w = torch.ones_like(usual)
+    for _ in range(steps): w = (torch.softmax(batch+w.log(), -1).mean(0)+usual)/(2*usual)
+    return w.log()
+
+RULES = {'unchanged':lambda x,batch,usual,said: x, **{f'temperature {t:g}':(lambda x,batch,usual,said,t=t: x/t) for t in (1.1,1.25)}, **{f"times the batch's mean to the power {a:g}":(lambda x,batch,usual,said,a=a: x+a*torch.logsumexp(batch,0)) for a in (-.25,-.1,.1,.25,.5)},
+    **{f"mixed with the batch's mean, share {a:g}":(lambda x,batch,usual,said,a=a: torch.logaddexp(x+np.log(1-a), torch.logsumexp(batch,0)-np.log(len(batch))+np.log(a))) for a in (.1,.3,.5)},
+    **{f'expectation maximisation, {s} step{"s"*(s>1)}':(lambda x,batch,usual,said,s=s: x+shifted(batch, usual, s)) for s in (1,3)}, **{f"mixed with the batch's own answers, share {a:g}":(lambda x,batch,usual,said,a=a: torch.logaddexp(x+np.log(1-a), (said+1e-9).log()+np.log(a))) for a in (.1,.3,.5)}}
+
+def batch_rules(model, tok, train, tasks, ad, seed, k=16):
+    "What is won on an answer's first token by what a batch of prompts lets expect: a row a rule; the last ones know the batch's answers"
+    usual = torch.stack([first_tokens(model, tok, t.train[:6], ad)[0].exp().mean(0) for t in train]).mean(0)
+    rows = []
+    for t in tasks:
+        (batch,begin),(x,y) = (first_tokens(model, tok, es, ad) for es in (t.train[:k], t.test))
+        said = F.one_hot(begin, len(usual)).float().mean(0)
+        for n,rule in RULES.items(): rows += [dict(source=n, split='', task=t.name, condition=0, row=i, nll=v, tokens=1) for i,v in enumerate((-F.log_softmax(rule(x, batch, usual, said), -1).gather(1, y[:,None])[:,0]).tolist())]
+    df = pd.DataFrame(rows)
+    nll = per_task(df)
+    diff = paired(df, [(n,'unchanged') for n in RULES if n!='unchanged'], ['nll'], seed=seed).set_index('a')[['mean','lo','hi']].rename(columns=dict(mean='minus_unchanged'))
+    return nll.mean()[list(RULES)].to_frame('nll').join(diff).assign(worst=nll.sub(nll.unchanged, axis=0).max(), tasks=len(tasks), prompts=k).round(4).rename_axis('rule').reset_index()
+
 @call_parse
 def main(
     data:str='../shared/data/bigbench', # JSONL tasks with families.json
@@ -96,6 +126,7 @@ def main(
     tuning:str='', # CSV for fine-tuning, e.g. results/zero_shot_tuning_tries.csv; '': leave it out
     generator:str='', # CSV for ways to train a generator, e.g. results/zero_shot_generator_tries.csv; '': leave it out
     soup:str='', # CSV for rules to choose an average by, e.g. results/zero_shot_soup_tries.csv; '': leave it out
+    batch:str='', # CSV for what a batch of prompts tells about how answers begin, e.g. results/zero_shot_batch_tries.csv; '': leave it out
     validate:int=3, # the fold whose tasks are judged
     leave:int=4, # the fold that is not looked at
     longest:int=60, # tokens of a prompt: 90% of a task's are no longer
@@ -130,6 +161,7 @@ def main(
     average = truncate(mix(*[(a,.2) for a in hedged],(mean,.3)), 8)
     if tuning: tuned(model, tok, val[::2], dict(zero=Adapters.init(spec, 1, seed), average=average), max_tokens, seed).to_csv(tuning, index=False)
     if soup: soups(model, tok, val, Adapters.cat([lora('multi0', train, 160, seed), *hedged, mean]), max_tokens).to_csv(soup, index=False)
+    if batch: batch_rules(model, tok, train, val, average, seed).to_csv(batch, index=False)
     if not (generator or out): return
     cache = PromptCache(work/'emb', make_encoder('sentence-transformers/all-MiniLM-L6-v2 + base:18', model, tok, device))
     if generator: ways(model, tok, zoo, cache, train, val, average, work, last, max_tokens).to_csv(generator, index=False)
