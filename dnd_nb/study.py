@@ -1762,7 +1762,7 @@ def _units(st): # what is made by one process → (fold, files, arguments, files
     def needs(kind, f, s): # paths
         want = [('made',o) for o in st.seeds] if kind=='ensemble' else [(r,first) for r in RATES] if kind=='tune' else [('made',first)] if RATES.get(kind, 'zero')!='zero' else []
         return [p for k,o,i,p in st.goals() if o is f and (k,i) in want]
-    for kind,f,s,path in sorted(st.missing(), key=lambda g: (turn(g), g[0] not in RATES)):
+    for kind,f,s,path in sorted(st.missing(), key=lambda g: (turn(g), g[0]=='tune', g[0] in RATES)):
         if all(p.exists() for p in needs(kind, f, s)): now.setdefault(_unit(path.name), (f.name,[],()))[1].append(path)
         else: later[_stem(path.name)] = (f.name, [path], (), needs(kind, f, s))
     todo = now|later
