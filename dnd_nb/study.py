@@ -1138,8 +1138,7 @@ def _search(self:Study, fold, start):
 @patch
 def rates(self:Study, fold)->dict: # start → steps → learning rate
     "What is best on validation tasks from the first seed, for all seeds"
-    c = self.cfg
-    return {s:{k:c.tune_lrs[0] for k in c.tune_steps} if len(c.tune_lrs)==1 else {k:best_rate(d) for k,d in self.rate_losses(fold, s).items()} for s in STARTS}
+    return {s:{k:best_rate(d) for k,d in self.rate_losses(fold, s).items()} for s in STARTS}
 
 @patch
 def tune_panel(self:Study, fold, seed)->pd.DataFrame: # rows as of `run_panel`
@@ -1164,12 +1163,11 @@ RATES = {f'rates {s}':s for s in STARTS} # pieces that are no table: the search 
 def goals(self:Study)->list: # of (kind, fold, seed, path)
     "All pieces, in the order in which they are made: every fold with the first seed comes first"
     p,res,first = self.work/'pieces',[],self.seeds[0]
-    search = RATES if self.cfg.tune_seeds and len(self.cfg.tune_lrs)>1 else {}
     for s in self.seeds:
         for f in self.folds:
             if s==first: res.append(('fixed', f, None, p/f'{f.name}.csv.gz'))
             res.append(('made', f, s, p/f'{f.name}_s{s}.csv.gz'))
-            if s==first: res += [(r, f, s, self.rates_path(f, o)) for r,o in search.items()]
+            if s==first and self.cfg.tune_seeds: res += [(r, f, s, self.rates_path(f, o)) for r,o in RATES.items()]
             if s in self.seeds[:self.cfg.tune_seeds]: res.append(('tune', f, s, p/f'{f.name}_s{s}_tuned.csv.gz'))
             if s==self.seeds[-1] and len(self.seeds)>1: res.append(('ensemble', f, None, p/f'{f.name}_ensemble.csv.gz'))
     return res
@@ -1763,8 +1761,9 @@ def _units(st): # what is made by one process → (fold, files, arguments, files
         want = [('made',o) for o in st.seeds] if kind=='ensemble' else [(r,first) for r in RATES] if kind=='tune' else [('made',first)] if RATES.get(kind, 'zero')!='zero' else []
         return [p for k,o,i,p in st.goals() if o is f and (k,i) in want]
     for kind,f,s,path in sorted(st.missing(), key=lambda g: (turn(g), g[0]=='tune', g[0] in RATES)):
-        if all(p.exists() for p in needs(kind, f, s)): now.setdefault(_unit(path.name), (f.name,[],()))[1].append(path)
-        else: later[_stem(path.name)] = (f.name, [path], (), needs(kind, f, s))
+        want = needs(kind, f, s)
+        if all(p.exists() for p in want): now.setdefault(_unit(path.name), (f.name,[],()))[1].append(path)
+        else: later[_stem(path.name)] = (f.name, [path], (), want)
     todo = now|later
     names = lambda n,ps: dict.fromkeys(u for p in ps for u in (_unit(p.name),_stem(p.name)) if u in todo and u!=n)
     return todo,{n:[*names(n, (*want,*ps))] for n,(_,ps,_,want) in later.items()} # and after what its own process would be at

@@ -101,9 +101,11 @@ def shifted(batch, usual, steps): # log of the factors on tokens that expectatio
     for _ in range(steps): w = (torch.softmax(batch+w.log(), -1).mean(0)+usual)/(2*usual)
     return w.log()
 
-RULES = {'unchanged':lambda x,batch,usual,said: x, **{f'temperature {t:g}':(lambda x,batch,usual,said,t=t: x/t) for t in (1.1,1.25)}, **{f"times the batch's mean to the power {a:g}":(lambda x,batch,usual,said,a=a: x+a*torch.logsumexp(batch,0)) for a in (-.25,-.1,.1,.25,.5)},
-    **{f"mixed with the batch's mean, share {a:g}":(lambda x,batch,usual,said,a=a: torch.logaddexp(x+np.log(1-a), torch.logsumexp(batch,0)-np.log(len(batch))+np.log(a))) for a in (.1,.3,.5)},
-    **{f'expectation maximisation, {s} step{"s"*(s>1)}':(lambda x,batch,usual,said,s=s: x+shifted(batch, usual, s)) for s in (1,3)}, **{f"mixed with the batch's own answers, share {a:g}":(lambda x,batch,usual,said,a=a: torch.logaddexp(x+np.log(1-a), (said+1e-9).log()+np.log(a))) for a in (.1,.3,.5)}}
+def changed(x, batch, usual, said): # rule → logits of the first token; x, batch: log-probabilities on rows, and on the batch's prompts; usual, said: probabilities on training tasks' prompts, and among the batch's answers
+    mean = torch.logsumexp(batch, 0)-np.log(len(batch))
+    def mixed(other, a): return torch.logaddexp(x+np.log(1-a), other+np.log(a))
+    return {'unchanged':x} | {f'temperature {t:g}':x/t for t in (1.1,1.25)} | {f"times the batch's mean to the power {a:g}":x+a*mean for a in (-.25,-.1,.1,.25,.5)} | {f"mixed with the batch's mean, share {a:g}":mixed(mean, a) for a in (.1,.3,.5)} | {
+        f'expectation maximisation, {s} step{"s"*(s>1)}':x+shifted(batch, usual, s) for s in (1,3)} | {f"mixed with the batch's own answers, share {a:g}":mixed((said+1e-9).log(), a) for a in (.1,.3,.5)}
 
 def batch_rules(model, tok, train, tasks, ad, seed, k=16):
     "What is won on an answer's first token by what a batch of prompts lets expect: a row a rule; the last ones know the batch's answers"
@@ -112,11 +114,11 @@ def batch_rules(model, tok, train, tasks, ad, seed, k=16):
     for t in tasks:
         (batch,begin),(x,y) = (first_tokens(model, tok, es, ad) for es in (t.train[:k], t.test))
         said = F.one_hot(begin, len(usual)).float().mean(0)
-        for n,rule in RULES.items(): rows += [dict(source=n, split='', task=t.name, condition=0, row=i, nll=v, tokens=1) for i,v in enumerate((-F.log_softmax(rule(x, batch, usual, said), -1).gather(1, y[:,None])[:,0]).tolist())]
+        for n,z in changed(x, batch, usual, said).items(): rows += [dict(source=n, split='', task=t.name, condition=0, row=i, nll=v, tokens=1) for i,v in enumerate(F.cross_entropy(z, y, reduction='none').tolist())]
     df = pd.DataFrame(rows)
-    nll = per_task(df)
-    diff = paired(df, [(n,'unchanged') for n in RULES if n!='unchanged'], ['nll'], seed=seed).set_index('a')[['mean','lo','hi']].rename(columns=dict(mean='minus_unchanged'))
-    return nll.mean()[list(RULES)].to_frame('nll').join(diff).assign(worst=nll.sub(nll.unchanged, axis=0).max(), tasks=len(tasks), prompts=k).round(4).rename_axis('rule').reset_index()
+    nll,rules = per_task(df),list(dict.fromkeys(df.source))
+    diff = paired(df, [(n,'unchanged') for n in rules[1:]], ['nll'], seed=seed).set_index('a')[['mean','lo','hi']].rename(columns=dict(mean='minus_unchanged'))
+    return nll.mean()[rules].to_frame('nll').join(diff).assign(worst=nll.sub(nll.unchanged, axis=0).max(), tasks=len(tasks), prompts=k).round(4).rename_axis('rule').reset_index()
 
 @call_parse
 def main(
