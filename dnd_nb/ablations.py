@@ -5,7 +5,7 @@
 # %% ../nbs/11_ablations.ipynb #aac228f0
 from __future__ import annotations
 import itertools, json, random, re, time
-from dataclasses import dataclass, field, replace, asdict, fields
+from dataclasses import dataclass, field, replace, fields
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 import torch.nn.functional as F

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, asdict
 from pathlib import Path
 import numpy as np, torch
-import torch.nn.functional as F
 from torch import Tensor
 from fastcore.basics import patch
 from safetensors import safe_open
@@ -18,7 +17,7 @@ from .adapter import *
 from .adapter import load_tensors, _key
 from .crew import Crew, versions
 from .delta import ProbeSet, check_probes, delta_embedding
-from .fast import ENGINES, Graphed, Lean, engine_for, micro_batches, prompt_tokens, smoothed_nats
+from .fast import Graphed, Lean, engine_for, micro_batches, prompt_tokens, smoothed_nats
 from .task import Template, encode_rows, collate, token_batches
 
 # %% auto #0

@@ -2,7 +2,6 @@
 
     python tools/bench_lengths.py --data ../shared/data/bigbench"""
 import random
-from pathlib import Path
 from fastcore.script import call_parse
 from dnd_nb.adapter import write_json
 from dnd_nb.model import find_weights
