@@ -121,7 +121,8 @@ def dnd_collect(
     "Train a teacher LoRA for every task, many at once, into a zoo; or import adapters that others trained. E.g. `dnd_collect --tasks my_tasks --zoo zoo`, then `dnd_train --zoo zoo --tasks my_tasks`"
     with one_line_errors():
         from dnd_nb.adapter import LoraSpec
-        from dnd_nb.teacher import ENGINES, TeacherConfig, train_teachers, import_adapters
+        from dnd_nb.fast import ENGINES
+        from dnd_nb.teacher import TeacherConfig, train_teachers, import_adapters
         from dnd_nb.delta import GENERIC
         if import_from: return print(import_adapters(import_from, zoo, _base(base, device)[0]))
         if engine and engine not in ENGINES: raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
