@@ -5,6 +5,7 @@
 # %% ../nbs/16_study.ipynb #e4b53663
 from __future__ import annotations
 import json, os, platform, random, re, shutil, string, sys, time, uuid
+from collections import Counter
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace, asdict, fields
 from functools import cached_property, partial
@@ -59,11 +60,11 @@ class Fold:
 def family_folds(
     tasks:list, # of Task, with folds
     seed:int=0, # of the near fold
-)->list: # of Fold: one a family fold, and the near fold
-    "Every family held out once, and one task of each large family"
+)->list: # of Fold: one a family fold, and last the near fold
+    "Every family held out once, and one task of each family of three or more, if there is one"
     far = [(f'fold{k}',fold_split(tasks, k)) for k in sorted({t.fold for t in tasks if t.fold is not None})] or [('',fold_split(tasks, 0))]
-    near = near_fold(tasks, seed=seed)
-    return [Fold(n, list(s.train), list(s.held_out_far)) for n,s in far] + [Fold('near', list(near.train), list(near.held_out_near))]
+    near = [near_fold(tasks, seed=seed)] if max(Counter(t.family for t in tasks).values(), default=0)>=3 else []
+    return [Fold(n, list(s.train), list(s.held_out_far)) for n,s in far] + [Fold('near', list(s.train), list(s.held_out_near)) for s in near]
 
 def held_out_fold(train:list, held:list)->list: # of one Fold
     "Some tasks against others; one that no families.json places is a relative of those whose names begin alike, as `color__rgb` and `color__hsl` do"
