@@ -1665,7 +1665,7 @@ def leave_one_out_folds(held, train, read): # each task of `held` in turn; again
 @call_parse
 def dnd_study(
     train:str='', # folder of tasks to train on
-    held_out:Param('Folders of tasks to be judged on; none: the training folder\'s own folds', str, nargs='*')=None,
+    held_out:Param('Folders of tasks to be judged on, several after one another or each with its --held-out; none: the training folder\'s own folds', str, nargs='*', action='extend')=None,
     out:str='results/zero_shot.json', # JSON to write; with --compare, the comparison, and its rows beside it as .csv.gz
     work:str='runs/study', # folder for teachers, generators and pieces; called again, it goes on where it was cut
     leave_one_out:store_true=False, # each held-out task in turn, trained on the others; again with --train added, if given
