@@ -4,7 +4,7 @@
 
 # %% ../nbs/01a_crew.ipynb #69a8fa9f
 from __future__ import annotations
-import atexit, os, platform, shutil, subprocess, sys
+import atexit, os, platform, shutil, subprocess, sys, warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,9 +12,11 @@ from importlib import import_module
 from pathlib import Path
 from threading import Condition
 from fastcore.basics import patch
+from fastcore.script import anno_parser
 
 # %% auto #0
-__all__ = ['Crew', 'own_device', 'OtherFailed', 'gpus', 'side_by_side', 'this_commit', 'versions']
+__all__ = ['Crew', 'own_device', 'OtherFailed', 'gpus', 'side_by_side', 'this_commit', 'versions', 'one_line_errors',
+           'from_shell']
 
 # %% ../nbs/01a_crew.ipynb #fde43ffe
 class Crew:
@@ -130,3 +132,27 @@ def versions(
     "What runs here"
     names = ('dnd_nb','torch','transformers',*more)
     return {n:str(import_module(n).__version__) for n in names} | dict(python=platform.python_version())
+
+# %% ../nbs/01a_crew.ipynb #5baa9f51
+@contextmanager
+def one_line_errors():
+    "What a user can mend ends the command with one line and exit code 1; a warning is one line too"
+    warnings.filterwarnings('ignore', category=FutureWarning)
+    warnings.showwarning = lambda message,*a,**kw: print(f'note: {message}', file=sys.stderr, flush=True)
+    for k,v in dict(TOKENIZERS_PARALLELISM='false', GOMP_SPINCOUNT='20000').items(): os.environ.setdefault(k, v) # threads that wait by spinning for long take the core from those they wait for, if anything else runs
+    from dnd_nb.model import NoWeights
+    try: yield
+    except (ValueError, OSError, NoWeights, OtherFailed) as e:
+        if os.environ.get('DND_NB_DEBUG'): raise
+        raise SystemExit(f'error: {" ".join(str(e).split())}') from None
+    except KeyboardInterrupt:
+        print('\nstopped; what was finished is kept, and the same command goes on from there', file=sys.stderr)
+        raise SystemExit(130) from None
+
+def from_shell(
+    command, # as made by fastcore's `call_parse`
+    args:list, # of str, as from a shell
+):
+    "Call a command with other arguments than the shell's own"
+    p = anno_parser(command.__wrapped__, command.__name__)
+    command(**{k:v for k,v in vars(p.parse_args(args)).items() if k not in ('pdb','xtra')})

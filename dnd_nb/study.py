@@ -5,7 +5,6 @@
 # %% ../nbs/16_study.ipynb #e4b53663
 from __future__ import annotations
 import json, os, platform, random, re, shutil, string, sys, time, uuid
-from collections import Counter
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace, asdict, fields
 from functools import cached_property, partial
@@ -14,11 +13,11 @@ import numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from torch import Tensor
 from fastcore.basics import patch
-from fastcore.script import call_parse, anno_parser, Param, store_true
+from fastcore.script import call_parse, Param, store_true
 from filelock import FileLock, Timeout
 from safetensors.torch import save as st_save
 from .adapter import *
-from .crew import side_by_side, this_commit, versions
+from .crew import from_shell, one_line_errors, side_by_side, this_commit, versions
 from .task import Example, Split, Task, TaskError, Template, encode_rows, fold_split, near_fold, overlap_report, read_tasks, val_split
 from .teacher import AdapterTrainer, TeacherConfig, Zoo, train_teachers
 from .dataset import PairDataset, prompt_batches
@@ -63,7 +62,8 @@ def family_folds(
 )->list: # of Fold: one a family fold, and last the near fold
     "Every family held out once, and one task of each family of three or more, if there is one"
     far = [(f'fold{k}',fold_split(tasks, k)) for k in sorted({t.fold for t in tasks if t.fold is not None})] or [('',fold_split(tasks, 0))]
-    near = [near_fold(tasks, seed=seed)] if max(Counter(t.family for t in tasks).values(), default=0)>=3 else []
+    try: near = [near_fold(tasks, seed=seed)]
+    except TaskError: near = [] # no family is large enough
     return [Fold(n, list(s.train), list(s.held_out_far)) for n,s in far] + [Fold('near', list(s.train), list(s.held_out_near)) for s in near]
 
 def held_out_fold(train:list, held:list)->list: # of one Fold
@@ -1686,7 +1686,6 @@ def dnd_study(
     tiny:store_true=False, # a random two-layer model: to try the plumbing
 ):
     "Judge generators by a protocol that can be checked: held-out tasks, a panel of rivals and controls, intervals over tasks"
-    from dnd_nb.cli import one_line_errors
     with one_line_errors():
         fs,names = study_folds(train, held_out or [], leave_one_out, n_tasks),[x for x in folds.split(',') if x]
         if odd := set(names)-{f.name for f in fs}: raise ValueError(f'no fold is called {sorted(odd)[0]!r}; there are {", ".join(f.name for f in fs)}')
@@ -1808,5 +1807,4 @@ def _compare(st, names, out, about, make, changes):
 def main():
     "`dnd_study` from the shell, where --held-out and --held_out are the same"
     dash = lambda a: '--'+a[2:].partition('=')[0].replace('-','_')+''.join(a.partition('=')[1:]) if a.startswith('--') else a
-    args = vars(anno_parser(dnd_study.__wrapped__, 'dnd_study').parse_args([dash(a) for a in sys.argv[1:]]))
-    dnd_study(**{k:v for k,v in args.items() if k not in ('pdb','xtra')})
+    from_shell(dnd_study, [dash(a) for a in sys.argv[1:]])
