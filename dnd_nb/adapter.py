@@ -4,7 +4,7 @@
 
 # %% ../nbs/00_adapter.ipynb #0585c7e5
 from __future__ import annotations
-import hashlib, json, os, re, shutil, uuid
+import re
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, asdict, replace
 from functools import partial
@@ -14,88 +14,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn, Tensor
 from fastcore.basics import patch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from .io.files import as_json, atomic_dir, atomic_write, read_json, sha256, write_json
 
 # %% auto #0
-__all__ = ['atomic_write', 'atomic_dir', 'write_json', 'as_json', 'read_json', 'sha256', 'LoraSpec', 'Adapters', 'apply_adapters',
-           'product_gram', 'pairwise_distance', 'product_sq', 'product_distance', 'canonical', 'truncate', 'regauged',
-           'KeyReport', 'match_keys', 'save_peft', 'load_tensors', 'load_peft']
+__all__ = ['LoraSpec', 'Adapters', 'apply_adapters', 'product_gram', 'pairwise_distance', 'product_sq', 'product_distance',
+           'canonical', 'truncate', 'regauged', 'KeyReport', 'match_keys', 'save_peft', 'load_tensors', 'load_peft',
+           'as_json', 'atomic_dir', 'atomic_write', 'read_json', 'sha256', 'write_json']
 
-# %% ../nbs/00_adapter.ipynb #5aec305e
-@contextmanager
-def _naming(path):
-    "A full disk is an error that names what was not written, in whose words ever it comes"
-    try: yield
-    except (OSError, SafetensorError) as e:
-        if not re.search(r'No space left|quota exceeded|requested and \d+ written', str(e)): raise # the last is numpy's
-        raise OSError(f'{path}: No space left on device; nothing was changed, make room and call again') from None
-
-def _beside(path): return path.with_name(f'.{path.name}.{uuid.uuid4().hex[:12]}')
-
-@contextmanager
-def atomic_write(
-    path, # file to (re)place
-    mode='w', # 'w' or 'wb'
-):
-    "A file object whose content appears at `path` only if the block ends without an error"
-    path = Path(path)
-    with _naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tmp = _beside(path)
-        try:
-            with open(tmp, mode) as f:
-                yield f
-                f.flush()
-                os.fsync(f.fileno())
-            os.replace(tmp, path)
-        finally: tmp.unlink(missing_ok=True)
-
-# %% ../nbs/00_adapter.ipynb #b9c38512
-@contextmanager
-def atomic_dir(
-    path, # folder to (re)place
-):
-    "A scratch folder that becomes `path` only if the block ends without an error; an older `path` is replaced"
-    path = Path(path)
-    with _naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tmp = _beside(path)
-        tmp.mkdir()
-        try:
-            yield tmp
-            if path.exists(): os.replace(path, tmp.with_name(tmp.name+'.old'))
-            os.replace(tmp, path)
-        finally:
-            for o in (tmp, tmp.with_name(tmp.name+'.old')): shutil.rmtree(o, ignore_errors=True)
-
-# %% ../nbs/00_adapter.ipynb #2e5fc347
-def write_json(
-    path, # file to (re)place
-    obj, # anything `json` can write
-):
-    "`obj` as indented JSON at `path`, whole or not at all"
-    text = json.dumps(obj, indent=1, ensure_ascii=False) + '\n'
-    with atomic_write(path) as f: f.write(text)
-
-def as_json(cfg)->dict: "A dataclass as JSON gives it back: lists for tuples"; return json.loads(json.dumps(asdict(cfg)))
-
-def read_json(
-    path, # file to read
-):
-    "The JSON at `path`; a file that is missing or cut short is named"
-    path = Path(path)
-    if not path.exists(): raise FileNotFoundError(f'{path}: no such file')
-    try: return json.loads(path.read_text())
-    except ValueError as e: raise ValueError(f'{path}: not JSON ({e}); was it cut short? delete it and make it again') from None
-
-def sha256(
-    x:str|bytes|Path, # text, bytes, or the path of a file
-)->str: # hex digest
-    "SHA-256 of a text, of bytes, or of the file at a path"
-    if isinstance(x, str): x = x.encode()
-    if isinstance(x, bytes): return hashlib.sha256(x).hexdigest()
-    with open(x, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest() if hasattr(hashlib, 'file_digest') else hashlib.sha256(f.read()).hexdigest()
+# %% ../nbs/00_adapter.ipynb #e3d12190
+_all_ = ['as_json', 'atomic_dir', 'atomic_write', 'read_json', 'sha256', 'write_json'] # their old place
 
 # %% ../nbs/00_adapter.ipynb #9a6edc36
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def relink(text, site_url, up='', repo_url=''):
     "Links to the published site or to a numbered notebook, as relative links of this site; to other files of the repository, as links there"
     text = text.replace(f'{site_url}/', up)
     text = re.sub(r'\]\((?:\.\./)+([A-Z]+(?:\.md)?)\)', rf']({repo_url}/\1)', text)
-    return re.sub(rf'(\]\((?:\.\./|studies/)*){_number}([\w.-]+)\.(?:ipynb|html)\b', r'\1\2.ipynb', text)
+    return re.sub(rf'(\]\((?:\.\./|\w+/)*){_number}([\w.-]+)\.(?:ipynb|html)\b', r'\1\2.ipynb', text)
 
 def unlink_code(text):
     "nbdev links names inside signatures too, where a link shows as raw markdown: only the name stays"
