@@ -8,6 +8,7 @@ import atexit, os, platform, shutil, subprocess, sys, warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from threading import Condition
@@ -16,7 +17,7 @@ from fastcore.script import anno_parser
 
 # %% auto #0
 __all__ = ['Crew', 'own_device', 'OtherFailed', 'gpus', 'side_by_side', 'this_commit', 'versions', 'one_line_errors',
-           'from_shell']
+           'from_shell', 'command']
 
 # %% ../nbs/01a_crew.ipynb #fde43ffe
 class Crew:
@@ -150,9 +151,32 @@ def one_line_errors():
         raise SystemExit(130) from None
 
 def from_shell(
-    command, # as made by fastcore's `call_parse`
+    command, # as made by `command`
     args:list, # of str, as from a shell
 ):
-    "Call a command with other arguments than the shell's own"
+    "Call a command with a shell's arguments, where --held-out and --held_out are the same"
     p = anno_parser(command.__wrapped__, command.__name__)
-    command(**{k:v for k,v in vars(p.parse_args(args)).items() if k not in ('pdb','xtra')})
+    known = {o.replace('_','-'):o for a in p._actions for o in a.option_strings}
+    for a in p._actions: a.option_strings = [o.replace('_','-') for o in a.option_strings] # as help shows them
+    got = vars(p.parse_args([_option(a, known) for a in args]))
+    return command.__wrapped__(**{k:v for k,v in got.items() if k not in ('pdb','xtra')})
+
+def _option(arg, known): # as the parser knows it
+    name,eq,value = arg.partition('=')
+    if not name.startswith('--') or name == '--': return arg
+    return known.get(name.replace('_','-'), '--'+name[2:].replace('-','_'))+eq+value
+
+# %% ../nbs/01a_crew.ipynb #7d1c0a42
+def _is_script(frame): # the body of the file that Python was started with, and no notebook
+    g = frame.f_globals
+    return frame.f_locals is g and g.get('__name__')=='__main__' and g.get('__file__')==frame.f_code.co_filename
+
+def command(
+    f, # its parameters have docments
+):
+    "A function that is also a command of the shell"
+    @wraps(f)
+    def _f(*args, **kwargs):
+        if args or kwargs or not _is_script(sys._getframe(1)): return f(*args, **kwargs)
+        return from_shell(_f, sys.argv[1:])
+    return _f
