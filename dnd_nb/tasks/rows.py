@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['MOST_MB', 'KINDS', 'Table', 'short', 'kind_of', 'decode', 'read_text', 'read_csv', 'json_rows', 'pick_split',
-           'read_json_text', 'sniff', 'read_file', 'read_string', 'read_folder', 'read_hub_rows', 'read_table']
+           'read_json_text', 'sniff', 'read_file', 'read_string', 'read_folder', 'read_hub_rows', 'read_gym',
+           'read_table']
 
 # %% ../../nbs/tasks/rows.ipynb #c4632a5b
 import codecs, csv, gzip, io, json, random, re, sys, zlib
@@ -380,9 +381,29 @@ def _why_not(name, e, dead): # one line
         return f'{name}: several configurations ({configs[1]}); name one, as {name}:{one}'
     return f'{name}: no file of that name, and not to be had from the Hub: {short(said, 200)}'
 
+# %% ../../nbs/tasks/rows.ipynb #78fa5540
+def read_gym(
+    names:str, # of reasoning-gym's data sets, separated by commas
+    n:int=300, # rows of each
+    seed:int=0,
+)->Table: # with the columns question, answer, task, family
+    "Rows that reasoning-gym makes"
+    try: import reasoning_gym as gym
+    except ImportError as e:
+        raise TaskError(f'reasoning-gym:{names}: reasoning-gym is not installed ({e}); '
+            "pip install 'dnd_nb[gym]', or pip install reasoning-gym") from None
+    rows = []
+    for name in names.split(','):
+        try: ds = gym.create_dataset(name.strip(), size=n, seed=seed)
+        except (ValueError, AssertionError) as e:
+            raise TaskError(f'reasoning-gym:{name.strip()}: {e}; expected a name of its gallery, as chain_sum') from None
+        rows += [dict(question=o['question'], answer=o['answer'], task=name.strip(), family='reasoning-gym')
+            for o in ds]
+    return Table(rows, f'reasoning-gym:{names}')
+
 # %% ../../nbs/tasks/rows.ipynb #50b8a5bf
 def read_table(
-    source, # file, folder, name of a Hub data set, - for standard input; or rows, a DataFrame, a Dataset
+    source, # file, folder, Hub data set, reasoning-gym:NAME, - for standard input; or rows, a DataFrame, a Dataset
     split:str=None, # None: train, or what there is
     revision:str=None, # of a Hub data set
     most:int=100_000, # rows kept, drawn by the seed
@@ -392,6 +413,7 @@ def read_table(
     "Rows of whatever holds them"
     if not isinstance(source, (str, Path)): return _few(_of_object(source), most, seed)
     p = Path(source).expanduser()
+    if str(source).startswith('reasoning-gym:'): return read_gym(str(source).partition(':')[2], min(most, 300), seed)
     if str(source) == '-':
         return _few(read_string(decode(sys.stdin.buffer.read(), 'standard input'), 'standard input', split=split, **kw),
             most, seed)

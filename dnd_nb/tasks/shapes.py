@@ -277,7 +277,7 @@ def _first(known, first, name):
 def name_labels(
     values:list, # text or None, one a row
     column:str,
-    names:list=None, # of the classes 0, 1, …; 'numbers': keep the numbers
+    names:list=None, # of the classes 0, 1, …, or the words that may occur; 'numbers': keep the numbers
     name:str='it', # of the table, for messages
 )->tuple: # (texts, choices or None)
     "Labels in words"
@@ -291,6 +291,10 @@ def name_labels(
                 'from 0); name them all')
         named = [None if v in (None,'-1') else ', '.join(names[int(i)] for i in v.split(', ')) for v in values]
         return named,(None if any(', ' in v for v in seen) else list(names))
+    if names and names != 'numbers':
+        if odd := sorted(seen-set(names)): raise TaskError(f'{name}: column {column} holds {short(odd[0])!r}, which is '
+            f'none of the labels {", ".join(names)}; name it too')
+        return values,list(names)
     few = 2 <= len(seen) <= min(100, max(2, sum(v is not None for v in values)//2))
     return values,(sorted(seen) if few else None)
 

@@ -124,7 +124,7 @@ def read_examples(
     answer_field:str=None, # the answer's column; None: found by its name
     choices_field:str=None, # the choices' column; None: found by its name
     template:str=None, # of the prompt, as '{question}\nOptions: {choices}'
-    labels:list=None, # names of the integer labels 0, 1, …; 'numbers': keep them
+    labels:list=None, # names of the integer labels 0, 1, …, or all answers there are; 'numbers': keep the numbers
     letters:bool=False, # is a choice answered by its letter, instead of its text?
     first_index:int=None, # number of the first choice, 0 or 1, where the answers do not tell
     **kw, # split, revision, kind, blocks, columns, most, seed: see `read_table`
