@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from scipy import stats
 from torch import Tensor
 from fastcore.basics import patch
-from .adapter import Adapters, LoraSpec, as_json, atomic_write, load_tensors, pairwise_distance, read_json, write_json
+from .adapter import Adapters, LoraSpec, as_json, atomic_write, pairwise_distance, read_json, write_json
+from .io.peft import load_tensors
 from .dataset import prompt_batches
 from .delta import delta_embedding
 from .encoder import condition_texts

@@ -4,7 +4,7 @@
 
 # %% ../nbs/00_adapter.ipynb #0585c7e5
 from __future__ import annotations
-import re
+import importlib, re
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, asdict, replace
 from functools import partial
@@ -14,13 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn, Tensor
 from fastcore.basics import patch
-from safetensors.torch import load_file, save_file
 from .io.files import as_json, atomic_dir, atomic_write, read_json, sha256, write_json
 
 # %% auto #0
 __all__ = ['LoraSpec', 'Adapters', 'apply_adapters', 'product_gram', 'pairwise_distance', 'product_sq', 'product_distance',
-           'canonical', 'truncate', 'regauged', 'KeyReport', 'match_keys', 'save_peft', 'load_tensors', 'load_peft',
-           'as_json', 'atomic_dir', 'atomic_write', 'read_json', 'sha256', 'write_json']
+           'canonical', 'truncate', 'regauged', 'as_json', 'atomic_dir', 'atomic_write', 'read_json', 'sha256',
+           'write_json']
 
 # %% ../nbs/00_adapter.ipynb #e3d12190
 _all_ = ['as_json', 'atomic_dir', 'atomic_write', 'read_json', 'sha256', 'write_json'] # their old place
@@ -360,89 +359,14 @@ def _singular(p, rank): # A and B of the largest singular values; zeros where a 
         B[k],A[k] = F.pad(b[...,:rank], (0,short)).to(p.dtype),F.pad(a[:,:rank], (0,0,0,short)).to(p.dtype)
     return A,B
 
-# %% ../nbs/00_adapter.ipynb #27a3d4e1
-_key = re.compile(r'^(?:base_model\.model\.)?(?P<mod>.+)\.lora_(?P<ab>[AB])(?:\.[^.]+)?\.weight$')
+# %% ../nbs/00_adapter.ipynb #2caf732b
+_moved = dict.fromkeys(['KeyReport', 'match_keys', 'save_peft', 'load_tensors', 'load_peft', '_key', '_natural', '_peft_config'], 'dnd_nb.io.peft')
+globals().setdefault('__all__', []).extend(k for k in _moved if k[0]!='_') # `import *` gives them too
 
-@dataclass
-class KeyReport:
-    "Which tensors of an adapter belong to a spec"
-    matched:list # keys that fit
-    missing:list # module.A or .B the spec wants and the file lacks
-    unexpected:list # keys that name no module of the spec
-    misshaped:list # (key, shape, expected)
-    @property
-    def ok(self): return not (self.missing or self.unexpected or self.misshaped)
-    def __repr__(self): return f'{len(self.matched)} matched, {len(self.missing)} missing, {len(self.unexpected)} unexpected, {len(self.misshaped)} of another shape'
-    def _repr_markdown_(self):
-        first = lambda l: str(l[0]) if l else ''
-        return '| keys | number | first |\n|---|---|---|\n' + '\n'.join(f'| {f} | {len(getattr(self,f))} | {first(getattr(self,f))} |' for f in ('matched','missing','unexpected','misshaped'))
-
-# %% ../nbs/00_adapter.ipynb #32611cab
-def match_keys(
-    shapes:dict, # key in PEFT's style → shape (or tensor)
-    spec:LoraSpec, # what is wanted
-)->KeyReport:
-    "Match the tensors of an adapter file with the modules of a spec"
-    want = {f'{k}.lora_{w}.weight': s for k,(i,o) in spec.modules.items() for w,s in (('A',(spec.rank,i)), ('B',(o,spec.rank)))}
-    matched,unexpected,misshaped,seen = [],[],[],set()
-    for key,s in shapes.items():
-        m = _key.match(key)
-        k = f'{m["mod"]}.lora_{m["ab"]}.weight' if m else key
-        s = tuple(getattr(s,'shape',s))
-        if k not in want: unexpected.append(key); continue
-        seen.add(k)
-        if s!=want[k]: misshaped.append((key, s, want[k]))
-        else: matched.append(key)
-    return KeyReport(matched, [k for k in want if k not in seen], unexpected, misshaped)
-
-# %% ../nbs/00_adapter.ipynb #aa6a81a9
-def save_peft(
-    adapters:Adapters,
-    folder, # made anew, or replaced as a whole if it holds an adapter
-    i:int=0, # which of the n
-    prompts:list=None, # the prompts that belong to it
-    extra:dict=None, # file name → JSON content, or a function that writes to a path
-)->Path:
-    "Write adapter `i` in PEFT's format"
-    from peft import LoraConfig
-    s,a,folder = adapters.spec,adapters[i],Path(folder)
-    sd = {f'base_model.model.{k}.lora_{w}.weight': t[k][0].detach().cpu().contiguous() for k in s.modules for w,t in (('A',a.A),('B',a.B))}
-    other = [p.name for p in ([folder] if folder.is_file() else sorted(folder.glob('*')))]
-    if other and not (folder/'adapter_config.json').exists(): raise ValueError(f'{folder}: is there and holds no adapter but {other[0]}; nothing was written, name another folder')
-    bad = [k for k,v in sd.items() if not v.isfinite().all()]
-    if bad: raise ValueError(f'{folder.name}: {len(bad)} tensors hold NaN or infinity (first: {bad[0]}); nothing was written. Did training diverge? Lower the learning rate')
-    cfg = LoraConfig(r=s.rank, lora_alpha=s.alpha, use_rslora=s.rslora, target_modules=list(s.modules), fan_in_fan_out=s.fan_in_fan_out,
-        base_model_name_or_path=s.base_model, task_type='CAUSAL_LM', lora_dropout=0., inference_mode=True)
-    with atomic_dir(folder) as d:
-        cfg.save_pretrained(d)
-        conf = read_json(d/'adapter_config.json')
-        write_json(d/'adapter_config.json', conf | dict(target_modules=list(s.modules)))
-        save_file(sd, d/'adapter_model.safetensors', metadata=dict(format='pt'))
-        if prompts is not None: write_json(d/'prompts.json', list(prompts))
-        for k,v in (extra or {}).items(): v(d/k) if callable(v) else write_json(d/k, v)
-    return folder
-
-# %% ../nbs/00_adapter.ipynb #96b7a886
-def _peft_config(folder):
-    "The adapter_config.json of a folder, refused if it asks for what a plain LoRA cannot do"
-    c = read_json(Path(folder)/'adapter_config.json')
-    if c.get('peft_type')!='LORA': raise ValueError(f'{folder}: peft_type {c.get("peft_type")!r}, expected LORA')
-    odd = [k for k in ('use_dora','rank_pattern','alpha_pattern','modules_to_save','trainable_token_indices','lora_bias') if c.get(k)]
-    if c.get('bias','none')!='none': odd.append('bias')
-    if odd: raise ValueError(f'{folder}: {", ".join(odd)} set in adapter_config.json, which would not be applied; train it as a plain LoRA of one rank')
-    return c
-
-def load_tensors(path)->dict:
-    "A safetensors file; one that is missing, cut short or of another kind is named"
-    path = Path(path)
-    if not path.exists():
-        pickled = path.with_suffix('.bin').exists()
-        raise FileNotFoundError(f'{path}: no such file' + ('; the weights beside it are pickled (.bin) and are not opened: save them as safetensors' if pickled else ''))
-    try: return load_file(path)
-    except Exception as e: raise ValueError(f'{path}: not a whole safetensors file ({e}); was the copy cut short? fetch or train it again') from None
-
-# %% ../nbs/00_adapter.ipynb #c0cb333e
-def _natural(k): return [int(s) if s.isdigit() else s for s in re.split(r'(\d+)', k)]
+def __getattr__(name):
+    "A name that moved to another room"
+    if name not in _moved: raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(importlib.import_module(_moved[name]), name)
 
 @patch(cls_method=True)
 def from_peft(
@@ -450,42 +374,6 @@ def from_peft(
     folder, # a PEFT adapter folder
     model=None, # the base model: gives the order of modules and checks their shapes
 )->LoraSpec:
-    "The spec of a PEFT adapter, from its config and tensors"
-    folder = Path(folder)
-    c,ts = _peft_config(folder), load_tensors(folder/'adapter_model.safetensors')
-    found = {m['mod']:{} for k in ts if (m := _key.match(k))}
-    for k,t in ts.items():
-        if m := _key.match(k): found[m['mod']][m['ab']] = t.shape
-    torn = [k for k,v in found.items() if len(v)!=2]
-    if torn or not found: raise ValueError(f'{folder}: ' + (f'{len(torn)} modules have A or B only (first: {torn[0]})' if torn else 'holds no lora_A or lora_B tensor'))
-    listed = c['target_modules'] if isinstance(c.get('target_modules'), list) else []
-    mods = dict(model.named_modules()) if model is not None else {}
-    order = list(mods) if mods else listed if set(listed)==set(found) else sorted(found, key=_natural)
-    gone = [k for k in found if k not in order]
-    if gone: raise ValueError(f'{folder.name}: {len(gone)} modules are not in the base model (first: {gone[0]}); was it trained on another base model? its config says {c.get("base_model_name_or_path")!r}')
-    shapes = {k:(found[k]['A'][1], found[k]['B'][0]) for k in order if k in found}
-    for k,s in shapes.items():
-        if mods and _features(mods[k])!=s: raise ValueError(f'{folder.name}: {k} is {s} (in, out), {_features(mods[k])} in the base model; was it trained on another base model? its config says {c.get("base_model_name_or_path")!r}')
-    return cls(shapes, c['r'], c['lora_alpha'], c.get('use_rslora',False), c.get('base_model_name_or_path') or '', c.get('fan_in_fan_out',False))
-
-# %% ../nbs/00_adapter.ipynb #4f6905e5
-def load_peft(
-    folder, # a PEFT adapter folder
-    spec:LoraSpec=None, # what it must fit; None: whatever it is
-    model=None, # base model, to order and check the modules when there is no spec
-)->Adapters: # n=1, float32
-    "Read one adapter in PEFT's format; every key must fit, and no value be NaN"
-    folder = Path(folder)
-    own = LoraSpec.from_peft(folder, model) if spec is None else spec
-    c,ts = _peft_config(folder), load_tensors(folder/'adapter_model.safetensors')
-    if c['r']!=own.rank: raise ValueError(f'{folder}: rank {c["r"]}, expected {own.rank}; adapters of one zoo share a rank')
-    scale = c['lora_alpha']/(c['r']**.5 if c.get('use_rslora') else c['r'])
-    if scale!=own.scale: raise ValueError(f'{folder}: scale {scale:g}, expected {own.scale:g}')
-    rep = match_keys(ts, own)
-    if not rep.ok:
-        first = rep.missing or rep.unexpected or rep.misshaped
-        raise ValueError(f'{folder}: {rep} (first: {first[0]}); was it trained on another base model or with other targets? its config says {c.get("base_model_name_or_path")!r}, expected {own.base_model!r}')
-    bad = [k for k,v in ts.items() if not v.isfinite().all()]
-    if bad: raise ValueError(f'{folder}: {len(bad)} tensors hold NaN or infinity (first: {bad[0]}); leave this adapter out or train it again')
-    get = {(m['mod'],m['ab']):ts[k] for k in ts if (m := _key.match(k))}
-    return Adapters(own, *({k: get[k,w][None].float() for k in own.modules} for w in 'AB'))
+    "The spec of a PEFT adapter; the room io/peft puts its own in this place"
+    importlib.import_module('dnd_nb.io.peft')
+    return cls.from_peft(folder, model)

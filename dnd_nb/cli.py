@@ -178,7 +178,7 @@ def _val_names(zoo, val, seed):
 
 def _given(base_adapter, spec, model, tok, ts, seed, run, steps):
     "The adapter to correct: a PEFT folder, or a multi-task LoRA trained on the spot and kept in the run folder"
-    from dnd_nb.adapter import load_peft, save_peft
+    from dnd_nb.io.peft import load_peft, save_peft
     from dnd_nb.crew import Crew
     from dnd_nb.train import train_multitask
     if base_adapter!='multitask': return load_peft(base_adapter, spec)
@@ -261,7 +261,7 @@ def dnd_generate(
         ps = [e.prompt for e in xs]
         if k>len(ps): print(f'k={k}, but {prompts} holds {len(ps)} prompts: all of them are used, none twice')
         if 0<k<len(ps): ps = random.Random(seed).sample(ps, k)
-        from dnd_nb.adapter import save_peft
+        from dnd_nb.io.peft import save_peft
         from dnd_nb.encoder import make_encoder
         from dnd_nb.train import Run
         r = Run(run, device)

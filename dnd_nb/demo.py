@@ -13,6 +13,7 @@ from .adapter import *
 from .task import builtin_tasks, write_tasks
 from .teacher import TeacherConfig, Zoo, train_teachers
 from .crew import versions
+from .io.peft import load_peft, save_peft
 from .dataset import prompt_batches
 from .evaluate import run_panel, summarise, paired
 from .train import TrainConfig, Trainer, Run, train_multitask, warm_start

@@ -18,6 +18,7 @@ from .adapter import product_sq
 from .dataset import mix_prompts, prompt_batches
 from .delta import delta_embedding
 from .encoder import encode_batches
+from .io.peft import match_keys
 from .evaluate import paired, run_panel, score, summarise
 from .loss import TERMS, Context
 from .task import Example, Template, collate, encode_rows

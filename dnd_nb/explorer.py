@@ -17,6 +17,7 @@ from .diagnostics import Novelty, heatmap
 from .encoder import condition_texts
 from .evaluate import _answers, _read_prompts, _score_batch, _spread, cache_of, with_cache
 from .generator import module_place
+from .io.peft import save_peft
 from .model import base_id
 from .task import Example, encode_rows
 

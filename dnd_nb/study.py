@@ -22,6 +22,7 @@ from .task import Example, Split, Task, TaskError, Template, encode_rows, fold_s
 from .teacher import AdapterTrainer, TeacherConfig, Zoo, train_teachers
 from .dataset import PairDataset, prompt_batches
 from .encoder import PromptCache, make_encoder
+from .io.peft import load_peft, load_tensors, save_peft
 from .evaluate import METRICS, run_panel
 from .train import Run, Stage, TrainConfig, Trainer, standardised
 from .diagnostics import bare, pooled, wrong_batches

@@ -14,7 +14,7 @@ from fastcore.basics import patch
 from safetensors import safe_open
 from safetensors.torch import save as st_save
 from .adapter import *
-from .adapter import load_tensors, _key
+from .io.peft import load_peft, load_tensors, save_peft, _key
 from .crew import Crew, versions
 from .delta import ProbeSet, check_probes, delta_embedding
 from .fast import Graphed, Lean, engine_for, micro_batches, prompt_tokens, smoothed_nats

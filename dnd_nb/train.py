@@ -13,7 +13,7 @@ from torch import Tensor
 from fastcore.basics import patch
 from safetensors.torch import save as st_save
 from .adapter import *
-from .adapter import load_tensors
+from .io.peft import load_tensors
 from .crew import Crew, own_device, versions
 from .task import Template, encode_rows, collate
 from .fast import engine_for

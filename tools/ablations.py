@@ -10,7 +10,8 @@ import torch
 from fastcore.script import call_parse
 from dnd_nb.ablations import Config, World, one_at_a_time, loss_mixes, run_grid, runs_differ, standard_axes
 from dnd_nb.crew import side_by_side
-from dnd_nb.adapter import LoraSpec, load_peft, save_peft
+from dnd_nb.adapter import LoraSpec
+from dnd_nb.io.peft import load_peft, save_peft
 from dnd_nb.delta import GENERIC
 from dnd_nb.encoder import PromptCache, make_encoder
 from dnd_nb.model import load_base

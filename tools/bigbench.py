@@ -7,7 +7,8 @@ import platform
 from pathlib import Path
 import torch
 from fastcore.script import call_parse
-from dnd_nb.adapter import LoraSpec, load_peft, save_peft, write_json
+from dnd_nb.adapter import LoraSpec, write_json
+from dnd_nb.io.peft import load_peft, save_peft
 from dnd_nb.delta import GENERIC
 from dnd_nb.demo import Clock
 from dnd_nb.diagnostics import panel_sources

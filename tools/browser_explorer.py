@@ -182,7 +182,7 @@ def keep(box, folder, log):
     "Press save, and read what was written"
     args = box.inputs()
     box.type('Folder', f'{folder}/saved', 'input', leave=False); s = box.act(lambda: box.button('Save adapter').click()); said(box, 'adapter_model.safetensors (')
-    code = f"import json, torch, dnd_nb.adapter as _a\nprint(json.dumps(torch.equal(_a.load_peft({folder+'/saved'!r}).flat(), ex.look(**{args!r}).adapter.flat())))"
+    code = f"import json, torch, dnd_nb.io.peft as _a\nprint(json.dumps(torch.equal(_a.load_peft({folder+'/saved'!r}).flat(), ex.look(**{args!r}).adapter.flat())))"
     if box.page.python(code) is not True: raise SystemExit('the saved adapter is not the one shown')
     wrote = next(x for x in box.status() if ': wrote ' in x).split(': wrote ')[1]
     log(f'ok  saved: {wrote}; equal to the one shown ({s:.1f} s)')

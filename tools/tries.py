@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from fastcore.script import call_parse
-from dnd_nb.adapter import Adapters, apply_adapters, load_peft, regauged, save_peft, truncate
+from dnd_nb.adapter import Adapters, apply_adapters, regauged, truncate
+from dnd_nb.io.peft import load_peft, save_peft
 from dnd_nb.dataset import prompt_batches
 from dnd_nb.demo import fastest_threads, upper_spec
 from dnd_nb.diagnostics import pooled
