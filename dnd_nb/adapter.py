@@ -360,7 +360,7 @@ def _singular(p, rank): # A and B of the largest singular values; zeros where a 
     return A,B
 
 # %% ../nbs/00_adapter.ipynb #2caf732b
-_moved = dict.fromkeys(['KeyReport', 'match_keys', 'save_peft', 'load_tensors', 'load_peft', '_key', '_natural', '_peft_config'], 'dnd_nb.io.peft')
+_moved = dict.fromkeys('KeyReport match_keys save_peft load_tensors load_peft _key _natural _peft_config'.split(), 'dnd_nb.io.peft')
 globals().setdefault('__all__', []).extend(k for k in _moved if k[0]!='_') # `import *` gives them too
 
 def __getattr__(name):

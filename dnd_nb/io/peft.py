@@ -7,19 +7,20 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-import huggingface_hub, torch
+import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
-from safetensors.torch import load_file, save_file
 from peft import LoraConfig
 from peft.tuners.tuners_utils import check_target_module_exists
 from peft.utils.other import get_pattern_key
-from ..adapter import Adapters, LoraSpec, apply_adapters, _features, _targets
+from safetensors.torch import save_file
+from ..adapter import Adapters, LoraSpec, _features, _targets
 from .files import atomic_dir, read_json, write_json
+from .folders import adapter_folder, adapter_tensors, find_adapters, load_tensors, split_tensors
+from .folders import _few, _natural
 
 # %% auto #0
-__all__ = ['KeyReport', 'match_keys', 'find_adapters', 'adapter_folder', 'load_tensors', 'clean_key', 'PeftFile', 'LoadReport',
-           'read_peft', 'load_peft', 'save_peft']
+__all__ = ['KeyReport', 'match_keys', 'PeftFile', 'LoadReport', 'read_peft', 'load_peft', 'save_peft', 'peft_tensors']
 
 # %% ../../nbs/io/peft.ipynb #27a3d4e1
 _key = re.compile(r'^(?:base_model\.model\.)?(?P<mod>.+)\.lora_(?P<ab>[AB])(?:\.[^.]+)?\.weight$')
@@ -33,18 +34,25 @@ class KeyReport:
     misshaped:list # (key, shape, expected)
     @property
     def ok(self): return not (self.missing or self.unexpected or self.misshaped)
-    def __repr__(self): return f'{len(self.matched)} matched, {len(self.missing)} missing, {len(self.unexpected)} unexpected, {len(self.misshaped)} of another shape'
+    def __repr__(self):
+        n = [len(o) for o in (self.matched, self.missing, self.unexpected, self.misshaped)]
+        return '{} matched, {} missing, {} unexpected, {} of another shape'.format(*n)
     def _repr_markdown_(self):
-        first = lambda l: str(l[0]) if l else ''
-        return '| keys | number | first |\n|---|---|---|\n' + '\n'.join(f'| {f} | {len(getattr(self,f))} | {first(getattr(self,f))} |' for f in ('matched','missing','unexpected','misshaped'))
+        rows = [(f,getattr(self,f)) for f in ('matched','missing','unexpected','misshaped')]
+        rows = [f'| {f} | {len(l)} | {l[0] if l else ""} |' for f,l in rows]
+        return '\n'.join(['| keys | number | first |', '|---|---|---|', *rows])
 
 # %% ../../nbs/io/peft.ipynb #32611cab
+def _wanted(modules, r): # key → shape
+    shape = lambda w,i,o: (r,i) if w=='A' else (o,r)
+    return {f'{k}.lora_{w}.weight':shape(w, *io) for k,io in modules.items() for w in 'AB'}
+
 def match_keys(
     shapes:dict, # key in PEFT's style → shape (or tensor)
     spec:LoraSpec, # what is wanted
 )->KeyReport:
     "Match the tensors of an adapter file with the modules of a spec"
-    want = {f'{k}.lora_{w}.weight': s for k,(i,o) in spec.modules.items() for w,s in (('A',(spec.rank,i)), ('B',(o,spec.rank)))}
+    want = _wanted(spec.modules, spec.rank)
     matched,unexpected,misshaped,seen = [],[],[],set()
     for key,s in shapes.items():
         m = _key.match(key)
@@ -56,114 +64,25 @@ def match_keys(
         else: matched.append(key)
     return KeyReport(matched, [k for k in want if k not in seen], unexpected, misshaped)
 
-# %% ../../nbs/io/peft.ipynb #18565370
-def _snapshot(folder):
-    "The newest snapshot of a Hub-cache folder: what `refs/main` says, else the last that came"
-    ref,snaps = folder/'refs'/'main',sorted((folder/'snapshots').glob('*'), key=lambda p: p.stat().st_mtime)
-    main = folder/'snapshots'/ref.read_text(encoding='utf-8').strip() if ref.exists() else None
-    return main if main and main.exists() else snaps[-1] if snaps else folder
-
-def _below(folder, depth=3):
-    "Folders with an adapter_config.json in or below `folder`, snapshots and links followed"
-    if (folder/'snapshots').is_dir(): folder = _snapshot(folder)
-    found = [folder] if (folder/'adapter_config.json').exists() else []
-    subs = sorted((p for p in folder.iterdir() if p.is_dir() and p.name[0]!='.'), key=lambda p: _natural(p.name)) if depth else []
-    return found + [q for p in subs for q in _below(p, depth-1)]
-
-def _natural(k): return [int(s) if s.isdigit() else s for s in re.split(r'(\d+)', k)]
-
-# %% ../../nbs/io/peft.ipynb #fd8bfe35
-_step = re.compile(r'(?:checkpoint|step|epoch)[-_]?(\d+)$')
-
-def _call(folder, top):
-    "(name, step) of an adapter folder: a checkpoint is its run's, a snapshot its repository's"
-    step,repo = _step.match(folder.name),next((p for p in (folder,*folder.parents) if p.name.startswith('models--')), None)
-    if repo and folder.parent.name=='snapshots': return repo.name.removeprefix('models--'),0
-    if step and folder!=top: return folder.parent.name,int(step[1])
-    return folder.name,0
-
-def find_adapters(
-    folder, # an adapter's folder, one that holds some at any depth up to three, or the Hub's cache
-)->dict: # (name, step) → folder
-    "The adapters in or below a folder; two of one name are told apart by their paths"
-    top = Path(folder)
-    if not top.is_dir(): raise FileNotFoundError(f'{top}: no such folder')
-    found = _below(top)
-    names = [_call(p, top) for p in found]
-    rest = lambda p: '_'.join(p.relative_to(top).parts) or p.name
-    return {(n if names.count(n)==1 else (rest(p), n[1])):p for n,p in zip(names, found)}
-
-# %% ../../nbs/io/peft.ipynb #7868c37e
-def _seen(folder):
-    "What a folder holds, in a few words"
-    names = [p.name+'/'*p.is_dir() for p in sorted(folder.iterdir())]
-    return f'it holds {", ".join(names[:6])}{", …" if len(names)>6 else ""}' if names else 'it is empty'
-
-def adapter_folder(
-    folder, # an adapter's folder, one with a single adapter below it, or a name in the Hub's cache
-)->Path: # with adapter_config.json in it
-    "The folder of one adapter; several or none are an error that names what was seen"
-    p = Path(folder)
-    if not p.exists() and str(folder).count('/')==1:
-        hit = huggingface_hub.try_to_load_from_cache(str(folder), 'adapter_config.json', cache_dir=huggingface_hub.constants.HF_HUB_CACHE)
-        if isinstance(hit, str): return Path(hit).parent
-    if (p/'adapter_config.json').exists(): return p
-    found = list(find_adapters(p).values())
-    if len(found)==1: return found[0]
-    if found: raise ValueError(f'{p}: {len(found)} adapters in it ({", ".join(str(o.relative_to(p)) for o in found[:4])}{", …" if len(found)>4 else ""}); name one of them')
-    raise ValueError(f'{p}: no adapter_config.json in or below it; {_seen(p)}')
-
-# %% ../../nbs/io/peft.ipynb #ff8725a8
-def load_tensors(path)->dict:
-    "A safetensors file; one that is missing, cut short or of another kind is named"
-    path = Path(path)
-    if not path.exists(): raise FileNotFoundError(f'{path}: no such file')
-    with open(path, 'rb') as f:
-        if f.read(16).startswith(b'version https://'): raise ValueError(f'{path}: a Git LFS pointer, not the weights; fetch them with `git lfs pull`')
-    try: return load_file(path)
-    except Exception as e: raise ValueError(f'{path}: not a whole safetensors file ({e}); was the copy cut short? fetch or train it again') from None
-
-def _weights(folder):
-    "The tensors of an adapter folder, in one file or in parts"
-    one,parts = folder/'adapter_model.safetensors',sorted(folder.glob('adapter_model-*-of-*.safetensors'))
-    if one.exists() or not parts:
-        if not one.exists():
-            pickled = 'the weights are pickled (.bin) and are not opened: save them as safetensors; ' if any(folder.glob('*.bin')) else ''
-            raise FileNotFoundError(f'{one}: no such file; {pickled}{_seen(folder)}')
-        return load_tensors(one)
-    n = int(parts[0].stem.split('-')[-1])
-    if len(parts)!=n: raise FileNotFoundError(f'{folder}: {len(parts)} of {n} parts of adapter_model are here (first: {parts[0].name}); fetch the others')
-    return {k:t for p in parts for k,t in load_tensors(p).items()}
-
-# %% ../../nbs/io/peft.ipynb #771a2cad
-_wrapped = re.compile(r'(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.|^(?:base_model\.model\.|module\.)+')
-_lora = re.compile(r'^(?P<mod>.+)\.lora_(?P<ab>[AB])(?:\.(?P<name>.+))?\.weight$')
-
-def clean_key(
-    key, # of a tensor in an adapter file
-)->str: # as the base model names its modules
-    "A key without what wrappers put into it"
-    while (new := _wrapped.sub('', key))!=key: key = new
-    return key
-
-def _split(ts, where):
-    "(A, B, others, wrappers seen) of tensors with PEFT's keys, by module"
-    ab,rest,names = dict(A={}, B={}),{},set()
-    for k,t in ts.items():
-        if not (m := _lora.match(clean_key(k))): rest[clean_key(k)] = t; continue
-        names.add(m['name'])
-        if m['mod'] in ab[m['ab']]: raise ValueError(f'{where}: {m["mod"]}.lora_{m["ab"]} is there more than once (adapters {", ".join(sorted(map(str, names)))}); keep one adapter a file')
-        if t.ndim!=2: raise ValueError(f'{where}: {k} is {list(t.shape)}, expected a matrix: a LoRA on a linear map')
-        ab[m['ab']][m['mod']] = t
-    odd = {k[:k.index(clean_key(k))] for k in ts if clean_key(k) in k} - {'', 'base_model.model.'}
-    return ab['A'],ab['B'],rest,odd
-
 # %% ../../nbs/io/peft.ipynb #6c22d802
-_harmless = set('''task_type peft_type auto_mapping peft_version base_model_name_or_path revision inference_mode r lora_alpha lora_dropout use_rslora
-    target_modules exclude_modules layers_to_transform layers_pattern rank_pattern alpha_pattern fan_in_fan_out bias init_lora_weights modules_to_save
-    loftq_config eva_config corda_config lora_ga_config velora_config qalora_group_size megatron_core ensure_weight_tying'''.split())
+_harmless = set('''task_type peft_type auto_mapping peft_version base_model_name_or_path revision inference_mode
+    r lora_alpha lora_dropout use_rslora target_modules exclude_modules layers_to_transform layers_pattern
+    rank_pattern alpha_pattern fan_in_fan_out bias init_lora_weights modules_to_save
+    loftq_config eva_config corda_config lora_ga_config velora_config
+    qalora_group_size megatron_core ensure_weight_tying'''.split())
 _moves_base = re.compile(r'(pissa(_niter_\d+)?|olora|corda|lora_ga)$') # W₀ ← W₀ − sB₀A₀ before training
 _inits = (True, False, None, 'gaussian', 'eva', 'orthogonal', 'mica') # W₀ stays
+
+def _check_init(c, folder, initial):
+    "Refuse an adapter whose training began from a changed base model, unless it is to be converted"
+    init = c.get('init_lora_weights', True)
+    where = f'{folder}: init_lora_weights {init!r} set in adapter_config.json: '
+    if init in _inits: return
+    if not _moves_base.match(str(init)): raise ValueError(where+'it may change the base model; a plain LoRA does not')
+    if initial: return
+    base = "; or initial='base', which computes it from the base model" if init in ('pissa','olora') else ''
+    raise ValueError(where+'training began from a changed base model. '
+        + 'Convert it: load_peft(…, model=base, initial=FOLDER), FOLDER as PEFT saved it before the first step' + base)
 
 def _peft_config(folder, initial=None):
     "The adapter_config.json of a folder, refused by field where it asks for what a plain LoRA cannot do"
@@ -171,12 +90,9 @@ def _peft_config(folder, initial=None):
     if c.get('peft_type')!='LORA': raise ValueError(f'{folder}: peft_type {c.get("peft_type")!r}, expected LORA')
     odd = [k for k,v in c.items() if k not in _harmless and v not in (None, False, '', [], {})]
     if c.get('bias','none')!='none': odd.append('bias')
-    if odd: raise ValueError(f'{folder}: {", ".join(odd)} set in adapter_config.json, which a plain LoRA does not do; train it as a plain LoRA, or convert it with the tool that made it')
-    init = c.get('init_lora_weights', True)
-    if isinstance(init, str) and _moves_base.match(init):
-        if initial is None: raise ValueError(f'{folder}: init_lora_weights {init!r} set in adapter_config.json: training began from a changed base model. Convert it: load_peft(…, model=base, initial=FOLDER), '
-            'FOLDER as PEFT saved it before the first step' + ("; or initial='base', which computes it from the base model" if init in ('pissa','olora') else ''))
-    elif init not in _inits: raise ValueError(f'{folder}: init_lora_weights {init!r} set in adapter_config.json: the base model may have been changed with it, which a plain LoRA does not do')
+    if odd: raise ValueError(f'{folder}: {", ".join(odd)} set in adapter_config.json, which a plain LoRA does not do; '
+        + 'train it as a plain LoRA, or convert it with the tool that made it')
+    _check_init(c, folder, initial)
     return c
 
 # %% ../../nbs/io/peft.ipynb #1a41936a
@@ -194,26 +110,41 @@ class PeftFile:
     @property
     def shapes(self)->dict: "module → (in, out)"; return {k:(a.shape[1], self.B[k].shape[0]) for k,a in self.A.items()}
     @property
-    def even(self)->bool: "One rank and scale, those of the config?"; return not (self.converted or self.config.get('rank_pattern') or self.config.get('alpha_pattern'))
-    def of(self, what, k): "`r` or `lora_alpha` of module `k`, as PEFT finds it"; p = self.config.get(dict(r='rank_pattern', lora_alpha='alpha_pattern')[what]) or {}; return p.get(get_pattern_key(p.keys(), k), self.config[what])
-    def scale(self, k)->float: "Of module `k`"; return self.of('lora_alpha',k)/(self.of('r',k)**.5 if self.config.get('use_rslora') else self.of('r',k))
-    def __repr__(self): return f'PeftFile({self.folder.name}: {len(self.A)} modules, {len(self.extras)} other tensors)' 
+    def even(self)->bool:
+        "One rank and scale, those of the config?"
+        return not (self.converted or self.config.get('rank_pattern') or self.config.get('alpha_pattern'))
+    def of(self, what, k):
+        "`r` or `lora_alpha` of module `k`, as PEFT finds it"
+        p = self.config.get(dict(r='rank_pattern', lora_alpha='alpha_pattern')[what]) or {}
+        return p.get(get_pattern_key(p.keys(), k), self.config[what])
+    def scale(self, k)->float: "Of module `k`"; return _scale(self.of('r',k), self.of('lora_alpha',k), self.config)
+    def __repr__(self): return f'PeftFile({self.folder.name}: {len(self.A)} modules, {len(self.extras)} other tensors)'
+
+def _scale(r, alpha, c): return alpha/(r**.5 if c.get('use_rslora') else r)
 
 # %% ../../nbs/io/peft.ipynb #f429d031
 @patch
 def check(self:PeftFile)->PeftFile:
-    "Every module has A and B of the rank that the config gives it, every pattern a module, every value is finite"
-    torn = sorted(set(self.A)^set(self.B))
-    if torn or not self.A: raise ValueError(f'{self.folder}: ' + (f'{len(torn)} modules have A or B only (first: {torn[0]})' if torn else f'no lora_A or lora_B tensor in it; its keys: {", ".join(list(self.extras)[:3]) or "none"}'))
+    "Every module has A and B of the rank that the config gives it, and every value is finite"
+    where,torn = f'{self.folder}: ',sorted(set(self.A)^set(self.B))
+    if not (self.A or self.B):
+        raise ValueError(where+f'no lora_A or lora_B tensor in it; its keys: {_few(list(self.extras)) or "none"}')
+    if torn: raise ValueError(where+f'{len(torn)} modules have A or B only (first: {torn[0]})')
     for k in self.A:
         a,b,r = self.A[k].shape[0],self.B[k].shape[1],self.of('r',k)
-        if not a==b==r: raise ValueError(f'{self.folder}: {k} has rank {a} in A and {b} in B, {r} in adapter_config.json')
+        if not a==b==r: raise ValueError(where+f'{k} has rank {a} in A and {b} in B, {r} in adapter_config.json')
+    ts = {f'{k}.lora_{w}':t for w,x in (('A',self.A), ('B',self.B)) for k,t in x.items()}
+    bad = [k for k,t in ts.items() if not t.isfinite().all()]
+    if bad: raise ValueError(where+f'{len(bad)} tensors hold NaN or infinity (first: {bad[0]}); train it again')
+    return self._check_patterns()
+
+@patch
+def _check_patterns(self:PeftFile)->PeftFile:
+    "Every pattern meets a module"
     for f in ('rank_pattern','alpha_pattern'):
         for p in self.config.get(f) or {}:
-            if not any(get_pattern_key([p], k)==p and re.match(rf'(.*\.)?({p})$', k) for k in self.A): raise ValueError(f'{self.folder}: {f} {p!r} matches no module of the adapter (first: {next(iter(self.A))}); PEFT would leave it aside without an error')
-    ts = [(f'{k}.lora_{w}',t) for w in 'AB' for k,t in getattr(self,w).items()]
-    bad = [k for k,t in ts if not t.isfinite().all()]
-    if bad: raise ValueError(f'{self.folder}: {len(bad)} tensors hold NaN or infinity (first: {bad[0]}); leave this adapter out or train it again')
+            if any(re.match(rf'(.*\.)?({p})$', k) for k in self.A): continue
+            raise ValueError(f'{self.folder}: {f} {p!r} matches no module of the adapter (first: {next(iter(self.A))})')
     return self
 
 # %% ../../nbs/io/peft.ipynb #8e9429b2
@@ -224,18 +155,20 @@ def spec(self:PeftFile, modules:dict=None)->LoraSpec:
     kw = dict(base_model=c.get('base_model_name_or_path') or '', fan_in_fan_out=c.get('fan_in_fan_out') or False)
     if self.even: return LoraSpec(modules or self.shapes, c['r'], c['lora_alpha'], c.get('use_rslora') or False, **kw)
     rank = max(a.shape[0] for a in self.A.values())
-    return LoraSpec(modules or self.shapes, rank, c['lora_alpha']/(c['r']**.5 if c.get('use_rslora') else c['r'])*rank, **kw)
+    return LoraSpec(modules or self.shapes, rank, _scale(c['r'], c['lora_alpha'], c)*rank, **kw)
 
 @patch
 def adapters(self:PeftFile, spec:LoraSpec)->Adapters: # n=1, float32
     "As an adapter of `spec`: ranks padded with zeros, scales in B"
-    def fold(t, k, s, dim): return F.pad(t.float()*s, (0,spec.rank-t.shape[1]) if dim else (0,0,0,spec.rank-t.shape[0]))[None]
+    short = {k:spec.rank-self.A[k].shape[0] for k in spec.modules}
     s = {k:1. if self.even else self.scale(k)/spec.scale for k in spec.modules}
-    return Adapters(spec, {k:fold(self.A[k], k, 1., 0) for k in s}, {k:fold(self.B[k], k, s[k], 1) for k in s})
+    A = {k:F.pad(self.A[k].float(), (0,0,0,n))[None] for k,n in short.items()}
+    return Adapters(spec, A, {k:F.pad(self.B[k].float()*s[k], (0,n))[None] for k,n in short.items()})
 
 # %% ../../nbs/io/peft.ipynb #b99a7b48
-def _from_base(W, r, s, init):
-    "(A₀, B₀) as PiSSA and OLoRA take them from a weight [out, in]"
+def _from_base(m, r, s, init):
+    "(A₀, B₀) as PiSSA and OLoRA take them from the weight of a module"
+    W = (m.weight.T if type(m).__name__=='Conv1D' else m.weight).detach().float() # [out, in]
     if init=='olora':
         Q,R = torch.linalg.qr(W)
         return R[:r],Q[:,:r]
@@ -245,59 +178,77 @@ def _from_base(W, r, s, init):
 
 def _initial(f, initial, model):
     "module → (A₀, B₀), from a folder or from the base model's weights"
+    init = f.config['init_lora_weights']
     if initial!='base':
         o = read_peft(initial, initial='itself')
-        if o.shapes!=f.shapes: raise ValueError(f'{initial}: its modules are not those of {f.folder}; expected the folder saved before training')
+        if o.shapes!=f.shapes: raise ValueError(f'{initial}: not the modules of {f.folder}, as it began')
         return {k:(o.A[k], o.B[k]) for k in f.A}
-    init = f.config['init_lora_weights']
-    if init not in ('pissa','olora'): raise ValueError(f'{f.folder}: init_lora_weights {init!r} began from more than the base model; give the folder that was saved before training as initial=')
+    if init not in ('pissa','olora'):
+        raise ValueError(f'{f.folder}: init_lora_weights {init!r} began from more than the base model; '
+            + 'give the folder that was saved before training as initial=')
     if model is None: raise ValueError(f"{f.folder}: initial='base' needs the base model: model=")
     mods = dict(model.named_modules())
-    W = lambda m: (m.weight.T if type(m).__name__=='Conv1D' else m.weight).detach().float()
-    return {k:_from_base(W(mods[k]), f.of('r',k), f.scale(k), init) for k in f.A}
+    return {k:_from_base(mods[k], f.of('r',k), f.scale(k), init) for k in f.A}
 
 # %% ../../nbs/io/peft.ipynb #a4330d89
 @patch
 def plain(self:PeftFile, initial, model=None)->PeftFile:
     "A LoRA on a changed base model as one of twice the rank on the base model itself"
-    if not _moves_base.match(str(self.config.get('init_lora_weights'))): raise ValueError(f'{self.folder}: init_lora_weights {self.config.get("init_lora_weights")!r} leaves the base model as it was; leave out initial=')
+    init = self.config.get('init_lora_weights')
+    if not _moves_base.match(str(init)):
+        raise ValueError(f'{self.folder}: init_lora_weights {init!r} left the base model as it was; leave out initial=')
     first = _initial(self, initial, model)
     A = {k:torch.cat([a.float(), first[k][0].cpu()]) for k,a in self.A.items()}
     B = {k:torch.cat([b.float(), -first[k][1].cpu()], 1) for k,b in self.B.items()}
-    note = f'{self.config["init_lora_weights"]} converted to a plain LoRA of twice the rank'
+    note = f'{init} converted to a plain LoRA of twice the rank'
     return PeftFile(self.folder, self.config, A, B, self.extras, self.notes+[note], True)
 
 # %% ../../nbs/io/peft.ipynb #91d1e331
 def _prefixes(names, known):
-    "(old, new) prefixes under which all names are known, the longest common end first"
+    "(old, new) prefixes under which all names are known"
     lost = [n for n in names if n not in known]
     parts = lost[0].split('.')
-    for i in range(len(parts)):
-        end = '.'.join(parts[i:])
-        if not re.search(r'\d', end): return
+    for end in ('.'.join(parts[i:]) for i in range(len(parts))):
+        if not re.search(r'\d', end): return # without a layer's number too much would match
         for k in known:
-            if k==end or k.endswith('.'+end):
-                old,new = lost[0][:-len(end)],k[:-len(end)]
-                if all(n.startswith(old) and new+n[len(old):] in known for n in lost): yield old,new
+            old,new = lost[0][:-len(end)],k[:-len(end)]
+            if k!=end and not k.endswith('.'+end): continue
+            if all(n.startswith(old) and new+n[len(old):] in known for n in lost): yield old,new
+
+def _swap(k, known, old, new): return k if k in known or not k.startswith(old) else new+k[len(old):]
 
 @patch
 def renamed(self:PeftFile, known:dict)->PeftFile: # known: module → (in, out)
     "With names that `known` has, if one change of prefix does it"
     if all(k in known for k in self.A): return self
-    def to(k, old, new): return k if k in known else new+k[len(old):]
-    hits = {tuple(to(k, *p) for k in self.A):p for p in _prefixes(list(self.A), known) if all(known[to(k, *p)]==s for k,s in self.shapes.items())}
+    hits = {}
+    for p in _prefixes(list(self.A), known):
+        new = {k:_swap(k, known, *p) for k in self.A}
+        if all(known[new[k]]==s for k,s in self.shapes.items()): hits[tuple(new.values())] = p,new
     if len(hits)!=1: return self # none, or none that is the only one
-    old,new = next(iter(hits.values()))
-    move = lambda x: {to(k, old, new):v for k,v in x.items()}
-    c = self.config | {p:{re.escape(to(k, old, new)):self.config[p][q] for k in self.A for q in [get_pattern_key((self.config.get(p) or {}).keys(), k)] if q in (self.config.get(p) or {})} for p in ('rank_pattern','alpha_pattern')}
-    return PeftFile(self.folder, c, move(self.A), move(self.B), {(new+k[len(old):] if old and k.startswith(old) else k):v for k,v in self.extras.items()}, self.notes+[f'{old or "no prefix"} read as {new or "no prefix"}'], self.converted)
+    p,new = next(iter(hits.values()))
+    A,B = ({new[k]:t for k,t in x.items()} for x in (self.A, self.B))
+    note = '{} read as {}'.format(*(o or 'no prefix' for o in p))
+    extras = {_swap(k, known, *p):t for k,t in self.extras.items()}
+    return PeftFile(self.folder, self._patterns(new), A, B, extras, self.notes+[note], self.converted)
+
+@patch
+def _patterns(self:PeftFile, new): # new: old name → new name
+    "The config with its patterns written out for renamed modules"
+    res = dict(self.config)
+    for p in ('rank_pattern','alpha_pattern'):
+        was = self.config.get(p) or {}
+        res[p] = {re.escape(n):was[q] for k,n in new.items() if (q := get_pattern_key(was.keys(), k)) in was}
+    return res
 
 # %% ../../nbs/io/peft.ipynb #efe14ba3
 def _other_base(said, base):
     "What a mismatch may come from, by the names of the base models"
-    if said and base and (said==base or Path(said).name==Path(base).name): return f'its config names this base model, {said!r}'
-    if said and base: return f'its config says {said!r}, this is {base!r}: was it trained on another base model?'
-    return f'its config says {said!r}; was it trained on another base model?' if said else 'its config names no base model'
+    ask = 'was it trained on another base model?'
+    if not said: return 'its config names no base model'
+    if not base: return f'its config says {said!r}; {ask}'
+    if Path(said).name==Path(base).name: return f'its config names this base model, {said!r}'
+    return f'its config says {said!r}, this is {base!r}: {ask}'
 
 def _known(model): return {k:s for k,m in model.named_modules() if (s := _features(m))}
 def _name(model): return getattr(model, 'dnd_id', None) or getattr(model.config, '_name_or_path', '')
@@ -308,26 +259,33 @@ def meets(self:PeftFile, known:dict, base=''):
     gone,hint = [k for k in self.A if k not in known],_other_base(self.config.get('base_model_name_or_path'), base)
     if gone:
         like = [k for k in known if k.split('.')[-1]==gone[0].split('.')[-1]] or list(known)
-        moe = 'fused experts are no linear maps and carry no LoRA here; ' if re.search(r'experts(\.base_layer)?$', gone[0]) else ''
-        raise ValueError(f'{self.folder}: {len(gone)} of {len(self.A)} modules are not in the base model (first: {gone[0]}; the model has {like[0]}); {moe}{hint}')
+        if 'experts' in gone[0]: hint = 'fused experts are no linear maps and carry no LoRA here; '+hint
+        raise ValueError(f'{self.folder}: {len(gone)} of {len(self.A)} modules are not in the base model '
+            + f'(first: {gone[0]}; the model has {like[0]}); {hint}')
     for k,s in self.shapes.items():
         if known[k]!=s: raise ValueError(f'{self.folder}: {k} is {s} (in, out), {known[k]} in the base model; {hint}')
 
 # %% ../../nbs/io/peft.ipynb #a0502006
 def _same(t, p): return t.shape==p.shape and bool((p.to(t.dtype).cpu()==t).all() or (t.to(p.dtype)==p.cpu()).all())
 
+def _extra(k, t, own):
+    "What is wrong with a tensor beside A and B; '' if it is the base model's own"
+    name = re.sub(r'\.(base_layer|modules_to_save|original_module)', '', k)
+    if 'lora_embedding' in k: return 'a LoRA on an embedding, which is no linear map; leave it out of target_modules'
+    if '.lora_' in k: return 'not lora_A.weight or lora_B.weight of a linear map, so a plain LoRA does not apply it'
+    if own is None: return 'stands beside the LoRA; give the base model (model=) to see whether it is its own'
+    if name not in own: return 'neither a LoRA nor a tensor of the base model'
+    if _same(t, own[name]): return ''
+    sizes = f'{list(t.shape)} against {list(own[name].shape)}'
+    return f"not the base model's ({sizes}): trained along with the LoRA, which holds no such change"
+
 @patch
 def check_extras(self:PeftFile, model=None):
     "Tensors beside A and B are the base model's own, or an error names the first that is not"
-    own = dict(model.state_dict(keep_vars=True)) if model is not None else {}
+    own = None if model is None else model.state_dict(keep_vars=True)
     for k,t in self.extras.items():
-        name = k.replace('.base_layer','').replace('.modules_to_save','').replace('.original_module','')
-        if 'lora_embedding' in k: raise ValueError(f'{self.folder}: {k}: a LoRA on an embedding, which is no linear map; train it without {name.split(".lora_")[0].split(".")[-1]} in target_modules')
-        if '.lora_' in k: raise ValueError(f'{self.folder}: {k}: not lora_A.weight or lora_B.weight of a linear map, so a plain LoRA does not apply it')
-        if model is None: raise ValueError(f'{self.folder}: {k} stands beside the LoRA; give the base model (model=) to see whether it is its own')
-        if name not in own: raise ValueError(f'{self.folder}: {k} is neither a LoRA nor a tensor of the base model')
-        if not _same(t, own[name]): raise ValueError(f'{self.folder}: {k} is not the base model\'s ({list(t.shape)} against {list(own[name].shape)}): trained along with the LoRA, which a plain LoRA does not do')
-    if self.extras: self.notes.append(f'{", ".join(self.extras)} equal to the base model\'s')
+        if why := _extra(k, t, own): raise ValueError(f'{self.folder}: {k}: {why}')
+    if self.extras: self.notes.append(f"{_few(list(self.extras))} equal to the base model's")
 
 # %% ../../nbs/io/peft.ipynb #0ad359ca
 @dataclass
@@ -340,14 +298,15 @@ class LoadReport:
     @property
     def expected(self)->int: "Modules that the config names or the file has"; return self.applied+len(self.missing)
     def __repr__(self):
-        lack = f', without A and B: {self.missing[0]}{", …" if len(self.missing)>1 else ""}' if self.missing else ''
+        lack = f' (no A and B: {_few(self.missing, 2)})' if self.missing else ''
         return '; '.join([f'{self.name}: {self.applied}/{self.expected} modules applied{lack}', *self.notes])
 
 def _asked(c, model):
     "Modules of the model that the config's targets name, by PEFT's own rule"
     if not c.get('target_modules'): return []
     if c['target_modules']=='all-linear': return _targets(model, 'all-linear')
-    cfg = LoraConfig(**{k:c.get(k) for k in ('target_modules','exclude_modules','layers_to_transform','layers_pattern','modules_to_save')})
+    which = ('target_modules','exclude_modules','layers_to_transform','layers_pattern','modules_to_save')
+    cfg = LoraConfig(**{k:c.get(k) for k in which})
     return [k for k in _known(model) if check_target_module_exists(cfg, k)]
 
 # %% ../../nbs/io/peft.ipynb #4f340abd
@@ -359,15 +318,27 @@ def read_peft(
     "What an adapter folder holds, refused where a plain LoRA cannot do the same"
     p = adapter_folder(folder)
     c = _peft_config(p, initial)
-    A,B,rest,odd = _split(_weights(p), p)
-    f = PeftFile(p, c, A, B, rest, [f'{o} taken off the keys' for o in sorted(odd)] + ([f'found in {p.name}/'] if p!=Path(folder) else [])).check()
-    if model is not None:
-        f = f.renamed(_known(model)); f.meets(_known(model), _name(model))
-        order = list(_known(model)) # the model's, in which generators and specs count
-        f.A,f.B = ({k:x[k] for k in order if k in x} for x in (f.A, f.B))
+    A,B,rest,odd = split_tensors(adapter_tensors(p), p)
+    notes = [f'{o} taken off the keys' for o in sorted(odd)] + [f'found in {p.name}/']*(p!=Path(folder))
+    f = PeftFile(p, c, A, B, rest, notes).check()
+    if model is not None: f = f.ordered(model)
     return f if initial in (None,'itself') else f.plain(initial, model)
 
+@patch
+def ordered(self:PeftFile, model)->PeftFile:
+    "With the model's names, in the model's order: that in which specs and generators count"
+    known = _known(model)
+    f = self.renamed(known)
+    f.meets(known, _name(model))
+    f.A,f.B = ({k:x[k] for k in known if k in x} for x in (f.A, f.B))
+    return f
+
 # %% ../../nbs/io/peft.ipynb #a5e579ae
+def _listed(f):
+    "Modules in the config's order if it names each, else by name"
+    names = f.config.get('target_modules')
+    return names if isinstance(names, list) and set(names)==set(f.A) else sorted(f.A, key=_natural)
+
 @patch(cls_method=True)
 def from_peft(
     cls:LoraSpec,
@@ -376,10 +347,9 @@ def from_peft(
     initial=None, # for a LoRA on a changed base model, see `load_peft`
 )->LoraSpec:
     "The spec of a PEFT adapter, from its config and tensors"
-    f = read_peft(folder, model, initial)
-    listed = f.config['target_modules'] if isinstance(f.config.get('target_modules'), list) else []
-    order = list(f.A) if model is not None else listed if set(listed)==set(f.A) else sorted(f.A, key=_natural)
-    return f.spec({k:f.shapes[k] for k in order})
+    return _own_spec(read_peft(folder, model, initial), model)
+
+def _own_spec(f, model): return f.spec({k:f.shapes[k] for k in (list(f.A) if model is not None else _listed(f))})
 
 # %% ../../nbs/io/peft.ipynb #c9a075bc
 def load_peft(
@@ -390,23 +360,23 @@ def load_peft(
 )->Adapters: # n=1, float32, with a `report`
     "Read one adapter in PEFT's format; every key must fit, and no value be NaN"
     f = read_peft(folder, model, initial)
-    own = LoraSpec.from_peft(folder, model, initial) if spec is None else spec
-    if spec is not None: f = f.renamed(own.modules)
-    _fits(f, own)
+    if spec is None: spec = _own_spec(f, model)
+    f = f.renamed(spec.modules)
+    _fits(f, spec)
     f.check_extras(model)
-    ad = f.adapters(own)
-    ad.report = LoadReport(f.folder.name, len(own.modules), [k for k in (_asked(f.config, model) if model is not None else []) if k not in own.modules], f.notes)
+    ad,asked = f.adapters(spec),[] if model is None else _asked(f.config, model)
+    ad.report = LoadReport(f.folder.name, len(spec.modules), [k for k in asked if k not in spec.modules], f.notes)
     return ad
 
-def _fits(f, own):
-    "An adapter is one of `own`: same modules, its rank and scale too where it has one"
-    s,hint = f.spec(),_other_base(f.config.get('base_model_name_or_path'), own.base_model)
-    if (f.even and s.rank!=own.rank) or s.rank>own.rank: raise ValueError(f'{f.folder}: rank {s.rank}, expected {own.rank}; adapters of one zoo share a rank')
-    if f.even and s.scale!=own.scale: raise ValueError(f'{f.folder}: scale {s.scale:g}, expected {own.scale:g}')
-    rep = match_keys({f'{k}.lora_{w}.weight':t for w in 'AB' for k,t in getattr(f,w).items()}, own if f.even else LoraSpec(own.modules, s.rank)) if f.even else None
-    lack,more = [k for k in own.modules if k not in f.A],[k for k in f.A if k not in own.modules]
-    if rep and not rep.ok: raise ValueError(f'{f.folder}: {rep} (first: {(rep.missing or rep.unexpected or rep.misshaped)[0]}); {hint}')
-    if lack or more or {k:f.shapes[k] for k in own.modules}!=own.modules: raise ValueError(f'{f.folder}: its modules are not the expected ({len(lack)} missing, {len(more)} unexpected); {hint}')
+def _fits(f, spec):
+    "An adapter has the modules of a spec; its rank and scale too, unless they were its own by module"
+    own,hint = f.spec(),_other_base(f.config.get('base_model_name_or_path'), spec.base_model)
+    if own.rank>spec.rank or (f.even and own.rank!=spec.rank):
+        raise ValueError(f'{f.folder}: rank {own.rank}, expected {spec.rank}; adapters of one zoo share a rank')
+    if f.even and own.scale!=spec.scale: raise ValueError(f'{f.folder}: scale {own.scale:g}, expected {spec.scale:g}')
+    rep = match_keys(_wanted(f.shapes, own.rank), LoraSpec(spec.modules, own.rank))
+    first = rep.missing or rep.unexpected or rep.misshaped
+    if first: raise ValueError(f'{f.folder}: {rep} (first: {first[0]}); {hint}')
 
 # %% ../../nbs/io/peft.ipynb #aa6a81a9
 def save_peft(
@@ -417,19 +387,37 @@ def save_peft(
     extra:dict=None, # file name → JSON content, or a function that writes to a path
 )->Path:
     "Write adapter `i` in PEFT's format"
-    s,a,folder = adapters.spec,adapters[i],Path(folder)
-    sd = {f'base_model.model.{k}.lora_{w}.weight': t[k][0].detach().cpu().contiguous() for k in s.modules for w,t in (('A',a.A),('B',a.B))}
-    other = [p.name for p in ([folder] if folder.is_file() else sorted(folder.glob('*')))]
-    if other and not (folder/'adapter_config.json').exists(): raise ValueError(f'{folder}: is there and holds no adapter but {other[0]}; nothing was written, name another folder')
-    bad = [k for k,v in sd.items() if not v.isfinite().all()]
-    if bad: raise ValueError(f'{folder.name}: {len(bad)} tensors hold NaN or infinity (first: {bad[0]}); nothing was written. Did training diverge? Lower the learning rate')
-    cfg = LoraConfig(r=s.rank, lora_alpha=s.alpha, use_rslora=s.rslora, target_modules=list(s.modules), fan_in_fan_out=s.fan_in_fan_out,
-        base_model_name_or_path=s.base_model, task_type='CAUSAL_LM', lora_dropout=0., inference_mode=True)
+    a,folder = adapters[i],Path(folder)
+    s,sd = a.spec,peft_tensors(a)
+    _may_write(folder, sd)
     with atomic_dir(folder) as d:
-        cfg.save_pretrained(d)
-        conf = read_json(d/'adapter_config.json')
-        write_json(d/'adapter_config.json', conf | dict(target_modules=list(s.modules)))
+        _config(s).save_pretrained(d)
+        c = read_json(d/'adapter_config.json')
+        write_json(d/'adapter_config.json', c | dict(target_modules=list(s.modules))) # in their order
         save_file(sd, d/'adapter_model.safetensors', metadata=dict(format='pt'))
         if prompts is not None: write_json(d/'prompts.json', list(prompts))
         for k,v in (extra or {}).items(): v(d/k) if callable(v) else write_json(d/k, v)
     return folder
+
+def peft_tensors(
+    adapter:Adapters, # one
+)->dict: # PEFT's key → tensor
+    "An adapter's tensors as PEFT names them"
+    ab = dict(A=adapter.A, B=adapter.B)
+    t = lambda w,k: ab[w][k][0].detach().cpu().contiguous()
+    return {f'base_model.model.{k}.lora_{w}.weight':t(w,k) for k in adapter.spec.modules for w in 'AB'}
+
+def _config(s):
+    return LoraConfig(r=s.rank, lora_alpha=s.alpha, use_rslora=s.rslora, target_modules=list(s.modules),
+        fan_in_fan_out=s.fan_in_fan_out, base_model_name_or_path=s.base_model,
+        task_type='CAUSAL_LM', lora_dropout=0., inference_mode=True)
+
+def _may_write(folder, sd):
+    "Only an adapter is replaced by an adapter, and only by one of finite values"
+    other = [p.name for p in ([folder] if folder.is_file() else sorted(folder.glob('*')))]
+    if other and not (folder/'adapter_config.json').exists():
+        raise ValueError(f'{folder}: is there and holds no adapter but {other[0]}; nothing was written, '
+            + 'name another folder')
+    bad = [k for k,v in sd.items() if not v.isfinite().all()]
+    if bad: raise ValueError(f'{folder.name}: {len(bad)} tensors hold NaN or infinity (first: {bad[0]}); '
+        + 'nothing was written. Did training diverge? Lower the learning rate')
