@@ -4,10 +4,11 @@
 
 # %% ../nbs/00_adapter.ipynb #0585c7e5
 from __future__ import annotations
-import importlib, re
+import importlib, re, warnings
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, asdict, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from weakref import WeakKeyDictionary
 import torch
@@ -17,9 +18,9 @@ from fastcore.basics import patch
 from .io.files import as_json, atomic_dir, atomic_write, read_json, sha256, write_json
 
 # %% auto #0
-__all__ = ['LoraSpec', 'Adapters', 'apply_adapters', 'product_gram', 'pairwise_distance', 'product_sq', 'product_distance',
-           'canonical', 'truncate', 'regauged', 'as_json', 'atomic_dir', 'atomic_write', 'read_json', 'sha256',
-           'write_json']
+__all__ = ['LoraSpec', 'peft_doubts', 'Adapters', 'apply_adapters', 'product_gram', 'pairwise_distance', 'product_sq',
+           'product_distance', 'canonical', 'truncate', 'regauged', 'as_json', 'atomic_dir', 'atomic_write',
+           'read_json', 'sha256', 'write_json']
 
 # %% ../nbs/00_adapter.ipynb #e3d12190
 _all_ = ['as_json', 'atomic_dir', 'atomic_write', 'read_json', 'sha256', 'write_json'] # their old place
@@ -34,6 +35,7 @@ class LoraSpec:
     rslora:bool=False # rank-stabilised scale (2312.03732)?
     base_model:str='' # the base model that the shapes belong to
     fan_in_fan_out:bool=False # are base weights stored [in, out] (GPT-2's Conv1D)? recorded for PEFT
+    doubtful:tuple=() # modules that PEFT opens elsewhere or not at all, see `peft_doubts`
 
     @property
     def scale(self)->float: "s in h = W₀x + s·BAx"; return self.alpha/(self.rank**.5 if self.rslora else self.rank)
@@ -46,8 +48,13 @@ class LoraSpec:
         for k,s in self.modules.items(): res.setdefault(tuple(s), []).append(k)
         return res
 
-    def __post_init__(self): object.__setattr__(self, 'modules', {k:tuple(v) for k,v in self.modules.items()})
-    def to_dict(self)->dict: "For JSON"; return asdict(self) | dict(modules={k:list(v) for k,v in self.modules.items()})
+    def __post_init__(self):
+        object.__setattr__(self, 'modules', {k:tuple(v) for k,v in self.modules.items()})
+        object.__setattr__(self, 'doubtful', tuple(self.doubtful))
+    def to_dict(self)->dict:
+        "For JSON"
+        d = asdict(self) | dict(modules={k:list(v) for k,v in self.modules.items()}, doubtful=list(self.doubtful))
+        return d if self.doubtful else {k:v for k,v in d.items() if k!='doubtful'}
     @classmethod
     def from_dict(cls, d): "Back from `to_dict`"; return cls(**d)
     def __eq__(self, o): return isinstance(o, LoraSpec) and not self.differs(o)
@@ -72,23 +79,46 @@ def differs(
 def _features(m)->tuple|None: # (in, out), or None if `m` is no linear map
     if isinstance(m, nn.Linear): return m.in_features, m.out_features
     if type(m).__name__=='Conv1D': return tuple(m.weight.shape)
+    if 'Linear' not in type(m).__name__: return None
+    io = [(getattr(m,i,None),getattr(m,o,None)) for i,o in (('in_features','out_features'),('infeatures','outfeatures'))] # packed
+    return next((p for p in io if isinstance(p[0],int) and isinstance(p[1],int)), None)
+
+def _modules(model)->dict: # name → module, as the model itself names them: without what compiling puts in between
+    if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)): model = model.module
+    return {k.replace('_orig_mod.',''):m for k,m in model.named_modules()}
+
+def _text_part(model, mods)->str: # prefix of the part of a multimodal model that reads text; '' if it is the whole
+    c = getattr(model, 'config', None)
+    if c is None or not hasattr(c, 'get_text_config') or c.get_text_config() is c or not hasattr(model, 'get_decoder'): return ''
+    dec = model.get_decoder()
+    at = next((k for k,m in mods.items() if m is dec), '')
+    return at and at+'.'
+
+def _experts(mods)->list: # names of modules that hold fused experts
+    return [k for k,m in mods.items() if 'Experts' in type(m).__name__ and any(p.ndim==3 for p in m.parameters(recurse=False))]
+
+# %% ../nbs/00_adapter.ipynb #d911f334
+def _known_targets(model)->list: # PEFT's default for this architecture
+    from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as known
+    kind = model.config.model_type
+    if kind not in known: raise ValueError(f'PEFT has no default targets for {kind!r}: name some, e.g. targets=["q_proj"]')
+    return known[kind]
 
 def _targets(model, targets)->list: # names of the modules that targets name, in model order
-    lin = {k:m for k,m in model.named_modules() if _features(m)}
-    if targets is None:
-        from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as known
-        kind = model.config.model_type
-        if kind not in known: raise ValueError(f'PEFT has no default targets for {kind!r}: name some, e.g. targets=["q_proj"]')
-        targets = known[kind]
+    mods = _modules(model)
+    every = {k:m for k,m in mods.items() if _features(m)}
+    text = {k:m for k,m in every.items() if k.startswith(_text_part(model, mods))}
+    if targets is None: targets = _known_targets(model)
     if targets=='all-linear':
         head = model.get_output_embeddings() if hasattr(model, 'get_output_embeddings') else None
-        return [k for k,m in lin.items() if m is not head]
-    if isinstance(targets, str): return [k for k in lin if re.fullmatch(targets, k)]
-    hit = lambda k,t: k==t or k.endswith('.'+t)
+        return [k for k,m in text.items() if m is not head]
+    if isinstance(targets, str): return [k for k in every if re.fullmatch(targets, k)]
+    def hit(k, t): return k==t or (k.endswith('.'+t) and (k in text or '.' in t))
     for t in targets:
-        if not any(hit(k,t) for k in lin):
-            raise ValueError(f'no linear module is called {t!r}; this model has {sorted({k.split(".")[-1] for k in lin})}')
-    return [k for k in lin if any(hit(k,t) for t in targets)]
+        if any(hit(k,t) for k in every): continue
+        fused = f'; fused experts ({_experts(mods)[0]}) are no linear maps' if _experts(mods) else ''
+        raise ValueError(f'no linear module is called {t!r}; this model has {sorted({k.split(".")[-1] for k in every})}{fused}')
+    return [k for k in every if any(hit(k,t) for t in targets)]
 
 # %% ../nbs/00_adapter.ipynb #3a37960e
 @patch(cls_method=True)
@@ -101,17 +131,41 @@ def from_model(
     rslora:bool=False, # scale alpha/√r instead of alpha/r?
 )->LoraSpec:
     "The spec of a LoRA on `targets` of `model`"
+    mods = _modules(model)
+    _no_peft(mods)
     names = _targets(model, targets)
     if not names: raise ValueError(f'targets {targets!r} name no linear module of this model')
-    mods = dict(model.named_modules())
+    if targets=='all-linear' and (e := _experts(mods)): warnings.warn(f'{len(e)} modules of fused experts (first: {e[0]}) are left out')
     conv = any(type(mods[k]).__name__=='Conv1D' for k in names)
     base = getattr(model, 'dnd_id', None) or getattr(model.config, '_name_or_path', '')
-    return cls({k:_features(mods[k]) for k in names}, rank, alpha, rslora, base, conv)
+    return cls({k:_features(mods[k]) for k in names}, rank, alpha, rslora, base, conv, tuple(peft_doubts(model, names)))
+
+def _no_peft(mods):
+    "A model that carries adapters of PEFT is no base model"
+    if on := next((k for k in mods if k.endswith('.base_layer')), None):
+        raise ValueError(f'PEFT has put an adapter on this model (first: {on}): take it off with unload(), '
+            + 'or make it part of the base with merge_and_unload(), and give the model that this returns')
 
 @patch
 def __repr__(self:LoraSpec):
     kinds = list(dict.fromkeys(k.split('.')[-1] for k in self.modules))
     return f'LoraSpec({len(self.modules)} modules {"/".join(kinds)}, rank {self.rank}, scale {self.scale:g}, {self.n_params:,} values)'
+
+# %% ../nbs/00_adapter.ipynb #23ffaac7
+def peft_doubts(
+    model, # a causal LM
+    names, # of the modules that carry a LoRA
+)->list: # those that PEFT opens elsewhere or not at all
+    "Modules of an adapter that PEFT, as installed here, will not open rightly for this model"
+    from peft import LoraConfig
+    kind = getattr(model.config, 'model_type', '')
+    if kind in ('falcon_h1','mamba','mamba2','falcon_mamba','nemotron_h'): return [k for k in names if k.endswith('.out_proj')]
+    try: from peft.utils.transformers_weight_conversion import convert_peft_config_for_transformers as convert
+    except ImportError: return []
+    c = LoraConfig(target_modules=list(names))
+    try: convert(c, model, None)
+    except ValueError: return [k for k in names if re.search('experts?\\.|mlp\\.', k)] # it opens nothing
+    return [k for k in names if k not in c.target_modules]
 
 # %% ../nbs/00_adapter.ipynb #731d12e9
 class Adapters:
@@ -201,12 +255,15 @@ class _Hook:
 
 def _lora(x, out, A, B, scale, rows): # x [b, …, in], out [b, …, out], A [n, r, in], B [n, out, r]
     n,r,i = A.shape
+    if A.dtype!=out.dtype or A.device!=out.device: A,B = A.to(out),B.to(out) # packed and offloaded weights have neither to go by
+    if x.dtype!=out.dtype: x = x.to(out.dtype)
+    if not x.numel(): return out
     if n==1: return torch.addmm(out.reshape(-1,out.shape[-1]), x.reshape(-1,i) @ A[0].T, B[0].T, alpha=scale).view(out.shape)
     if rows is None:
         if x.shape[0] % n: raise ValueError(f'{x.shape[0]} rows do not split evenly over {n} adapters; pass rows=, one index a row')
     else:
-        if len(rows)!=x.shape[0]: raise ValueError(f'rows has {len(rows)} entries, the input {x.shape[0]} rows')
-        A,B = A[rows],B[rows]
+        if x.shape[0] % len(rows): raise ValueError(f'rows has {len(rows)} entries, the input {x.shape[0]} rows')
+        A,B = A[rows],B[rows] # k·len(rows) rows: beams, samples, or a row's tokens one after another
     n = len(A)
     if x.ndim==3 and len(x)==n: return torch.baddbmm(out, torch.bmm(x, A.mT), B.mT, alpha=scale) # every operation here costs the CPU time
     return torch.baddbmm(out.reshape(n,-1,out.shape[-1]), x.reshape(n,-1,i) @ A.mT, B.mT, alpha=scale).view(out.shape)
@@ -243,7 +300,7 @@ def _checkpointing(model, again):
 
 def _see_hooks(model):
     "torch.compile keeps graphs from before a hook was added unless told to guard on hooks"
-    if not hasattr(model, '_orig_mod'): return
+    if not any(k.endswith('_orig_mod') for k,_ in model.named_modules()) and not getattr(model,'_compiled_call_impl',None): return
     import torch._dynamo as dynamo
     if dynamo.config.skip_nnmodule_hook_guards:
         dynamo.config.skip_nnmodule_hook_guards = False
@@ -255,27 +312,45 @@ def _blocks(rows, n): # None if rows are n equal blocks 0…0 1…1 …, else a 
     if len(rows) and (rows.min()<0 or rows.max()>=n): raise ValueError(f'rows goes from {int(rows.min())} to {int(rows.max())}, but there are {n} adapters')
     return None if len(rows)%n==0 and torch.equal(rows.cpu(), torch.arange(n).repeat_interleave(len(rows)//n)) else rows
 
+def _home(m): # device and dtype in which a module's adapters are kept, as far as its weights tell
+    w = getattr(m, 'weight', None)
+    if not isinstance(w, Tensor): w = next(chain(m.parameters(), m.buffers()), None)
+    if w is None or w.device.type=='meta': return {}
+    return dict(device=w.device) | (dict(dtype=w.dtype) if w.dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64) else {})
+
+def _check_modules(spec, mods, n):
+    "The model has the spec's modules, and each sees whole rows if there are several adapters"
+    made = 'was the adapter made for another base model?'
+    gone = [k for k in spec.modules if k not in mods]
+    if gone:
+        _no_peft(mods)
+        raise ValueError(f'{len(gone)} of {len(spec.modules)} modules are not in this model (first: {gone[0]}); {made}')
+    for k,io in spec.modules.items():
+        own = _features(mods[k])
+        if own not in (None, io): raise ValueError(f'{k} is {own} (in, out) in this model, {io} in the adapters; {made}')
+    odd = [k for k in spec.modules if re.search(r'(^|\.)experts\.\d+\.', k)] if n>1 else []
+    if odd: raise ValueError(f'{odd[0]} sees only the tokens that are routed to it, so {n} adapters in one batch cannot be told apart; '
+        + 'apply one at a time, or leave the experts out of targets')
+
 @contextmanager
 def apply_adapters(
-    model, # any module whose `named_modules()` include those of the spec
-    adapters:Adapters, # n of them, float32 or the model's dtype; computed in the model's dtype
-    rows=None, # [b] long, the adapter of each input row; None: n equal blocks of rows in order
+    model, # any module whose `named_modules()` include those of the spec; compiled, quantised, as you like
+    adapters:Adapters, # n of them, float32 or the model's dtype; computed in the dtype of a module's output
+    rows=None, # [b] long, the adapter of each input row (of its k beams too); None: n equal blocks in order
     strength=1., # factor on ΔW: a number, or [n]
 ):
     "Inside this context, row i of `model`'s input runs through adapter `rows[i]`"
-    mods = dict(getattr(model, '_orig_mod', model).named_modules())
-    gone = [k for k in adapters.spec.modules if k not in mods]
-    if gone: raise ValueError(f'{len(gone)} of {len(adapters.spec.modules)} modules are not in this model (first: {gone[0]}); was the adapter made for another base model?')
+    mods,n = _modules(model),len(adapters)
+    _check_modules(adapters.spec, mods, n)
     _see_hooks(model)
-    rows = None if rows is None else _blocks(rows, len(adapters))
-    on = {} if rows is None else {m.weight.device: rows.to(m.weight.device) for m in {mods[k].weight.device:mods[k] for k in adapters.spec.modules}.values()}
+    rows = None if rows is None else _blocks(rows, n)
+    at = {k:_home(mods[k]) for k in adapters.spec.modules}
+    on = {} if rows is None else {d:rows.to(d) for d in {h.get('device', adapters.device) for h in at.values()}}
     each = torch.as_tensor(strength, device=adapters.device).view(-1,1,1) if isinstance(strength, (Tensor,list,tuple)) else None # else the products take it along, at no cost
     s,new = adapters.spec.scale*(strength if each is None else 1.),{}
-    for k,(i,o) in adapters.spec.modules.items():
-        m = mods[k]
-        if _features(m) not in (None,(i,o)): raise ValueError(f'{k} is {_features(m)} (in, out) in this model, {(i,o)} in the adapters; was the adapter made for another base model?')
-        d = dict(device=m.weight.device, dtype=m.weight.dtype)
-        row = (adapters.A[k].to(**d), (adapters.B[k] if each is None else adapters.B[k]*each).to(**d), s, on.get(m.weight.device))
+    for k,d in at.items():
+        m,B = mods[k],adapters.B[k] if each is None else adapters.B[k]*each
+        row = (adapters.A[k].to(**d), B.to(**d), s, on.get(d.get('device', adapters.device)))
         new[m] = (_hooks[m].stack if m in _hooks else ()) + (row,)
     with _checkpointing(model, lambda: _stacks(new)), _stacks(new): yield model
 

@@ -4,17 +4,17 @@
 
 # %% ../../nbs/io/peft.ipynb #e969c370
 from __future__ import annotations
-import re
+import re, warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
-from peft import LoraConfig
+from peft import LoraConfig, __version__ as peft_version
 from peft.tuners.tuners_utils import check_target_module_exists
 from peft.utils.other import get_pattern_key
 from safetensors.torch import save_file
-from ..adapter import Adapters, LoraSpec, _features, _targets
+from ..adapter import Adapters, LoraSpec, _features, _modules, _targets
 from .files import atomic_dir, read_json, write_json
 from .folders import adapter_folder, adapter_tensors, find_adapters, load_tensors, split_tensors
 from .folders import _few, _natural
@@ -187,7 +187,7 @@ def _initial(f, initial, model):
         raise ValueError(f'{f.folder}: init_lora_weights {init!r} began from more than the base model; '
             + 'give the folder that was saved before training as initial=')
     if model is None: raise ValueError(f"{f.folder}: initial='base' needs the base model: model=")
-    mods = dict(model.named_modules())
+    mods = _modules(model)
     return {k:_from_base(mods[k], f.of('r',k), f.scale(k), init) for k in f.A}
 
 # %% ../../nbs/io/peft.ipynb #a4330d89
@@ -250,7 +250,7 @@ def _other_base(said, base):
     if Path(said).name==Path(base).name: return f'its config names this base model, {said!r}'
     return f'its config says {said!r}, this is {base!r}: {ask}'
 
-def _known(model): return {k:s for k,m in model.named_modules() if (s := _features(m))}
+def _known(model): return {k:s for k,m in _modules(model).items() if (s := _features(m))}
 def _name(model): return getattr(model, 'dnd_id', None) or getattr(model.config, '_name_or_path', '')
 
 @patch
@@ -282,7 +282,7 @@ def _extra(k, t, own):
 @patch
 def check_extras(self:PeftFile, model=None):
     "Tensors beside A and B are the base model's own, or an error names the first that is not"
-    own = None if model is None else model.state_dict(keep_vars=True)
+    own = None if model is None else getattr(model, '_orig_mod', model).state_dict(keep_vars=True)
     for k,t in self.extras.items():
         if why := _extra(k, t, own): raise ValueError(f'{self.folder}: {k}: {why}')
     if self.extras: self.notes.append(f"{_few(list(self.extras))} equal to the base model's")
@@ -390,6 +390,9 @@ def save_peft(
     a,folder = adapters[i],Path(folder)
     s,sd = a.spec,peft_tensors(a)
     _may_write(folder, sd)
+    if bad := [k for k in s.modules if k in s.doubtful]:
+        warnings.warn(f'{folder.name}: PEFT {peft_version} opens {len(bad)} of {len(s.modules)} modules elsewhere or not at all '
+            + f'(first: {bad[0]}); load_peft reads them rightly. For PEFT, leave them out of targets')
     with atomic_dir(folder) as d:
         _config(s).save_pretrained(d)
         c = read_json(d/'adapter_config.json')
