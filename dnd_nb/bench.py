@@ -22,7 +22,8 @@ from .io.peft import load_peft, save_peft
 from .fast import forget_engines
 from .generator import make_generator
 from .model import _ready, load_base, load_encoder, quiet, tiny_tokenizer
-from .task import Row, builtin_tasks, collate, encode_rows, read_tasks
+from .task import Row, collate, encode_rows, read_tasks
+from .tasks.builtin import builtin_tasks
 from .teacher import AdapterTrainer, RowSampler, TeacherConfig, Zoo, answer_nll, new_manifest
 from .train import Stage, TrainConfig, Trainer
 

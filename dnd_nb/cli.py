@@ -45,7 +45,8 @@ def _say(*what):
 
 def _tasks(where, names=None, n_train=240):
     "Tasks of a JSONL folder or of a table, or the built-in ones"
-    from dnd_nb.task import read_tasks, builtin_tasks
+    from dnd_nb.task import read_tasks
+    from dnd_nb.tasks.builtin import builtin_tasks
     names = _list(names) or None
     if _is_table(where): return _named(_table_tasks(where), names, where)
     return list(builtin_tasks(names, n_train=n_train) if where=='builtin' else read_tasks(where, names=names))

@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 from .adapter import *
-from .task import builtin_tasks, write_tasks
+from .task import write_tasks
+from .tasks.builtin import builtin_tasks
 from .teacher import TeacherConfig, Zoo, train_teachers
 from .crew import versions
 from .io.peft import load_peft, save_peft

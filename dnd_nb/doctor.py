@@ -17,7 +17,8 @@ from .diagnostics import *
 from .diagnostics import bare, _means
 from .evaluate import paired, run_panel, score
 from .model import base_id
-from .task import Example, Template, collate, label_report, overlap_report
+from .task import Example, Template, collate
+from .tasks.split import label_report, overlap_report
 from .teacher import Zoo
 from .train import Run, Trainer, conditions
 

@@ -18,7 +18,8 @@ from filelock import FileLock, Timeout
 from safetensors.torch import save as st_save
 from .adapter import *
 from .crew import from_shell, one_line_errors, side_by_side, this_commit, versions
-from .task import Example, Split, Task, TaskError, Template, encode_rows, fold_split, near_fold, overlap_report, read_tasks, val_split
+from .task import Example, Task, TaskError, Template, encode_rows, read_tasks
+from .tasks.split import Split, fold_split, near_fold, overlap_report, val_split
 from .teacher import AdapterTrainer, TeacherConfig, Zoo, train_teachers
 from .dataset import PairDataset, prompt_batches
 from .encoder import PromptCache, make_encoder

@@ -15,7 +15,8 @@ from dnd_nb.io.peft import load_peft, save_peft
 from dnd_nb.delta import GENERIC
 from dnd_nb.encoder import PromptCache, make_encoder
 from dnd_nb.model import load_base
-from dnd_nb.task import fold_split, read_tasks, val_split
+from dnd_nb.task import read_tasks
+from dnd_nb.tasks.split import fold_split, val_split
 from dnd_nb.teacher import TeacherConfig, Zoo, train_teachers
 from dnd_nb.train import TrainConfig, train_multitask
 

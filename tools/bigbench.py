@@ -15,7 +15,8 @@ from dnd_nb.diagnostics import panel_sources
 from dnd_nb.encoder import PromptCache, SentenceEncoder
 from dnd_nb.evaluate import gap_closed, paired, run_panel, summarise
 from dnd_nb.model import load_base, load_encoder
-from dnd_nb.task import fold_split, read_tasks, val_split
+from dnd_nb.task import read_tasks
+from dnd_nb.tasks.split import fold_split, val_split
 from dnd_nb.teacher import TeacherConfig, train_teachers
 from dnd_nb.train import TrainConfig, Trainer, train_multitask, warm_start
 

@@ -123,7 +123,7 @@ def paths():
             bad += [f'{rel(p)} cell {i}: {t[m.start():m.start()+60]!r}' for t in texts for m in [_path.search(t)] if m]
     files = [p for d in ('dnd_nb', 'tools', '.ci', '.github', 'results') for p in (root/d).rglob('*') if p.suffix in {'.py','.yml','.json','.jsonl','.csv','.md',''} and p.is_file()]
     for p in files + sorted(root.glob('*.*')):
-        if not p.is_file() or '__pycache__' in p.parts: continue
+        if not p.is_file() or '__pycache__' in p.parts or p.name == '.git': continue
         t = p.read_text(encoding='utf-8')
         if m := _path.search(t): bad.append(f'{rel(p)}: {t[m.start():m.start()+60]!r}')
     return bad
