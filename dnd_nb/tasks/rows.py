@@ -82,7 +82,6 @@ def _bytes(
     if len(b) > most:
         raise TaskError(f'{path}: more than {MOST_MB} MB; expected a table of examples; take a part of it, e.g. '
             f'`head -n 10000`')
-    if not b.strip(): raise TaskError(f'{path}: empty; expected one prompt a line, or a table of prompts and answers')
     return b
 
 # %% ../../nbs/tasks/rows.ipynb #61cb836c
@@ -171,17 +170,19 @@ _splits = 'train training validation valid dev val test'.split()
 
 def _columnar(d): # rows of a dict of columns, or None
     vals = list(d.values())
-    if all(isinstance(v, dict) for v in vals) and len(vals) > 1 and len({tuple(v)
-        for v in vals}) == 1 and '0' in vals[0]:
+    if len(vals) > 1 and all(isinstance(v, dict) and '0' in v and list(v) == list(vals[0]) for v in vals):
         return [{k:d[k][i] for k in d} for i in vals[0]] # pandas, by column
-    if all(isinstance(v, list) for v in vals) and len(vals) > 1 and len({len(v)
-        for v in vals}) == 1 and not any(isinstance(o, dict) for v in vals for o in v):
-        return [dict(zip(d, r)) for r in zip(*vals)]
+    if not vals or not all(isinstance(v, list) and len(v) == len(vals[0]) for v in vals): return
+    parts = [o for v in vals for o in v]
+    if len(vals) == 1 and not all(isinstance(o, str) for o in parts) or any(isinstance(o, dict) for o in parts): return
+    return [dict(zip(d, r)) for r in zip(*vals)]
 
 def _spread(r): # rows inside a row
     if isinstance(r, dict) and isinstance(r.get('row'), dict) and 'row_idx' in r: return [r['row']]
-    if not isinstance(r, dict) or not isinstance(r.get('paragraphs'), list): return [r]
-    return [dict(q, context=p.get('context')) for p in r['paragraphs'] for q in p.get('qas', [])]
+    ps = r.get('paragraphs') if isinstance(r, dict) else None
+    if not isinstance(ps, list) or not all(isinstance(p, dict) and isinstance(p.get('qas'), list) for p in ps):
+        return [r]
+    return [dict(q, context=p.get('context')) for p in ps for q in p['qas'] if isinstance(q, dict)]
 
 # %% ../../nbs/tasks/rows.ipynb #c1c36a6d
 def json_rows(
@@ -191,12 +192,15 @@ def json_rows(
     "Rows inside a JSON value"
     if isinstance(o, list): return [s for r in o for s in _spread(r)],[]
     if not isinstance(o, dict): return [o],[]
-    if {'columns','data'} <= set(o): return [dict(zip(o['columns'], r)) for r in o['data']],[]
+    if isinstance(o.get('columns'), list) and isinstance(o.get('data'), list) and all(isinstance(r, list)
+        for r in o['data']):
+        return [dict(zip(o['columns'], r)) for r in o['data']],[]
     if parts := [k for k in o if k in _splits and isinstance(o[k], list)]:
         part = pick_split(parts, split)
         return json_rows(o[part])[0],[f'split {part} of {", ".join(parts)}']
     if rows := _columnar(o): return rows,[]
-    k = next((k for k in _wrappers if isinstance(o.get(k), list) and o[k] and isinstance(o[k][0], dict)), None)
+    k = next((k for k in _wrappers if isinstance(o.get(k), list) and o[k] and all(isinstance(r, dict) for r in o[k])),
+        None)
     if not k: return [o],[]
     beside = {n:o[n] for n in ('Definition','task_prefix') if n in o}
     return [r | beside for r in json_rows(o[k])[0]],[]
@@ -295,6 +299,8 @@ def read_file(
 
 def read_string(text, name='text', kind='sniff', blocks=False, columns=None, split=None):
     "Rows of a text of one of the kinds"
+    if not text.strip():
+        raise TaskError(f'{name}: empty; expected one prompt a line, or a table of prompts and answers')
     if kind == 'sniff': kind = 'csv' if columns else 'text' if blocks else sniff(text)
     if kind == 'text': return read_text(text, name, blocks)
     if kind in ('csv','tsv'): return read_csv(text, name, '\t' if kind == 'tsv' else None, columns)
@@ -396,7 +402,7 @@ def read_gym(
     for name in names.split(','):
         try: ds = gym.create_dataset(name.strip(), size=n, seed=seed)
         except (ValueError, AssertionError) as e:
-            raise TaskError(f'reasoning-gym:{name.strip()}: {e}; expected a name of its gallery, as chain_sum') from None
+            raise TaskError(f'reasoning-gym:{name.strip()}: {e}; expected one of its names, as chain_sum') from None
         rows += [dict(question=o['question'], answer=o['answer'], task=name.strip(), family='reasoning-gym')
             for o in ds]
     return Table(rows, f'reasoning-gym:{names}')
@@ -426,6 +432,7 @@ def read_table(
 
 def _of_object(o):
     if isinstance(o, Table): return o
+    if isinstance(o, dict): return read_json_text(json.dumps(o), 'a dict')
     if hasattr(o, 'with_format'): return _loaded(o, 'a Dataset', [], 1<<60, 0)
     if hasattr(o, 'iloc'): return Table(o.astype(object).where(o.notna(), None).to_dict('records'), 'a DataFrame')
     rows = [dict(prompt=r) if isinstance(r, str) else r for r in o]

@@ -65,9 +65,10 @@ def _turn(o): # one message, or a question and its answer
 def _parts(c): # the text of a message, which may be in parts
     if not isinstance(c, (list,tuple)):
         return (c or '').strip() if isinstance(c, str) or c is None else json.dumps(c, ensure_ascii=False)
-    if odd := [p for p in c if not isinstance(p, str) and p.get('text') is None]:
-        raise TaskError(f'a message with a part of type {odd[0].get("type")!r}, expected text; leave such rows out')
-    return '\n'.join(p if isinstance(p, str) else p['text'] for p in c).strip()
+    ts = [p.get('text') if isinstance(p, dict) else p for p in c]
+    if odd := [p for p,t in zip(c, ts) if not isinstance(t, str)]:
+        raise TaskError(f'a message with the part {short(odd[0])}, expected text; leave such rows out')
+    return '\n'.join(ts).strip()
 
 # %% ../../nbs/tasks/shapes.ipynb #b69e57cd
 def chat(
@@ -76,7 +77,7 @@ def chat(
     "Prompt and answer of a chat"
     ts = v if v and isinstance(v, list) and isinstance(v[0], tuple) else turns(v)
     answer = ts[-1][1] if ts[-1][0] == 'assistant' else None
-    before = ts[:-1] if answer else [t for t in ts if t[1]]
+    before = [t for t in (ts[:-1] if answer else ts) if t[1]]
     if sum(r != 'system' for r,_ in before) > 1:
         before = [(r, t if r == 'system' else f'{r.capitalize()}: {t}') for r,t in before]
     return '\n'.join(t for _,t in before if t),answer or None
@@ -106,22 +107,25 @@ def marked(
 # %% ../../nbs/tasks/shapes.ipynb #0f30bd75
 _s = '{system|systemprompt|systemmessage?}\n'
 _first_rank = [
-    '{definition}\n{input|inputs}', '{taskprefix}\n{input|inputs}', _s+'{prompt}',
+    '{definition}\n{input|inputs}', '{taskprefix}\n{input|inputs}', _s+'{prompt|prompts}',
     _s+'{instruction|instructions}\n{input|inputs|context?}',
     _s+'{context|passage|article|paragraph|story|support?}\n{question|questionstem|questiontext|query}',
     'Premise: {premise}\nHypothesis: {hypothesis}', 'Premise: {premise}\nQuestion: {question}',
     'Question: {question}\nSentence: {sentence}', '{activitylabel?}\n{ctx}',
     *(f'{w} 1: {{{w}1|{w}a}}\n{w} 2: {{{w}2|{w}b}}' for w in ('Sentence','Question','Text')),
-    '{q}', '{turns}', '{goal}', '{startphrase}', '{front}', '{user}', '{human}', '{premise}']
+    _s+'{userprompt|userinput|usermessage|userquery}', '{q}', '{turns}', '{goal}', '{startphrase}', '{front}', '{user}',
+    '{human}', '{premise}']
 _second_rank = ('input inputs inputtext source src sourcetext problem utterance request dialogue dialog document '
     'article conversation').split()
-_third_rank = 'sentence comment tweet headline title post message tokens words email summary'.split()
+_third_rank = ('sentence comment tweet headline title post message tokens words email word term commenttext tweettext '
+    'reviewtext reviewbody posttext fulltext').split()
 PROMPTS = [_first_rank, ['{%s}'%w for w in _second_rank],
     ['{title?}\n{text|content|body|review|description|abstract}', *('{%s}'%w for w in _third_rank)]]
 ANSWERS = [w.split() for w in (
     'answer answers output outputs response responses completion target targets targettext tgt expected '
     'expectedoutput expectedanswer gold goldanswer groundtruth reference ideal reply finalanswer '
-    'bestanswer correctanswer assistant gpt a back chosen', 'labeltext labelname classname',
+    'bestanswer correctanswer assistant gpt a back chosen assistantresponse outputtext expectedresponse modelanswer',
+    'labeltext labelname classname',
     'label labels class classlabel isduplicate', 'summary highlights solution canonicalsolution code sql definition',
     'category intent emotion sentiment topic stars rating score relation tag')]
 CHOICES = ('choices options endings candidates answerchoices possibleanswers alternatives multiplechoicetargets '
@@ -181,8 +185,12 @@ def find_prompt(
             raise TaskError(f'{table.source}: {" and ".join(_names(fits.values()))} may each be the prompt; choose '
                 f'with --prompt-field NAME, or join them with --template \'{{a}} {{b}}\'')
         if fits: return next(iter(fits))
-    raise TaskError(f'{table.source}: no column with a known name for prompts among {_seen(table)}; say which it is '
-        f'with --prompt-field NAME (and --answer-field NAME)')
+    if not table.columns:
+        raise TaskError(f'{table.source}: rows without a column; expected prompts, and perhaps answers')
+    a,*b = table.columns
+    mend = f'--prompt-field {a!r}' + (f' --answer-field {b[0]!r}' if b else ', or --columns prompt if that is a prompt')
+    raise TaskError(f'{table.source}: no column with a known name for prompts among {_seen(table)}; say which it is, '
+        f'as {mend}')
 
 def _names(groups): return [short('+'.join(sorted(g))) for g in groups]
 def _seen(table):
@@ -219,11 +227,12 @@ def options(
     if hasattr(v, 'tolist'): v = v.tolist()
     if isinstance(v, dict) and isinstance(v.get('text', v.get('choices')), (list,tuple)):
         return options(v.get('text', v.get('choices')))[0],[str(k) for k in v.get('label', [])]
-    if isinstance(v, dict): return [as_text(o) for o in v.values()],list(map(str, v))
+    if isinstance(v, dict): return [as_text(o) or '' for o in v.values()],list(map(str, v))
     if not isinstance(v, (list,tuple)): raise TaskError(f'{short(v)}: expected a list of choices, as ["yes", "no"]')
     if v and all(isinstance(o, dict) and {'text','label'} <= set(o) for o in v):
-        return [as_text(o['text']) for o in v],[str(o['label']) for o in v]
+        return [as_text(o['text']) or '' for o in v],[str(o['label']) for o in v]
     ts = [as_text(o) or '' for o in v]
+    while ts and not ts[-1]: ts.pop()
     bare = [re.sub(rf'^\(?{chr(65+i)}[).:]\s+', '', t, flags=re.I) for i,t in enumerate(ts)]
     return bare if ts and all(b != t for b,t in zip(bare, ts)) else ts,[]
 
@@ -244,20 +253,29 @@ def _letter(v):
     m = re.match(r'\(?([A-Ha-h])(?:[).:]|$)', v)
     return ord(m[1].lower())-97 if m else -1
 
-def _at(l, x):
-    return next((i for i,o in enumerate(l) if o == x), next((i for i,o in enumerate(l) if o.lower() == x.lower()), -1))
+def _at(l, x): # as it is, else without capitals; true is yes
+    for f in (str, str.lower, lambda s: {'true':'yes','false':'no'}.get(s.lower(), s.lower())):
+        if f(x) in (fs := [f(o) for o in l]): return fs.index(f(x))
+    return -1
+
+def _named_key(a, t, k): # option2, Answer B
+    m = re.fullmatch(r'(?:option|opt|choice|answer|ending|solution|sol)[ _]?([0-9]|[a-h])', a, re.I)
+    if not m: return -1
+    return _at(k, m[1]) if k else int(m[1])-1 if m[1].isdigit() else _letter(m[1])
 
 def gold_index(
     answers:list, # text or None, one a row
     opts:list, # (texts, keys), one a row
     first:int=None, # number of the first choice, 0 or 1; None: find out
     name:str='it', # of the table, for messages
+    numbers:bool=False, # are the answers surely numbers of choices, whatever the texts?
 )->list: # index of the right choice, or None where there is no answer
     "Which choice is right"
     answers = [None if a == '-1' else a for a in answers]
     known = [(a,t,k) for a,(t,k) in zip(answers, opts) if a is not None]
-    ways = [lambda a,t,k: _at(t, a), lambda a,t,k: _at(k, a), lambda a,t,k: _letter(a)]
-    if all(a.isdigit() for a,*_ in known) and known and not all(_at(t, a) >= 0 or _at(k, a) >= 0 for a,t,k in known):
+    ways = [lambda a,t,k: _at(t, a), lambda a,t,k: _at(k, a), lambda a,t,k: _letter(a), _named_key]
+    digits = known and all(a.isdigit() for a,*_ in known)
+    if digits and (numbers or not all(_at(t, a) >= 0 or _at(k, a) >= 0 for a,t,k in known)):
         ways = [lambda a,t,k,f=_first(known, first, name): int(a)-f]
     way = next((w for w in ways if all(0 <= w(a,t,k) < len(t) for a,t,k in known)), None)
     if not way:
@@ -309,7 +327,8 @@ class Shape:
     answer:str=None    # column
     choices:list=None  # columns
     def __repr__(self):
-        if self.name in WHOLE: return f'{self.name} in column {self.prompt}'
+        if self.name in WHOLE:
+            return f'{self.name} in column {self.prompt}' + (f', answer from {self.answer}' if self.answer else '')
         parts = [f'prompt from {short(self.prompt)}', f'answer from {self.answer}' if self.answer else 'no answers',
             f'choices from {", ".join(self.choices)}' if self.choices else '']
         return f'{self.name}: {"; ".join(p for p in parts if p)}'
@@ -320,7 +339,10 @@ def _first_of(table, c): return next((r[c] for r in table.rows if r.get(c) not i
 def _special(table, have):
     "Chats, marked texts, translations"
     for n in ('messages','conversations','conversation','dialog','dialogue','chat','body','turns'):
-        if n in have and turns(_first_of(table, have[n])): return Shape('chat', have[n])
+        if n not in have or not turns(_first_of(table, have[n])): continue
+        apart = find_answer(table, {m:c for m,c in have.items() if m != n}) if not chat(_first_of(table,
+            have[n]))[1] else None
+        return Shape('chat', have[n], apart)
     t = _first_of(table, have['translation']) if 'translation' in have else None
     if isinstance(t, dict) and len(t) == 2: return Shape('translation', have['translation'])
     one = next((have[n] for n in ('chosen','text','prompt','conversation') if n in have), None)

@@ -14,7 +14,7 @@ from statistics import median
 from fastcore.basics import patch
 from ..task import Example, Task, TaskError
 from .rows import Table, read_table, short
-from .shapes import (LABELS, WHOLE, as_text, canon, chat, fill, find_shape, gold_index, marked,
+from .shapes import (LABELS, PROMPTS, WHOLE, as_text, canon, chat, fill, find_shape, gold_index, marked,
     name_labels, option_columns, options, turns, _blank)
 
 # %% ../../nbs/tasks/sources.ipynb #2ac2f13a
@@ -44,47 +44,64 @@ def _cell(r, c):
 def _pairs(table, shape):
     "Prompt and answer of each row of a chat, a marked text or a translation"
     system = next((c for c in table.columns if canon(c) in ('system','systemprompt')), None)
-    for r in table.rows:
+    def pair(r):
         v = r.get(shape.prompt)
-        if shape.name == 'translation': yield tuple(as_text(t) for t in v.values())
-        elif v is None: yield None,None
-        elif shape.name == 'marked text': yield marked(v) or (v,None)
-        else: p,a = chat(v); yield '\n'.join(t for t in (as_text(r.get(system)), p) if t),a
+        if v is None: return None,None
+        if shape.name == 'marked text': return marked(v) or (v,None)
+        if shape.name == 'translation':
+            _must(isinstance(v, dict) and len(v) == 2, v, 'a text in two languages')
+            return tuple(as_text(t) for t in v.values())
+        _must(turns(v), v, 'a chat, as [{"role": "user", "content": "…"}]')
+        p,a = chat(v)
+        return '\n'.join(t for t in (as_text(r.get(system)), p) if t),a or as_text(r.get(shape.answer))
+    return _each(table, pair)
+
+def _must(ok, v, want):
+    if not ok: raise TaskError(f'{short(v)}: expected {want}')
+
+def _each(table, f): # f of each row; an error names the row
+    res = []
+    for i,r in enumerate(table.rows, 1):
+        try: res.append(f(r))
+        except TaskError as e: raise TaskError(f'{table.source}, row {i}: {e}') from None
+    return res
 
 def _prompts(table, shape, texts):
     "The prompt of each row; `texts` are the row's choices"
-    for r,ts in zip(table.rows, texts):
-        yield fill(shape.prompt, lambda b: ', '.join(ts) if b == 'choices' and ts else _cell(r, b)) or None
+    ts = iter(texts)
+    def prompt(r):
+        own = next(ts)
+        return fill(shape.prompt, lambda b: ', '.join(own) if b == 'choices' and own else _cell(r, b)) or None
+    return _each(table, prompt)
 
 # %% ../../nbs/tasks/sources.ipynb #06225c98
 def _choices(table, shape):
     "(texts, keys) of each row, and the right index where the choices themselves tell it"
-    cs = shape.choices; kind = canon(cs[0]); opts,golds = [],[]
-    keys = option_columns({canon(c):c for c in cs})
-    for r in table.rows:
-        gold = None
-        if kind == 'targetscores' or kind == 'multiplechoicetargets': o,gold = _scored(r, table)
-        elif kind == 'mc1targets': o = r[cs[0]]['choices'],[]; gold = list(r[cs[0]]['labels']).index(1)
-        elif kind in ('incorrectanswers','distractors') or kind.startswith('distractor'):
-            o,gold = _wrong(r, cs, shape.answer)
-        elif keys:
-            o = [as_text(r.get(c)) for c in keys.values()],list(keys)
-            o = [t for t in o[0] if t],[k for t,k in zip(*o) if t]
-        else: o = options(r.get(cs[0])) if r.get(cs[0]) is not None else ([],[])
-        opts.append(o); golds.append(gold)
-    return opts,golds
+    cs = shape.choices; kind = canon(cs[0]); keys = option_columns({canon(c):c for c in cs})
+    scores = next((c for c in table.columns if canon(c) == 'multiplechoicescores'), None)
+    def read(r):
+        v = r.get(cs[0])
+        if kind == 'mc1targets' and isinstance(v, dict): return _scored(v.get('choices'), v.get('labels'))
+        if kind == 'targetscores' and isinstance(v, dict): return _scored(list(v), list(v.values()))
+        if kind == 'multiplechoicetargets': return _scored(v, r.get(scores))
+        if kind.startswith(('incorrect','distractor')): return _wrong(r, cs, shape.answer)
+        if not keys: return (options(v) if v is not None else ([],[])),None
+        both = [(t,k) for k,c in keys.items() if (t := as_text(r.get(c)))]
+        return ([t for t,_ in both],[k for _,k in both]),None
+    both = _each(table, read)
+    return [o for o,_ in both],[g for _,g in both]
 
-def _scored(r, table): # choices with scores; the one best is right
-    low = {canon(c):c for c in r}
-    s = r[low['targetscores']] if 'targetscores' in low else dict(zip(r[low['multiplechoicetargets']],
-        r[low['multiplechoicescores']]))
-    best = [i for i,v in enumerate(s.values()) if v == max(s.values())]
-    return (list(s),[]),best[0] if len(best) == 1 else None
+def _scored(texts, scores): # the one best is right
+    fine = isinstance(texts, list) and isinstance(scores, list) and len(texts) == len(scores) and texts
+    _must(fine and all(isinstance(s, (int,float)) for s in scores), texts, 'choices, each with a score')
+    best = [i for i,s in enumerate(scores) if s == max(scores)]
+    return ([as_text(t) or '' for t in texts],[]),best[0] if len(best) == 1 else None
 
-def _wrong(r, cs, answer): # choices that are wrong, and the right one put among them by chance
-    wrong = options(r[cs[0]])[0] if len(cs) == 1 else [as_text(r[c]) for c in cs]
-    right = as_text(r.get(answer)); ts = [*wrong, right]
-    random.Random(right).shuffle(ts)
+def _wrong(r, cs, answer): # the right choice is put among the wrong ones by chance
+    wrong = options(r.get(cs[0]))[0] if len(cs) == 1 else [as_text(r.get(c)) or '' for c in cs]
+    right = as_text(r.get(answer))
+    if right is None: return (wrong,[]),None
+    ts = [*wrong, right]; random.Random(right).shuffle(ts)
     return (ts,[]),ts.index(right)
 
 # %% ../../nbs/tasks/sources.ipynb #ce779e0a
@@ -92,15 +109,31 @@ def _answer_of(v): # of a chat, its last word
     if not turns(v): return as_text(v)
     p,a = chat(v); return a or p or None
 
+def _numbered(table, shape): # numbers as answers, where the choices are words
+    vs = [r.get(shape.answer) for r in table.rows if r.get(shape.answer) is not None]
+    cs = _first_cell(table, shape.choices[0])
+    words = isinstance(cs, (list,tuple)) and all(isinstance(c, str) for c in cs)
+    return words and all(isinstance(v, int) and not isinstance(v, bool) for v in vs)
+
+def _first_cell(table, c): return next((r[c] for r in table.rows if r.get(c) is not None), None)
+
+def _classes(shape, raw): # numbers beside a text that asks nothing are classes
+    known = {a for a in raw if a is not None}
+    plain = canon(shape.prompt) in {'text','content','review', *map(canon, PROMPTS[2][1:])}
+    numbers = known and all(a.isdigit() for a in known)
+    return plain and numbers and canon(shape.answer) not in ('stars','rating','score')
+
 def _answers(table, shape, opts, golds, names, labels, first):
     "Answer and choices of each row"
-    n = len(table); raw = [_answer_of(r.get(shape.answer)) for r in table.rows] if shape.answer else [None]*n
+    n = len(table); raw = _each(table, lambda r: _answer_of(r.get(shape.answer)))
     if shape.choices:
         if shape.answer in names: first = 0
-        idx = golds if any(g is not None for g in golds) else gold_index(raw, opts, first, table.source)
+        numbers = shape.answer in names or _numbered(table, shape)
+        idx = golds if any(g is not None for g in golds) else gold_index(raw, opts, first, table.source, numbers)
         return [None if i is None else o[0][i] for i,o in zip(idx, opts)],[o[0] or None for o in opts]
-    if not shape.answer or canon(shape.answer) not in LABELS and not labels: return raw,[None]*n
-    if canon(shape.answer) in LABELS: raw = [as_text(r.get(shape.answer), ', ') for r in table.rows]
+    if not shape.answer or canon(shape.answer) not in LABELS and not labels and not _classes(shape, raw):
+        return raw,[None]*n
+    if canon(shape.answer) in LABELS: raw = _each(table, lambda r: as_text(r.get(shape.answer), ', '))
     raw,cs = name_labels(raw, shape.answer, labels or names.get(shape.answer), table.source)
     return raw,[cs]*n
 
@@ -137,7 +170,7 @@ def read_examples(
         return _collect(table, shape, [(p,a,None,None,None) for p,a in _pairs(table, shape)])
     opts,golds = _choices(table, shape) if shape.choices else ([([],[])]*len(table), [None]*len(table))
     answers,choices = _answers(table, shape, opts, golds, table.names, labels, first_index)
-    prompts = list(_prompts(table, shape, [o[0] for o in opts]))
+    prompts = _prompts(table, shape, [o[0] for o in opts])
     return _collect(table, shape, _listed(table, shape, prompts, answers, choices, letters))
 
 # %% ../../nbs/tasks/sources.ipynb #3daddf70
