@@ -80,8 +80,8 @@ def _features(m)->tuple|None: # (in, out), or None if `m` is no linear map
     if isinstance(m, nn.Linear): return m.in_features, m.out_features
     if type(m).__name__=='Conv1D': return tuple(m.weight.shape)
     if 'Linear' not in type(m).__name__: return None
-    io = [(getattr(m,i,None),getattr(m,o,None)) for i,o in (('in_features','out_features'),('infeatures','outfeatures'))] # packed
-    return next((p for p in io if isinstance(p[0],int) and isinstance(p[1],int)), None)
+    for io in (('in_features','out_features'), ('infeatures','outfeatures')): # packed weights
+        if all(isinstance(getattr(m, o, None), int) for o in io): return tuple(getattr(m, o) for o in io)
 
 def _modules(model)->dict: # name → module, as the model itself names them: without what compiling puts in between
     if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)): model = model.module
@@ -89,20 +89,21 @@ def _modules(model)->dict: # name → module, as the model itself names them: wi
 
 def _text_part(model, mods)->str: # prefix of the part of a multimodal model that reads text; '' if it is the whole
     c = getattr(model, 'config', None)
-    if c is None or not hasattr(c, 'get_text_config') or c.get_text_config() is c or not hasattr(model, 'get_decoder'): return ''
+    if not hasattr(c, 'get_text_config') or c.get_text_config() is c or not hasattr(model, 'get_decoder'): return ''
     dec = model.get_decoder()
     at = next((k for k,m in mods.items() if m is dec), '')
     return at and at+'.'
 
 def _experts(mods)->list: # names of modules that hold fused experts
-    return [k for k,m in mods.items() if 'Experts' in type(m).__name__ and any(p.ndim==3 for p in m.parameters(recurse=False))]
+    def fused(m): return 'Experts' in type(m).__name__ and any(p.ndim==3 for p in m.parameters(recurse=False))
+    return [k for k,m in mods.items() if fused(m)]
 
 # %% ../nbs/00_adapter.ipynb #d911f334
 def _known_targets(model)->list: # PEFT's default for this architecture
     from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as known
     kind = model.config.model_type
-    if kind not in known: raise ValueError(f'PEFT has no default targets for {kind!r}: name some, e.g. targets=["q_proj"]')
-    return known[kind]
+    if kind in known: return known[kind]
+    raise ValueError(f'PEFT has no default targets for {kind!r}: name some, e.g. targets=["q_proj"]')
 
 def _targets(model, targets)->list: # names of the modules that targets name, in model order
     mods = _modules(model)
@@ -117,7 +118,8 @@ def _targets(model, targets)->list: # names of the modules that targets name, in
     for t in targets:
         if any(hit(k,t) for k in every): continue
         fused = f'; fused experts ({_experts(mods)[0]}) are no linear maps' if _experts(mods) else ''
-        raise ValueError(f'no linear module is called {t!r}; this model has {sorted({k.split(".")[-1] for k in every})}{fused}')
+        own = sorted({k.split('.')[-1] for k in every})
+        raise ValueError(f'no linear module is called {t!r}; this model has {own}{fused}')
     return [k for k in every if any(hit(k,t) for t in targets)]
 
 # %% ../nbs/00_adapter.ipynb #3a37960e
@@ -135,7 +137,8 @@ def from_model(
     _no_peft(mods)
     names = _targets(model, targets)
     if not names: raise ValueError(f'targets {targets!r} name no linear module of this model')
-    if targets=='all-linear' and (e := _experts(mods)): warnings.warn(f'{len(e)} modules of fused experts (first: {e[0]}) are left out')
+    if targets=='all-linear' and (e := _experts(mods)):
+        warnings.warn(f'{len(e)} modules of fused experts (first: {e[0]}) are left out')
     conv = any(type(mods[k]).__name__=='Conv1D' for k in names)
     base = getattr(model, 'dnd_id', None) or getattr(model.config, '_name_or_path', '')
     return cls({k:_features(mods[k]) for k in names}, rank, alpha, rslora, base, conv, tuple(peft_doubts(model, names)))
@@ -159,7 +162,8 @@ def peft_doubts(
     "Modules of an adapter that PEFT, as installed here, will not open rightly for this model"
     from peft import LoraConfig
     kind = getattr(model.config, 'model_type', '')
-    if kind in ('falcon_h1','mamba','mamba2','falcon_mamba','nemotron_h'): return [k for k in names if k.endswith('.out_proj')]
+    if kind in ('falcon_h1','mamba','mamba2','falcon_mamba','nemotron_h'):
+        return [k for k in names if k.endswith('.out_proj')]
     try: from peft.utils.transformers_weight_conversion import convert_peft_config_for_transformers as convert
     except ImportError: return []
     c = LoraConfig(target_modules=list(names))
@@ -255,7 +259,7 @@ class _Hook:
 
 def _lora(x, out, A, B, scale, rows): # x [b, …, in], out [b, …, out], A [n, r, in], B [n, out, r]
     n,r,i = A.shape
-    if A.dtype!=out.dtype or A.device!=out.device: A,B = A.to(out),B.to(out) # packed and offloaded weights have neither to go by
+    if A.dtype!=out.dtype or A.device!=out.device: A,B = A.to(out),B.to(out) # packed or offloaded weights
     if x.dtype!=out.dtype: x = x.to(out.dtype)
     if not x.numel(): return out
     if n==1: return torch.addmm(out.reshape(-1,out.shape[-1]), x.reshape(-1,i) @ A[0].T, B[0].T, alpha=scale).view(out.shape)
@@ -300,7 +304,8 @@ def _checkpointing(model, again):
 
 def _see_hooks(model):
     "torch.compile keeps graphs from before a hook was added unless told to guard on hooks"
-    if not any(k.endswith('_orig_mod') for k,_ in model.named_modules()) and not getattr(model,'_compiled_call_impl',None): return
+    inside = any(k.endswith('_orig_mod') for k,_ in model.named_modules())
+    if not inside and getattr(model, '_compiled_call_impl', None) is None: return
     import torch._dynamo as dynamo
     if dynamo.config.skip_nnmodule_hook_guards:
         dynamo.config.skip_nnmodule_hook_guards = False
@@ -316,7 +321,8 @@ def _home(m): # device and dtype in which a module's adapters are kept, as far a
     w = getattr(m, 'weight', None)
     if not isinstance(w, Tensor): w = next(chain(m.parameters(), m.buffers()), None)
     if w is None or w.device.type=='meta': return {}
-    return dict(device=w.device) | (dict(dtype=w.dtype) if w.dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64) else {})
+    plain = w.dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+    return dict(device=w.device, dtype=w.dtype) if plain else dict(device=w.device)
 
 def _check_modules(spec, mods, n):
     "The model has the spec's modules, and each sees whole rows if there are several adapters"
@@ -327,10 +333,10 @@ def _check_modules(spec, mods, n):
         raise ValueError(f'{len(gone)} of {len(spec.modules)} modules are not in this model (first: {gone[0]}); {made}')
     for k,io in spec.modules.items():
         own = _features(mods[k])
-        if own not in (None, io): raise ValueError(f'{k} is {own} (in, out) in this model, {io} in the adapters; {made}')
-    odd = [k for k in spec.modules if re.search(r'(^|\.)experts\.\d+\.', k)] if n>1 else []
-    if odd: raise ValueError(f'{odd[0]} sees only the tokens that are routed to it, so {n} adapters in one batch cannot be told apart; '
-        + 'apply one at a time, or leave the experts out of targets')
+        if own not in (None,io): raise ValueError(f'{k} is {own} (in, out) in this model, {io} in the adapters; {made}')
+    odd = [k for k in spec.modules if re.search(r'(^|\.)experts\.\d+(\.|$)', k)] if n>1 else []
+    if odd: raise ValueError(f'{odd[0]} sees only the tokens that are routed to it, so {n} adapters in one batch '
+        + 'cannot be told apart; apply one at a time, or leave the experts out of targets')
 
 @contextmanager
 def apply_adapters(
