@@ -19,7 +19,7 @@ from .task import Task, Template, encode_rows
 from .teacher import AdapterTrainer, TeacherConfig, _plain_backward, packed_backward
 
 # %% auto #0
-__all__ = ['ExampleBank', 'shuffled', 'stack', 'ExamplesConfig', 'ExampleTrainer', 'backward', 'tuned']
+__all__ = ['ExampleBank', 'shuffled', 'stack', 'ExamplesConfig', 'ExampleTrainer', 'backward', 'write', 'tuned']
 
 # %% ../nbs/10b_examples.ipynb #fdb54d29
 class ExampleBank:
@@ -107,7 +107,7 @@ class ExamplesConfig:
     steps:int=2000 # optimiser steps
     tasks:int=32 # conditions a step
     rows:int=4 # rows scored for each
-    k:tuple=(1,16) # fewest and most examples shown
+    k:tuple=(1,16) # fewest and most examples shown; a step draws one number for all its conditions, evenly on a log scale
     lr:float=2e-3 # peak learning rate: warm-up over a twentieth of the steps, then cosine to zero
     weight_decay:float=.1
     clip:float=1. # largest gradient norm, of the body and of the heads
@@ -140,8 +140,9 @@ class ExampleTrainer:
         self.rows = {t.name: encode_rows(tok, shuffled(t, bank.seed), template or Template(), self.cfg.max_len) for t in tasks}
         few = [t.name for t in tasks if len(t.train)<2]
         if few: raise ValueError(f'task {few[0]}: {len(self.rows[few[0]])} training row; one to show and one to score are needed')
-        groups = [dict(params=gen.body_parameters()), dict(params=gen.head_parameters())]
-        self.opt = torch.optim.AdamW(groups, lr=self.cfg.lr, betas=(.9,.99), weight_decay=self.cfg.weight_decay)
+        self.groups = [[p for p in g if p.requires_grad] for g in (gen.body_parameters(), gen.head_parameters(), gen.value_parameters())]
+        self.groups = [g for g in self.groups if g] # each has a gradient norm of its own
+        self.opt = torch.optim.AdamW([dict(params=g) for g in self.groups], lr=self.cfg.lr, betas=(.9,.99), weight_decay=self.cfg.weight_decay)
         self.ema = AveragedModel(gen, avg_fn=self._average)
         self.rng,self.step,self.log = random.Random(self.cfg.seed),0,[]
     def _average(self, old, new, n): # its memory grows with the number of steps
@@ -159,21 +160,38 @@ def backward(
     "Loss and gradient of adapters, each on rows of its own"
     owner = torch.arange(len(rows)).repeat_interleave(torch.tensor([len(r) for r in rows]))
     x,flat = ad.flat().detach().float(), [q for r in rows for q in r]
+    if not flat: raise ValueError('no rows to take a loss of; give each adapter at least one, or leave it out')
     if lean:
         grad = torch.zeros_like(x)
         return packed_backward(lean, x, grad, flat, owner, 1/len(flat), max_tokens), grad
     x.requires_grad_()
-    nats,toks = _plain_backward(model, Adapters.from_flat(ad.spec, x), flat, owner, torch.full((len(flat),), 1/len(flat)), pad_id, max_tokens)
+    with torch.enable_grad(): nats,toks = _plain_backward(model, Adapters.from_flat(ad.spec, x), flat, owner, torch.full((len(flat),), 1/len(flat)), pad_id, max_tokens)
     return nats/toks, x.grad
+
+# %% ../nbs/10b_examples.ipynb #ab806af1
+def write(
+    model, # frozen base
+    lean, # from `engine_for`; None: the plain path
+    gen:Generator,
+    cond:Features, # [n, K]
+    mask:Tensor, # [n, K] bool
+    rows:list, # n lists of Row: the answered examples
+    pad_id:int,
+    max_tokens:int=2**14,
+)->Tensor: # [n, P] values of the adapters
+    "What a generator makes of conditions, with its rounds where it has some"
+    if not hasattr(gen, 'refined'): return gen(cond, mask).flat()
+    def gradient(x): return backward(model, lean, Adapters.from_flat(gen.spec, x), rows, pad_id, max_tokens)[1]
+    return gen.refined(cond, mask, gradient if any(rows) else torch.zeros_like)
 
 # %% ../nbs/10b_examples.ipynb #b178448a
 @patch
 def conditions(self:ExampleTrainer)->tuple: # (tasks' names, Features [n, K], mask, numbers of the rows shown)
     "Conditions of one step"
     c,names,parts,shown = self.cfg,[t.name for t in self._some_tasks()],[],[]
+    k = int(math.exp(self.rng.uniform(math.log(c.k[0]), math.log(c.k[1]+1)))) # one K a step: so many small ones as large ones
     for n in names:
-        k = min(self.rng.randint(*c.k), len(self.rows[n])-1)
-        f,rows = self.bank.draw(n, k, self.rng)
+        f,rows = self.bank.draw(n, min(k, len(self.rows[n])-1), self.rng)
         u = self.rng.random()
         if u<c.hide[0]: f = f.without_answers(torch.ones_like(f.answered))
         elif u<sum(c.hide): f = f.without_answers(torch.rand(len(f), device=f.answered.device)<self.rng.random())
@@ -196,13 +214,14 @@ def one_step(self:ExampleTrainer)->float: # nats a token of the rows scored
     c = self.cfg
     names,cond,mask,shown = self.conditions()
     for g in self.opt.param_groups: g['lr'] = c.lr_at(self.step)
-    leaf = self.gen(cond, mask).flat()
+    rows = [[self.rows[n][i] for i,known in zip(s, a) if known] for n,s,a in zip(names, shown, cond.answered.tolist())]
+    leaf = write(self.model, self.lean, self.gen, cond, mask, rows, self.tok.pad_token_id, c.max_tokens)
     ad = Adapters.from_flat(self.gen.spec, leaf.detach())
-    if c.tune_steps: ad = tuned(self.model, self.tok, ad, [[self.rows[n][i] for i in s] for n,s in zip(names,shown)], c.tune_steps, c.tune_lr, lean=self.lean)
+    if c.tune_steps: ad = tuned(self.model, self.tok, ad, rows, c.tune_steps, c.tune_lr)
     nats,grad = backward(self.model, self.lean, ad, [self.scored(n,s) for n,s in zip(names,shown)], self.tok.pad_token_id, c.max_tokens)
     self.opt.zero_grad()
     leaf.backward(grad)
-    for p in (self.gen.body_parameters(), self.gen.head_parameters()): torch.nn.utils.clip_grad_norm_(p, c.clip)
+    for p in self.groups: torch.nn.utils.clip_grad_norm_(p, c.clip)
     self.opt.step(); self.ema.update_parameters(self.gen)
     self.step += 1
     self.log.append(nats.mean().detach())
@@ -221,7 +240,6 @@ def tuned(
     lr:float, # peak learning rate
     batch:int=8, # rows an adapter sees a step, at most
     keep:tuple=(), # also give the adapters after so many steps
-    lean=None, # unused where `engine` decides; kept for callers that have one
 )->Adapters: # n; with `keep` a dict: steps → Adapters
     "Each adapter after a few steps of Adam on rows of its own"
     few = min(batch, min(map(len, rows)))

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np, torch
 from fastcore.script import call_parse
 from dnd_nb.adapter import Adapters, LoraSpec
-from dnd_nb.examples import ExampleBank, ExamplesConfig, ExampleTrainer, shuffled, stack, tuned
+from dnd_nb.examples import ExampleBank, ExamplesConfig, ExampleTrainer, shuffled, stack, tuned, write
 from dnd_nb.fast import engine_for, pack
 from dnd_nb.generators.layers import LayerGenerator
+from dnd_nb.generators.refine import RefiningGenerator
 from dnd_nb.model import load_base, tiny_base
-from dnd_nb.reader import BaseReader, Features
+from dnd_nb.reader import BaseReader, Features, Reader
 from dnd_nb.task import Example, Row, Task, encode_rows, read_tasks
 from dnd_nb.teacher import AdapterTrainer, TeacherConfig
 
@@ -30,6 +31,13 @@ def changed(task, seed):
         f = lambda a: form.format(a=a.upper() if up else a)
     move = lambda e: Example(e.prompt, f(e.answer), [f(c) for c in e.choices] if e.choices and len({f(c) for c in e.choices})==len(e.choices) else None)
     return Task(f'{task.name}~{seed}', task.family, [move(e) for e in task.train], [move(e) for e in task.test], task.fold)
+
+class Blind(Reader):
+    "Sees of an example only whether it is answered"
+    name,width,cut = 'blind',(1,0,0),(1,0)
+    def read(self, examples, device=None):
+        n = len(examples)
+        return Features(torch.randn(n,1, device=device), torch.zeros(n,0,0, device=device), torch.ones(n, dtype=torch.bool, device=device), self.cut)
 
 class Judge:
     "Mean nats a token of test rows under adapters"
@@ -62,7 +70,7 @@ def in_context(tok, shown, rows, gap):
 @call_parse
 def main(name:str, out:str, bigbench:str='', many:str='', minutes:float=8., fold:int=0, val:int=1,
     context:int=0, start:int=50, hidden:int=384, factor:int=0, rounds:int=1, mix:str='mean', noise:float=.5, decay:float=.1, lr:float=2e-3,
-    pairs:int=32, rows:int=4, pool:int=48, steps:int=2400, targets:str='q_proj,v_proj', rank:int=8, augment:int=0, tune:int=0, tune_share:float=.25, kmax:int=16,
+    pairs:int=32, rows:int=4, pool:int=48, steps:int=2400, targets:str='q_proj,v_proj', rank:int=8, augment:int=0, tune:int=0, tune_share:float=.25, kmax:int=16, refine:int=0, network:int=1, rate:float=2e-3, drop:float=.1,
     rivals:int=0, only:str='', small:int=0, seed:int=0, tokens:int=2**13, tiny:int=0):
     say = lambda *x: print(f'[{time.time()-T0:.0f}s {name}]', *x, flush=True)
     dev = 'cuda' if torch.cuda.is_available() else 'cpu'
@@ -114,15 +122,16 @@ def main(name:str, out:str, bigbench:str='', many:str='', minutes:float=8., fold
         return
     # reading
     t1 = time.time()
-    reader = BaseReader(model, tok, max_len=224, max_tokens=2**14 if dev=='cuda' else None)
-    bank = ExampleBank(reader, [*used, *vtasks], pool=pool, sequences=context, length=16); say('read', bank, f'{len(bank.features)/(time.time()-t1):.0f} examples/s with all')
+    reader = BaseReader(model, tok, max_len=224, max_tokens=2**13 if dev=='cuda' else None) if network else Blind()
+    bank = ExampleBank(reader, [*used, *vtasks], pool=pool, sequences=context, length=16, device=dev); say('read', bank, f'{len(bank.features)/(time.time()-t1):.0f} examples/s with all')
     cut = reader.cut
     if only: # parts of the base's features that are left out
         d,f = reader.d,bank.features
         for part,at in dict(prompt=(0,), last=(1,), state=(2,), gradient=(3,)).items():
             if part not in only.split(','):
                 for a in at: f.layers[...,a*d:(a+1)*d] = 0
-    gen = LayerGenerator(spec, bank.width, cut, hidden=hidden, factor=factor or None, rounds=rounds, mix=mix, noise=noise, seed=seed)
+    kw = dict(hidden=hidden, factor=factor or None, rounds=rounds, mix=mix, noise=noise, drop=drop, seed=seed)
+    gen = RefiningGenerator(spec, bank.width, cut, steps=refine, rate=rate, network=bool(network), **kw) if refine else LayerGenerator(spec, bank.width, cut, **kw)
     torch.manual_seed(seed)
     rng = random.Random(1)
     some = [bank.draw(rng.choice(used).name, 4, rng)[0] for _ in range(1200)]
@@ -132,26 +141,27 @@ def main(name:str, out:str, bigbench:str='', many:str='', minutes:float=8., fold
     end = 60*minutes-75*(dev=='cuda')
     def evaluate(tag, full=False):
         g = tr.averaged
+        n = len(vtasks)
         for K in (1,4,16) if full else (4,16):
-            made,other = {},{}
             for c in range(2 if full else 1):
-                conds = []
-                for t in vtasks:
-                    ix = pick(t, K, c) if not context else bank.orders[t.name][c][:K]
-                    conds.append(bank.features[torch.tensor(ix)+int(bank.first[t.name])] if not context else bank.draw_fixed(t.name, c, K))
-                with torch.no_grad():
-                    flats = lambda cs: torch.cat([g(*stack(cs[i:i+16])).flat() for i in range(0, len(cs), 16)])
-                    f = flats(conds); perm = conds[7:]+conds[:7]
-                    kinds = {f'generated {K}': f}
-                    if full and c==0: kinds |= {f'generated {K} other task': flats(perm), f'generated {K} prompts': flats([q.without_answers(torch.ones_like(q.answered)) for q in conds]), f'prompts {K} other task': flats([q.without_answers(torch.ones_like(q.answered)) for q in perm])}
+                ixs = [bank.orders[t.name][c][:K] if context else pick(t, K, c) for t in vtasks]
+                conds = [bank.draw_fixed(t.name, c, K) if context else bank.features[torch.tensor(ix)+int(bank.first[t.name])] for t,ix in zip(vtasks,ixs)]
+                sh = [[enc[t.name][j] for j in ix] for t,ix in zip(vtasks,ixs)]
+                def flats(cs, rs): 
+                    with torch.no_grad(): return torch.cat([write(model, tr.lean, g, *stack(cs[i:i+15]), rs[i:i+15], tok.pad_token_id, tokens) for i in range(0, n, 15)])
+                f,turn = flats(conds, sh), lambda l: l[7:]+l[:7]
+                kinds = {f'generated {K}': f}
+                if full and c==0:
+                    hid = [q.without_answers(torch.ones_like(q.answered)) for q in conds]
+                    kinds |= {f'generated {K} other task': flats(turn(conds), turn(sh)), f'generated {K} prompts': flats(hid, [[]]*n), f'prompts {K} other task': flats(turn(hid), [[]]*n)}
                 for k,x in kinds.items(): J(f'{tag} {k}', lambda t: (J.rows[t.name], x[vtasks.index(t)][None]))
                 if full and c==0 and K>1:
-                    for r in (2.5e-4,5e-4,1e-3,2e-3):
-                        for i in range(0, len(vtasks), 45):
+                    for r in (1e-4,2.5e-4,5e-4,1e-3,2e-3):
+                        for i in range(0, n, 45):
                             part = vtasks[i:i+45]
-                            sh = [[enc[t.name][j] for j in (pick(t,K,c) if not context else bank.orders[t.name][c][:K])] for t in part]
-                            ad = tuned(model, tok, Adapters.from_flat(spec, f[i:i+45]), sh, 5, r).flat()
+                            ad = tuned(model, tok, Adapters.from_flat(spec, f[i:i+45]), sh[i:i+45], 5, r).flat()
                             for t,v in zip(part, J.nats([(J.rows[t.name], ad[j:j+1]) for j,t in enumerate(part)], 16)): J.R.setdefault(f'{tag} generated {K} tuned 5 {r:g}', {}).setdefault(t.name, []).append(round(v,4))
+        json.dump(dict(name=name, n_train=len(used), steps=tr.step, groups=groups, params=gen.n_params, R=J.R), open(out,'w'))
     t2,losses,marks = time.time(),[],[.25,.5,.75]
     while tr.step<cfg.steps:
         if tr.step==40: t2 = time.time(); s40 = 40

@@ -138,6 +138,9 @@ def _by_layer(self:LayerGenerator, cond, e, mask, noise): # [n, M, hidden]
     return self.pool(e, mask)[:,None] + self.layer_out(_mean(z, by_layer).view(n,L,h))[:,at]
 
 @patch
+def value_parameters(self:LayerGenerator)->list: "Parameters with one number for each value of an adapter; none here"; return []
+
+@patch
 def example(self:LayerGenerator, n=1)->tuple:
     "Random features of four examples, and their mask"
     (g,L,w),cut = self.config['width'],tuple(self.config['cut'])
