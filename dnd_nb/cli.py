@@ -277,7 +277,7 @@ def _zero_shot(run, enc, prompts, strength, device): # adapter, what is said of 
     "By a study's generator, which knows how far to follow which prompts"
     import tempfile
     from dnd_nb.encoder import PromptCache
-    from dnd_nb.study import ZeroShot
+    from dnd_nb.strength import ZeroShot
     with tempfile.TemporaryDirectory() as tmp:
         z = ZeroShot.load(run.folder, lambda name: PromptCache(tmp, enc), device)
         s = float(z.strength([prompts])) if strength is None else strength

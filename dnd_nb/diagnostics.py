@@ -17,10 +17,10 @@ from .adapter import *
 from .adapter import product_sq
 from .dataset import mix_prompts, prompt_batches
 from .delta import delta_embedding
-from .encoder import encode_batches
 from .io.peft import match_keys
 from .evaluate import paired, run_panel, score, summarise
 from .loss import TERMS, Context
+from .strength import pooled
 from .task import Example, Template, collate, encode_rows
 from .train import correct
 
@@ -30,7 +30,7 @@ __all__ = ['tensor_shapes', 'adapter_folders', 'model_shapes', 'key_hint', 'key_
            'margin_panel', 'margin', 'per_task', 'centred', 'cos_to_mean', 'correction_gram', 'collapse_report',
            'condition_share', 'singular_values', 'effective_rank', 'n_directions', 'toward', 'retrieval',
            'retrieval_accuracy', 'cross_task', 'delta_check', 'gradient_share', 'condition_gradient', 'strength_curve',
-           'k_curve', 'contamination_curve', 'prompt_influence', 'pooled', 'Novelty', 'nearest_task', 'panel_sources']
+           'k_curve', 'contamination_curve', 'prompt_influence', 'Novelty', 'nearest_task', 'panel_sources']
 
 # %% ../nbs/12_diagnostics.ipynb #753de0ba
 def tensor_shapes(
@@ -493,16 +493,6 @@ def prompt_influence(
     return pd.Series(moved[:-1]/max(moved[-1],1e-30), [*range(k),'order'])
 
 # %% ../nbs/12_diagnostics.ipynb #05d4da59
-@torch.no_grad()
-def pooled(
-    cache, # `PromptCache` or `Encoder`
-    batches:list, # n lists of prompts
-)->Tensor: # [n, d]
-    "Mean embedding of each batch, whatever the generator takes; at token level the mean over tokens too"
-    x,m = encode_batches(cache, batches)
-    x,m = x.flatten(1,-2).float(),m.flatten(1)[...,None].to(torch.float32)
-    return (x*m).sum(1)/m.sum(1)
-
 class Novelty:
     "Nearest training task of a prompt batch, and whether it is near at all"
     def __init__(self,

@@ -15,6 +15,7 @@ from .adapter import *
 from .dataset import PairDataset, prompt_batches
 from .diagnostics import *
 from .diagnostics import bare, _means
+from .strength import pooled
 from .evaluate import paired, run_panel, score
 from .model import base_id
 from .task import Example, Template, collate

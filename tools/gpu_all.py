@@ -11,7 +11,8 @@ from threading import Lock, Thread
 from fastcore.script import call_parse
 from dnd_nb.adapter import read_json
 from dnd_nb.crew import gpus, this_commit
-from dnd_nb.study import RECIPES, comparison
+from dnd_nb.study.compare import comparison
+from dnd_nb.study.recipes import RECIPES
 from gpu_bench import PIECES
 
 STAGES = ('ablations','bench','bigbench','commonsense','recipes')
@@ -56,7 +57,7 @@ def main(
             if 'bench' in todo and b not in both: bench(b, gpu)
     def study(name, gpu, folder, *args, until=minutes): # again, if one of its processes failed
         for _ in range(3):
-            if left(until)<1 or not run(name, ['-c', 'from dnd_nb.study import main; main()', '--train', data/'bigbench', '--work', work/folder, '--base', base, '--jobs', jobs, '--minutes', left(until), *args], gpu): return
+            if left(until)<1 or not run(name, ['-c', 'from dnd_nb.study.command import main; main()', '--train', data/'bigbench', '--work', work/folder, '--base', base, '--jobs', jobs, '--minutes', left(until), *args], gpu): return
     def panel(gpu, name, *args):
         f = out/f'zero_shot_{name}.json'
         if not (f.exists() and read_json(f)['complete']): study(name, gpu, name, '--out', f, *args)

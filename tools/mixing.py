@@ -13,7 +13,10 @@ from dnd_nb.crew import own_device, this_commit
 from dnd_nb.dataset import prompt_batches
 from dnd_nb.evaluate import run_panel
 from dnd_nb.model import load_base
-from dnd_nb.study import Study, StudyConfig, device_name, follow, recipe, study_folds
+from dnd_nb.strength import follow
+from dnd_nb.study.command import Study, study_folds
+from dnd_nb.study.recipes import StudyConfig, recipe
+from dnd_nb.study.work import device_name
 from tries import per_task
 
 WAYS = {'equal, 1600 steps':dict(proportional=False, sft=1600), 'equal, 2000 steps':dict(proportional=False, sft=2000), '1600 steps':dict(sft=1600), '2000 steps':dict(sft=2000), '2000 steps, hidden 512':dict(sft=2000, hidden=512), '2000 steps, noise .15':dict(sft=2000, noise=.15),

@@ -19,11 +19,13 @@ from dnd_nb.adapter import Adapters, apply_adapters, regauged, truncate
 from dnd_nb.io.peft import load_peft, save_peft
 from dnd_nb.dataset import prompt_batches
 from dnd_nb.demo import fastest_threads, upper_spec
-from dnd_nb.diagnostics import pooled
+from dnd_nb.strength import pooled
 from dnd_nb.encoder import PromptCache, make_encoder
 from dnd_nb.evaluate import paired, run_panel, summarise
 from dnd_nb.model import load_base
-from dnd_nb.study import SteadyConfig, averaged, centres, fine_tuned, follow, mixture, standardise
+from dnd_nb.strength import centres, follow, standardise
+from dnd_nb.study.rivals import averaged, mixture
+from dnd_nb.study.tuning import SteadyConfig, fine_tuned
 from dnd_nb.task import Template, encode_rows, read_tasks
 from dnd_nb.teacher import TeacherConfig, train_teachers
 from dnd_nb.train import Stage, TrainConfig, Trainer, train_multitask

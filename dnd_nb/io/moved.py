@@ -18,7 +18,7 @@ def moved(
     place, told = {n:m for m,ns in table.items() for n in ns.split()}, set()
     def _f(name):
         if name not in place: raise AttributeError(f'module {old!r} has no attribute {name!r}')
-        if name not in told: warnings.warn(f'{old}.{name} is now {place[name]}.{name}; import it from there', FutureWarning, 2)
+        if name not in told and not place[name].startswith(old+'.'): warnings.warn(f'{old}.{name} is now {place[name]}.{name}; import it from there', FutureWarning, 2)
         told.add(name)
         return getattr(import_module(place[name]), name)
     return _f
