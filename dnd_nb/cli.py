@@ -36,7 +36,8 @@ def _numbers(
 # %% ../nbs/15_cli.ipynb #5baa9f56
 def _device(d): # 'auto' → cuda if there is one; one for each process under accelerate launch
     from dnd_nb.crew import own_device
-    return own_device() if d=='auto' else d
+    from dnd_nb.model import check_device
+    return own_device() if d=='auto' else str(check_device(d))
 
 def _say(*what):
     "Print, in the main process"
@@ -56,9 +57,12 @@ def _base(name, device):
     from dnd_nb.model import load_base
     return load_base(name, device=_device(device))
 
-def _fit(model, zoo):
+def _fit(model, tok, zoo):
     "Do the zoo's adapters belong into this base model? An error before anything is trained or scored, if not"
     from dnd_nb.adapter import apply_adapters
+    from dnd_nb.io.identity import identity, same_base
+    from dnd_nb.model import base_id
+    same_base(zoo.manifest.get('base'), identity(model, tok), (zoo.spec.base_model, base_id(model)), zoo.folder)
     with apply_adapters(model, zoo.adapters(zoo.last()[:1])): pass
 
 # %% ../nbs/15_cli.ipynb #7d1c0a52
@@ -181,10 +185,15 @@ def _given(base_adapter, spec, model, tok, ts, seed, run, steps):
     "The adapter to correct: a PEFT folder, or a multi-task LoRA trained on the spot and kept in the run folder"
     from dnd_nb.io.peft import load_peft, save_peft
     from dnd_nb.crew import Crew
+    from dnd_nb.io.files import changed, read_json
+    from dnd_nb.io.identity import identity
+    from dnd_nb.teacher import rows_sum
     from dnd_nb.train import train_multitask
     if base_adapter!='multitask': return load_peft(base_adapter, spec)
-    f = Path(run)/'multitask'
-    Crew().once(lambda: f.exists() or save_peft(train_multitask(model, tok, ts, spec, steps, seed=seed)[0], f))
+    f,made = Path(run)/'multitask',dict(steps=steps, seed=seed, base=identity(model, tok), rows={t.name:rows_sum(t) for t in ts})
+    def make(): save_peft(train_multitask(model, tok, ts, spec, steps, seed=seed)[0], f, extra={'made.json':made})
+    Crew().once(lambda: f.exists() or make())
+    if (bad := changed(f)) or read_json(f/'made.json')!=made: raise ValueError(f'{f}: {bad[0] if bad else "made with other steps, seed, rows or base model"}; choose another run folder, or move that one away')
     return load_peft(f, spec)
 
 # %% ../nbs/15_cli.ipynb #3a5d2f56
@@ -221,7 +230,7 @@ def dnd_train(
         _above0(hidden=hidden, batch=batch, rows=rows, recon_lr=recon_lr, sft_lr=sft_lr, multitask_steps=multitask_steps, **{'recon_steps + sft_steps':max(recon_steps,0)+max(sft_steps,0)})
         z,ks = Zoo(zoo),_numbers('k', k)
         model,tok = _base(base or z.spec.base_model, device)
-        _fit(model, z)
+        _fit(model, tok, z)
         ts = [t for t in _tasks(tasks, ','.join(z.tasks)) if t.name in set(z.tasks)]
         vals = _val_names(z, val, seed)
         stages = tuple(s for s in warm_start(recon_steps, sft_steps, recon_lr, sft_lr, batch, rows) if s.steps>0)
@@ -256,6 +265,10 @@ def dnd_generate(
     "Write the LoRA for a task's prompts as a PEFT adapter folder. E.g. `dnd_generate runs/first prompts.txt --out new`, then PeftModel.from_pretrained(base, 'new')"
     with one_line_errors():
         import random
+        from dnd_nb.io.files import replaceable
+        replaceable(out, 'folder')
+        if k<0: raise ValueError(f'--k {k}: expected 0, for all prompts, or how many')
+        device = _device(device)
         from dnd_nb.tasks.sources import describe, read_examples
         xs = read_examples(prompts, **reading(**kwargs))
         print(describe(xs))
@@ -294,23 +307,29 @@ def generate_main():
 # %% ../nbs/15_cli.ipynb #1dc49bcf
 def _zoo_of(run, zoo):
     "The zoo named, or else the one that the run was trained on, beside its folder or one higher, or here"
-    import json
-    from dnd_nb.adapter import read_json, sha256
+    import json, warnings
+    from dnd_nb.io.files import sha256
     from dnd_nb.teacher import Zoo
-    if zoo: return Zoo(zoo)
     his = run.config['zoo']
+    def same(z): return sha256(json.dumps(z.manifest['entries']))==his['sha256']
+    if zoo:
+        if not same(z := Zoo(zoo)): warnings.warn(f'{zoo} is not the zoo {his["name"]} as it was when {run.folder} was trained (entries {his["sha256"][:12]}… then)')
+        return z
     for f in (p/his['name'] for p in (run.folder.resolve().parent, run.folder.resolve().parent.parent, Path('.'))):
-        if (f/'manifest.json').exists() and sha256(json.dumps(read_json(f/'manifest.json')['entries']))==his['sha256']: return Zoo(f)
+        if (f/'manifest.json').exists() and same(z := Zoo(f)): return z
     raise ValueError(f'{run.folder}: the zoo that it was trained on, {his["name"]}, is neither beside it nor here; say where it is with --zoo')
 
 def _open(run, zoo, base, embeddings, device):
     "A run, its zoo, its base model and tokenizer, and the cache of its encoder"
     from dnd_nb.encoder import make_encoder, PromptCache
+    from dnd_nb.io.identity import identity, same_base
+    from dnd_nb.model import base_id
     from dnd_nb.train import Run
     r = Run(run, _device(device))
     z = _zoo_of(r, zoo)
     model,tok = _base(base or r.spec.base_model, device)
-    _fit(model, z)
+    _fit(model, tok, z)
+    same_base(r.config.get('base'), identity(model, tok), (r.spec.base_model, base_id(model)), r.folder)
     if not embeddings: embeddings = next((f for f in (z.folder.parent/'embeddings',) if f.is_dir()), 'embeddings')
     return r,z,model,tok,PromptCache(embeddings, make_encoder(r.config['encoder'], model, tok, _device(device)))
 
@@ -335,30 +354,39 @@ def dnd_evaluate(
 ):
     "Base, mean and nearest teacher, and adapters generated from right and from other tasks' prompts, on the same test rows. E.g. `dnd_evaluate runs/first --tasks my_tasks --names held_out_a,held_out_b`"
     with one_line_errors():
-        from dnd_nb.adapter import write_json
         from dnd_nb.crew import Crew
+        from dnd_nb.io.files import Format
         from dnd_nb.demo import panel_rows
         from dnd_nb.diagnostics import panel_sources
         from dnd_nb.evaluate import paired, run_panel
         import pandas as pd
         _above0(k=k, conditions=conditions, rows=rows)
+        _may_write(out)
         r,z,model,tok,cache = _open(run, zoo, base, embeddings, device)
         ts = _tasks(_where(tasks, z), names)
         if small := [t.name for t in ts if len(set(t.prompts))<k]: _say(f'k={k} is more than the prompts of {len(small)} tasks (first: {small[0]}): all of them are used, none twice')
         over = 'tasks' if len(ts)>4 else 'rows' # intervals over a handful of tasks would say nothing
         split = {t.name: 'seen' if t.name in r.config['train_tasks'] else 'validation' if t.name in r.config['val_tasks'] else 'held_out' for t in ts}
         df = run_panel(model, tok, ts, panel_sources(r, cache, z, {t.name:t.prompts for t in ts}, k, conditions, seed), split, rows, r.template, log=lambda s,t: print(f'{s}: {t:.0f} s'))
-        Crew().once(lambda: df.to_csv(r.folder/'panel.csv', index=False)) # for the doctor
         panel = panel_rows(df, seed, over)
         diff = paired(df, [('generated',s) for s in df.source.unique() if s!='generated'], ['nll'], seed=seed, over=over)
-        Crew().once(lambda: write_json(out, dict(run=r.config['config'], panel=panel, over=over, paired=diff.to_dict('records'), tasks=split, k=k, conditions=conditions, rows=rows, seed=seed)))
+        Crew().once(lambda: Format('evaluation', 1, {}).write(out, dict(run=r.config['config'], panel=panel, over=over, paired=diff.to_dict('records'), tasks=split, k=k, conditions=conditions, rows=rows, seed=seed)))
         _say(pd.DataFrame(panel).to_string(index=False))
         _say(f'{out} written')
+        Crew().once(lambda: _for_doctor(df, r.folder))
+
+def _for_doctor(df, folder):
+    "The panel's rows in the run's folder, if it can be written in"
+    import warnings
+    from dnd_nb.io.files import atomic_write
+    try:
+        with atomic_write(folder/'panel.csv') as f: df.to_csv(f, index=False)
+    except OSError as e: warnings.warn(f'{folder}/panel.csv, which the doctor would read, was not written: {e}')
 
 # %% ../nbs/15_cli.ipynb #d52c68ab
 @command
 def dnd_doctor(
-    run:str, # a run folder
+    run:str, # a run folder; with --verify also a zoo, a cache of embeddings, or a folder that dnd_generate wrote
     zoo:str=None, # its teachers; if not given, the zoo that it was trained on, beside it or here
     tasks:str=None, # rows of the zoo's tasks: a JSONL folder, or builtin; if not given, the folder tasks beside the zoo, or builtin
     held_out:str=None, # names of held-out tasks in that folder, separated by commas; if not given, up to 8 that the run never saw
@@ -367,9 +395,11 @@ def dnd_doctor(
     embeddings:str=None, # cache of prompt embeddings; if not given, beside the zoo, or here
     seed:int=0, # of the prompts drawn
     device:str='auto', # cpu, cuda, or auto
+    verify:store_true=False, # only check every file of the folder against its recorded checksum
 ):
     "Examine a run: which of the known faults does it have, by which figure, and what to do. E.g. `dnd_doctor runs/first --tasks my_tasks`, then read runs/first/doctor/report.md"
     with one_line_errors():
+        if verify: return _verify(run)
         from dnd_nb.doctor import doctor, unseen
         r,z,model,tok,cache = _open(run, zoo, base, embeddings, device)
         ts = _tasks(_where(tasks, z))

@@ -4,9 +4,9 @@
 
 # %% ../nbs/01a_crew.ipynb #69a8fa9f
 from __future__ import annotations
-import atexit, os, platform, shutil, subprocess, sys, warnings
+import atexit, os, platform, shutil, signal, subprocess, sys, warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import wraps
 from importlib import import_module
@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Condition
 from fastcore.basics import patch
 from fastcore.script import anno_parser
+from .io.lock import lock
 
 # %% auto #0
 __all__ = ['Crew', 'own_device', 'OtherFailed', 'gpus', 'side_by_side', 'this_commit', 'versions', 'one_line_errors',
@@ -79,6 +80,14 @@ def once(self:Crew, f):
     with self.together():
         if self.main: f()
 
+@patch
+@contextmanager
+def alone(self:Crew, folder):
+    "This run alone writes in `folder` inside the block: the main process holds its lock for all"
+    with ExitStack() as st:
+        self.once(lambda: st.enter_context(lock(folder)))
+        yield
+
 # %% ../nbs/01a_crew.ipynb #c0a1f002
 def gpus()->list: # of str
     "What `CUDA_VISIBLE_DEVICES` may be set to, one GPU at a time"
@@ -135,21 +144,69 @@ def versions(
     return {n:str(import_module(n).__version__) for n in names} | dict(python=platform.python_version())
 
 # %% ../nbs/01a_crew.ipynb #5baa9f51
+class _Lines:
+    "A stream that remembers whether its last line is still open, as a progress bar leaves it"
+    def __init__(self, to): self.to,self.open = to,False
+    def write(self, s):
+        if s: self.open = s[-1]!='\n'
+        return self.to.write(s)
+    def __getattr__(self, k): return getattr(self.to, k)
+
+@contextmanager
+def _fresh_lines():
+    "A message inside the block begins on a line of its own"
+    old = sys.stdout,sys.stderr
+    sys.stdout,sys.stderr = map(_Lines, old)
+    try: yield
+    finally:
+        for o in (sys.stdout, sys.stderr):
+            if isinstance(o, _Lines) and o.open:
+                try: o.to.write('\n'); o.to.flush()
+                except (OSError, ValueError): pass # nobody listens any more
+        sys.stdout,sys.stderr = old
+
+# %% ../nbs/01a_crew.ipynb #3bc5f07b
+class _Stopped(KeyboardInterrupt): "A signal asked this process to end"
+
+@contextmanager
+def _stoppable():
+    "SIGTERM and SIGHUP inside the block end it as Ctrl-C does"
+    def stop(n, frame): raise _Stopped(n)
+    old = {}
+    for n in ('SIGTERM','SIGHUP'):
+        try: old[n] = signal.signal(getattr(signal, n), stop)
+        except (ValueError, AttributeError): pass # not in the main thread; not on this system
+    try: yield
+    finally:
+        for n,h in old.items(): signal.signal(getattr(signal, n), h)
+
+def _words(e)->str: # one line
+    s = ' '.join(str(e).split()).encode(errors='replace').decode()
+    if isinstance(e, MemoryError) or 'out of memory' in s or "can't allocate memory" in s or 'not enough memory' in s:
+        return f'not enough memory ({s[:200]}): lower at_once, batch, rows or max_tokens, or take a smaller base model'
+    return s
+
+# %% ../nbs/01a_crew.ipynb #312e49a2
 @contextmanager
 def one_line_errors():
-    "What a user can mend ends the command with one line and exit code 1; a warning is one line too"
+    "What goes wrong ends the command with one line and an exit code; a warning is one line too. `DND_NB_DEBUG` shows where"
     warnings.filterwarnings('ignore', category=FutureWarning)
     warnings.showwarning = lambda message,*a,**kw: print(f'note: {message}', file=sys.stderr, flush=True)
     for k,v in dict(TOKENIZERS_PARALLELISM='false', GOMP_SPINCOUNT='20000').items(): os.environ.setdefault(k, v) # threads that wait by spinning for long take the core from those they wait for, if anything else runs
     from dnd_nb.model import NoWeights
-    try: yield
-    except (ValueError, OSError, NoWeights, OtherFailed) as e:
+    said = None
+    try:
+        with _fresh_lines(), _stoppable(): yield
+    except KeyboardInterrupt as e:
+        print('stopped; what was finished is kept, and the same command goes on from there', file=sys.stderr)
+        said = 128+e.args[0] if isinstance(e, _Stopped) else 130
+    except Exception as e:
         if os.environ.get('DND_NB_DEBUG'): raise
-        raise SystemExit(f'error: {" ".join(str(e).split())}') from None
-    except KeyboardInterrupt:
-        print('\nstopped; what was finished is kept, and the same command goes on from there', file=sys.stderr)
-        raise SystemExit(130) from None
+        known = isinstance(e, (ValueError, OSError, NoWeights, OtherFailed, MemoryError)) or 'memory' in str(e)
+        said = f'error: {_words(e)}' if known else f'error: {type(e).__name__}: {_words(e)[:300]} (not foreseen; DND_NB_DEBUG=1 shows where)'
+    if said is not None: raise SystemExit(said)
 
+# %% ../nbs/01a_crew.ipynb #6c7d53ed
 def from_shell(
     command, # as made by `command`
     args:list, # of str, as from a shell

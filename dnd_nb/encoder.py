@@ -11,7 +11,8 @@ import numpy as np, torch
 from fastcore.basics import patch
 from filelock import FileLock, Timeout
 from torch import Tensor, nn
-from .adapter import atomic_dir, read_json, sha256, write_json
+from .io.files import MARKER, atomic_dir, changed, read_json, sha256, sweep, write_json
+from .io.identity import safe_base, whole
 from .model import base_id, find_weights, quiet
 
 # %% auto #0
@@ -23,14 +24,12 @@ __all__ = ['weights_hash', 'Encoder', 'SentenceEncoder', 'base_name', 'static_en
 # %% ../nbs/06_encoder.ipynb #5cc03640
 def weights_hash(
     module, # any nn.Module
-    k=4096, # values taken from each tensor, evenly spaced
 )->str: # SHA-256
-    "A fingerprint of a module's weights: names, shapes, dtypes and a sample of the values"
+    "A fingerprint of a module's weights: names, shapes, dtypes and all values"
     h = hashlib.sha256()
     for n,p in sorted(module.state_dict().items()):
-        v = p.detach().flatten()
         h.update(f'{n}{tuple(p.shape)}{p.dtype}'.encode())
-        h.update(v[::max(1,len(v)//k)].float().cpu().numpy().tobytes())
+        h.update(p.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return h.hexdigest()
 
 class Encoder:
@@ -128,7 +127,10 @@ class HFEncoder(Encoder):
         if isinstance(model, (str,Path)):
             from transformers import AutoModel, AutoTokenizer
             name,folder = name or str(model),find_weights(str(model))
-            with quiet(): model,tok = AutoModel.from_pretrained(folder, local_files_only=True),AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            safe_base(folder)
+            kw = dict(local_files_only=True, trust_remote_code=False)
+            with quiet(): (model,info),tok = AutoModel.from_pretrained(folder, use_safetensors=True, output_loading_info=True, **kw),AutoTokenizer.from_pretrained(folder, **kw)
+            whole(info, folder, r'(^|\.)pooler\.|^(lm_head|cls|score|classifier)\.') # heads, which no pooling here reads
         self.tok,self.pooling,self.max_len,self.tokens = tok,pooling,max_len,pooling=='tokens'
         super().__init__(f'{name or base_id(model)}-{pooling}', model.config.hidden_size, model, pooling=pooling, max_len=max_len, **kw)
 
@@ -239,13 +241,14 @@ def make_encoder(
 # %% ../nbs/06_encoder.ipynb #eb85c1d3
 def _put_shard(folder, keys, lens, vecs):
     "A new shard, whole or not at all"
-    with atomic_dir(Path(folder)/f'shard-{uuid.uuid4().hex[:16]}') as d:
+    with atomic_dir(Path(folder)/f'shard-{uuid.uuid4().hex[:16]}', 'shard') as d:
         for n,a in dict(keys=keys, lens=lens, vecs=vecs).items(): np.save(d/f'{n}.npy', a)
 
 class Shard:
     "Keys [n] of 32 bytes, tokens a prompt [n], vectors [sum of tokens, dim], memory-mapped"
     def __init__(self, path, dim):
         self.path = Path(path)
+        if (self.path/MARKER).exists() and (bad := changed(self.path)): raise ValueError(f'{bad[0]} since it was written')
         self.keys,self.lens,self.vecs = (np.load(self.path/f'{n}.npy', mmap_mode='r' if n=='vecs' else None) for n in ('keys','lens','vecs'))
         if not (len(self.keys)==len(self.lens) and self.vecs.shape==(self.lens.sum(), dim)): raise ValueError(f'{len(self.keys)} keys, vectors {self.vecs.shape}')
         self.starts = np.cumsum(self.lens) - self.lens
@@ -275,9 +278,7 @@ def _open(self:PromptCache):
     meta,about = self.folder/'encoder.json',dict(name=self.name, dim=self.dim, tokens=self.tokens, dtype=str(self.dtype), fingerprint=self.encoder.fingerprint)
     if not meta.exists(): write_json(meta, about)
     if (got:=read_json(meta))!=about: raise ValueError(f'{meta}: written for {got}, expected {about}; name another folder')
-    for o in self.folder.glob('.shard-*'): # scratch of writers that were killed; that of living ones may go while we look
-        with suppress(FileNotFoundError):
-            if time.time()-o.stat().st_mtime>3600: shutil.rmtree(o, ignore_errors=True)
+    sweep(self.folder) # what writers left that were killed
     self.refresh()
 
 @patch

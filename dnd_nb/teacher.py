@@ -11,18 +11,21 @@ from pathlib import Path
 import numpy as np, torch
 from torch import Tensor
 from fastcore.basics import patch
-from safetensors import safe_open
-from safetensors.torch import save as st_save
 from .adapter import *
 from .io.peft import load_peft, load_tensors, save_peft, _key
 from .crew import Crew, versions
+from .io.files import *
+from .io.identity import identity, same_base
+from .io.lock import lock
+from .model import base_id
 from .delta import ProbeSet, check_probes, delta_embedding
 from .fast import Graphed, Lean, engine_for, micro_batches, prompt_tokens, smoothed_nats
-from .task import Template, encode_rows, collate, token_batches
+from .task import Template, encode_rows, collate, token_batches, torn
 
 # %% auto #0
-__all__ = ['answer_nll', 'TeacherConfig', 'RowSampler', 'packed_backward', 'token_bytes', 'tokens_that_fit', 'AdapterTrainer',
-           'saved_names', 'Zoo', 'read_prompts', 'new_manifest', 'bar_over', 'train_teachers', 'import_adapters']
+__all__ = ['SPEC', 'ZOO', 'PART', 'answer_nll', 'TeacherConfig', 'RowSampler', 'packed_backward', 'token_bytes',
+           'tokens_that_fit', 'AdapterTrainer', 'saved_names', 'Zoo', 'read_prompts', 'check_files', 'new_manifest',
+           'rows_sum', 'bar_over', 'train_teachers', 'import_adapters']
 
 # %% ../nbs/04_teacher.ipynb #56e24fe2
 def answer_nll(
@@ -208,8 +211,7 @@ def state(self:AdapterTrainer)->dict:
 @patch
 def save(self:AdapterTrainer, path):
     "Keep the state in a file"
-    with atomic_write(path, 'wb') as f:
-        f.write(st_save({k:v.detach().cpu().contiguous() for k,v in self.state().items()}, dict(step=str(self.step), names=json.dumps(self.names))))
+    write_tensors(path, self.state(), dict(step=str(self.step), names=json.dumps(self.names)))
 
 @patch
 def restore(self:AdapterTrainer, ts:dict, step:int):
@@ -221,17 +223,30 @@ def restore(self:AdapterTrainer, ts:dict, step:int):
 
 def saved_names(path)->tuple: # (names, step)
     "Whose state a file holds"
-    with safe_open(path, 'pt') as f: meta = f.metadata()
+    meta = check_tensors(path)
+    if not {'names','step'}<=meta.keys(): raise ValueError(f'{path}: not the state of teachers (no names or step in it)')
     return json.loads(meta['names']),int(meta['step'])
 
 @patch
 def load(self:AdapterTrainer, path):
     "Go on from what `save` left"
-    ts,(names,step) = load_tensors(path),saved_names(path)
+    (names,step),(ts,_) = saved_names(path),read_tensors(path)
     if names!=self.names or ts['x'].shape!=self.x.shape: raise ValueError(f'{path}: holds {len(names)} adapters of {ts["x"].shape[1]} values (first: {names[0]}), expected {len(self.names)} of {self.x.shape[1]} (first: {self.names[0]}): it belongs to other tasks or another spec; delete it to start over')
     self.restore(ts, step)
 
 # %% ../nbs/04_teacher.ipynb #eb5b324f
+_text,_count = dict(type='string'),dict(type='integer', minimum=1)
+_pair = dict(type='array', items=_count, minItems=2, maxItems=2)
+SPEC = dict(type='object', required=['modules'], additionalProperties=False, properties=dict(
+    modules=dict(type='object', additionalProperties=_pair, minProperties=1), rank=_count, alpha=dict(type='number'),
+    rslora=dict(type='boolean'), base_model=_text, fan_in_fan_out=dict(type='boolean')))
+_sums = dict(type='object', additionalProperties=_text) # name → SHA-256
+_row = dict(type='object', required=['task','folder','step'], properties=dict(
+    task=_text, family=_text, folder=_text, step=dict(type='integer'), checkpoint=_text, files=_sums, prompts=_text))
+ZOO = Format('zoo', 2, dict(base_model=_text, spec=SPEC, entries=dict(type='array', items=_row), base=dict(type=['object','null']),
+    rows=_sums), needed=('spec','entries'), oldest=1, mend='restore a copy, or collect the zoo again')
+PART = Format('part', 1, dict(entries=dict(type='array', items=_row)))
+
 class Zoo:
     "Teachers on disk: adapters with the prompts they belong to"
     def __init__(self,
@@ -239,7 +254,7 @@ class Zoo:
     ):
         self.folder = Path(folder)
         if not (self.folder/'manifest.json').exists(): raise FileNotFoundError(f'{folder}: no manifest.json, so no zoo; make one with dnd_collect, or from PEFT folders with import_adapters')
-        self.manifest = read_json(self.folder/'manifest.json')
+        self.manifest = ZOO.read(self.folder/'manifest.json')
         self.spec = LoraSpec.from_dict(self.manifest['spec'])
         self.entries,self._prompts = self.manifest['entries'],{}
         if not self.entries: raise ValueError(f'{folder}: the manifest lists no checkpoint')
@@ -272,21 +287,73 @@ def read_prompts(
     ps = read_json(path)
     if not isinstance(ps, list) or not ps or not all(isinstance(p,str) and p.strip() for p in ps):
         raise ValueError(f'{path}: expected a list of one or more prompts (non-empty strings), got {"an empty list" if ps==[] else type(ps).__name__ if not isinstance(ps,list) else "a list with other things in it"}; write the prompts the adapter was trained on, as ["…", "…"]')
+    if bad := [i for i,p in enumerate(ps) if torn(p)]: raise ValueError(f'{path}: prompt {bad[0]} holds half a surrogate pair, which is no text; mend or drop it')
     return ps
 
+# %% ../nbs/04_teacher.ipynb #50b97237
+_good = set() # (path, size, time) of files whose checksum this process saw to be right
+
+def check_files(
+    folder, # of a checkpoint
+    sums:dict, # name → SHA-256
+)->str: # what is wrong, '' if nothing is
+    "Are these files as they were recorded? Each is read once a process, unless it changes"
+    for n,want in sums.items():
+        p = Path(folder)/n
+        if not p.exists(): return f'{p}: no such file'
+        key = str(p),p.stat().st_size,p.stat().st_mtime_ns
+        if key in _good: continue
+        if sha256(regular(p))!=want: return f'{p}: its checksum is not the recorded one, so it was damaged or changed'
+        if time.time()-p.stat().st_mtime>.1: _good.add(key) # one that changes again at once may keep its time
+    return ''
+
+@patch
+def place(self:Zoo, i:int)->Path:
+    "Folder of an entry: within the zoo, or one that this package wrote elsewhere"
+    p = self.entries[i]['folder']
+    if not os.path.normpath(p).startswith('..'): return inside(self.folder, p)
+    if not (self.folder/p/MARKER).exists(): inside(self.folder, p)
+    return self.folder/p
+
+@patch
+def _checked(self:Zoo, i:int, *names)->Path: # the folder
+    f,sums = self.place(i),self.entries[i].get('files') or {}
+    if bad := check_files(f, {n:sums[n] for n in names if n in sums}): raise ValueError(f'{bad}; dnd_collect with the same options makes it again')
+    return f
+
+# %% ../nbs/04_teacher.ipynb #563dcaa8
 @patch
 def prompts(self:Zoo, task:str)->list:
     "Prompts of the task's training rows"
-    if task not in self._prompts: self._prompts[task] = read_prompts(self.folder/task/'prompts.json')
+    if task not in self._prompts:
+        e = self.entries[self.of(task)[0]] if self.of(task) else {}
+        f = inside(self.folder, f'{task}/prompts.json')
+        if e.get('prompts') and e['folder'].startswith(f'{task}/') and (bad := check_files(f.parent, {f.name:e['prompts']})): raise ValueError(f'{bad}; dnd_collect with the same options writes it again')
+        self._prompts[task] = read_prompts(f)
     return self._prompts[task]
 
 @patch
 def deltas(self:Zoo, idx=None)->Tensor: # [k, d]
     "Stored delta activations of these checkpoints"
-    fs = [self.folder/self.entries[i]['folder']/'delta.npy' for i in (range(len(self)) if idx is None else idx)]
-    for f in fs:
-        if not f.exists(): raise FileNotFoundError(f'{f}: no delta; collect the zoo with a probe set (dnd_collect --probes)')
-    return torch.from_numpy(np.stack([np.load(f, allow_pickle=False) for f in fs]))
+    fs = [self._checked(i, 'delta.npy')/'delta.npy' for i in (range(len(self)) if idx is None else idx)]
+    return torch.from_numpy(np.stack([_delta(f) for f in fs]))
+
+def _delta(f):
+    if not f.exists(): raise FileNotFoundError(f'{f}: no delta; collect the zoo with a probe set (dnd_collect --probes)')
+    try: return np.load(regular(f), allow_pickle=False)
+    except (ValueError, EOFError) as e: raise ValueError(f'{f}: not a whole npy file ({e}); collect or import it again') from None
+
+@patch
+def verify(self:Zoo)->list: # of str
+    "What is not as it was recorded, of all files of the zoo"
+    bad = []
+    for i,e in enumerate(self.entries):
+        try: bad.append(check_files(self.place(i), e['files']) if e.get('files') else f'{self.folder/e["folder"]}: no checksum recorded')
+        except (OSError, ValueError) as x: bad.append(str(x))
+    for t in self.tasks:
+        try: self.prompts(t)
+        except (OSError, ValueError) as x: bad.append(str(x))
+    return [b for b in bad if b]
 
 # %% ../nbs/04_teacher.ipynb #9f89efc2
 def _slots(head:bytes, spec:LoraSpec):
@@ -354,7 +421,7 @@ def adapters(self:Zoo,
     idx = range(len(self)) if idx is None else idx
     if not len(idx): raise ValueError('no entries to read')
     x = self._rows(len(idx), self.spec.n_params)
-    def one(i, row): self._reader.into(f'{self.folder}/{self.entries[i]["folder"]}', row)
+    def one(i, row): self._reader.into(self._checked(i, 'adapter_config.json', 'adapter_model.safetensors'), row)
     one(idx[0], x[0])
     n = min(torch.get_num_threads(), 8, len(idx)//4)
     if n>1:
@@ -366,13 +433,15 @@ def adapters(self:Zoo,
 # %% ../nbs/04_teacher.ipynb #68eeb5d3
 def new_manifest(spec:LoraSpec, cfg=None, template=None, probes:ProbeSet=None, **kw)->dict:
     "A manifest without entries"
-    return dict(format=1, base_model=spec.base_model, spec=spec.to_dict(), probes=probes.to_dict() if probes else None,
+    return dict(kind='zoo', format=2, base_model=spec.base_model, spec=spec.to_dict(), probes=probes.to_dict() if probes else None,
         template=asdict(template) if template else None, config=asdict(cfg) if cfg else None, seed=cfg.seed if cfg else None,
         versions=versions('peft'), **kw, entries=[])
 
-def _entry(t, step, losses): # losses [steps] of this task
+def rows_sum(task)->str: "SHA-256 of a task's training rows"; return sha256(json.dumps([e.to_dict() for e in task.train]))
+
+def _entry(t, step, losses, folder, prompts): # losses [steps] of this task; where it was saved; checksum of its prompts
     k = max(1, len(losses)//10)
-    return dict(task=t.name, family=t.family, checkpoint=f'step_{step:05d}', step=step, folder=f'{t.name}/step_{step:05d}',
+    return dict(files=marked(folder)['files'], prompts=prompts, task=t.name, family=t.family, checkpoint=f'step_{step:05d}', step=step, folder=f'{t.name}/step_{step:05d}',
         loss_first=float(losses[:k].mean()), loss=float(losses[max(0,step-k):step].mean()))
 
 # %% ../nbs/04_teacher.ipynb #f9e8924a
@@ -392,12 +461,15 @@ def _same_run(folder, man):
     "Refuse to go on in a zoo that was begun with other settings"
     f = Path(folder)/'manifest.json'
     if not f.exists(): return man
-    old = read_json(f)
+    old = ZOO.read(f)
     if old.get('config'): old['config'] = as_json(TeacherConfig()) | old['config'] # a setting that came later has its default
     for k in ('spec','config','template','base_model','probes'):
         if json.dumps(old.get(k))!=json.dumps(man.get(k)):
             raise ValueError(f'{folder}: begun with another {k} ({_first_diff(old.get(k), man.get(k))}); choose another folder, or the same settings to go on')
-    return old
+    same_base(old.get('base'), man['base'], (old.get('base_model'), man['base_model']), folder)
+    was = old.get('rows') or {}
+    if bad := [t for t,s in man['rows'].items() if was.get(t, s)!=s]: raise ValueError(f'{folder}: the rows of {len(bad)} tasks are not those that it was begun with (first: {bad[0]}); choose another folder, or the same rows to go on')
+    return old | dict(format=2, kind='zoo', base=man['base'], rows=was | man['rows'])
 
 def _first_diff(a, b):
     if not isinstance(a,dict) or not isinstance(b,dict): return f'{a!r} then, {b!r} now'
@@ -406,12 +478,28 @@ def _first_diff(a, b):
 
 def _merge(folder, man, order):
     "Manifest and parts as one manifest, in the order of the tasks"
-    parts = sorted((folder/'parts').glob('*.json'))
-    es = {e['folder']:e for e in [*man['entries'], *(e for p in parts for e in read_json(p))]}
+    es = {e['folder']:e for e in [*man['entries'], *(e for p in sorted((folder/'parts').glob('*.json')) for e in _part(p))]}
     at = {t:i for i,t in enumerate(order)}
     man['entries'] = sorted(es.values(), key=lambda e: (at.get(e['task'],-1), e['step']))
-    write_json(folder/'manifest.json', man)
+    man['entries'] = _sound(folder, man['entries'])
+    ZOO.write(folder/'manifest.json', man)
     shutil.rmtree(folder/'parts', ignore_errors=True)
+
+def _part(p):
+    try: return PART.read(p)['entries']
+    except ValueError as e: set_aside(p, e, 'its teachers are trained again')
+    return []
+
+def _sound(folder, es)->list: # entries of the tasks whose files are as they were recorded; what is damaged is set aside
+    bad = {}
+    for e in es:
+        f = folder/e['folder']
+        if e.get('files') is None: e['files'] = file_sums(f) # of a zoo from before there were checksums
+        if not (why := check_files(f, e['files'])): continue
+        bad[e['task']] = why
+        if f.exists(): set_aside(f, why, f'{e["task"]} is trained again')
+        else: warnings.warn(f'{why}: {e["task"]} is trained again')
+    return [e for e in es if e['task'] not in bad]
 
 # %% ../nbs/04_teacher.ipynb #85ad1911
 def _write_group(folder, group, kept, losses, deltas):
@@ -420,12 +508,12 @@ def _write_group(folder, group, kept, losses, deltas):
     bad,es = [t.name for t,o in zip(group, ok) if not o],[]
     for i,t in enumerate(group):
         if t.name in bad: continue
-        write_json(folder/t.name/'prompts.json', [e.prompt for e in t.train])
+        write_json(p := folder/t.name/'prompts.json', [e.prompt for e in t.train])
         for step,ad in kept.items():
             extra = {} if deltas is None else {'delta.npy': lambda p,d=deltas[step][i]: np.save(p, d)}
-            save_peft(ad, folder/t.name/f'step_{step:05d}', i, extra=extra)
-            es.append(_entry(t, step, losses[:,i]))
-    write_json(folder/'parts'/f'{_group_key(group)}.json', es)
+            f = save_peft(ad, folder/t.name/f'step_{step:05d}', i, extra=extra)
+            es.append(_entry(t, step, losses[:,i], f, sha256(p)))
+    PART.write(folder/'parts'/f'{_group_key(group)}.json', dict(entries=es))
     return bad
 
 def _group_key(group): return sha256('\n'.join(t.name for t in group))[:12]
@@ -435,7 +523,10 @@ def _saved(folder)->dict: # task → (step, folder of the state, row in it)
     "Where each unfinished teacher was left, by the latest save"
     res = {}
     for p in sorted((folder/'state').glob('*/now.safetensors')):
-        names,step = saved_names(p)
+        try:
+            names,step = saved_names(p)
+            for k in p.parent.glob('kept_*.safetensors'): check_tensors(k)
+        except ValueError as e: p.unlink(); warnings.warn(f'{e}; its teachers begin again'); continue
         for i,n in enumerate(names): res[n] = max(res.get(n,(-1,)), (step,p.parent,i))
     return res
 
@@ -449,7 +540,7 @@ def _groups(todo, saved, size, at_once)->list: # of lists of tasks
 def _rows_of(saved, group, file):
     "The group's rows of a file that lies in one or several folders of states"
     srcs = [saved[t.name] for t in group]
-    got = {d: load_tensors(d/file) for d in {s[1] for s in srcs}}
+    got = {d: read_tensors(d/file)[0] for d in {s[1] for s in srcs}}
     return {k: torch.stack([got[d][k][i] for _,d,i in srcs]) for k in next(iter(got.values()))}
 
 # %% ../nbs/04_teacher.ipynb #a8d4508e
@@ -463,7 +554,7 @@ def _run_group(tr, group, saved, state, cfg, save_every, bar):
         kept = {k:x for k,x in kept.items() if k<=step}
     def keep(k, x):
         kept[k] = x
-        with atomic_write(state/f'kept_{k:05d}.safetensors', 'wb') as f: f.write(st_save(dict(x=x)))
+        write_tensors(state/f'kept_{k:05d}.safetensors', dict(x=x))
     for k,x in list(kept.items()): keep(k, x) # so that this group's folder is all it takes to go on
     when = time.time()
     while tr.step<cfg.steps:
@@ -491,9 +582,14 @@ def train_teachers(
     cfg,template,folder,crew = cfg or TeacherConfig(),template or Template(),Path(folder),Crew()
     if not tasks: raise ValueError('no tasks to train teachers for')
     if len({t.name for t in tasks})<len(tasks): raise ValueError('two tasks share a name; the zoo keeps one folder a task')
-    man,order = _same_run(folder, new_manifest(spec, cfg, template, probes)),[t.name for t in tasks]
+    with crew.alone(folder): return _train_all(model, tok, tasks, spec, folder, cfg, template, probes, save_every, progress, engine, crew)
+
+def _train_all(model, tok, tasks, spec, folder, cfg, template, probes, save_every, progress, engine, crew):
+    if not (folder/'manifest.json').exists() and (bad := [n for n in ('state','parts') if (folder/n).exists()]): raise ValueError(f'{folder}: holds {bad[0]} but no manifest.json, so it is no zoo, and a zoo would remove that; choose another folder')
+    man = new_manifest(spec, cfg, template, probes, base=identity(model, tok), rows={t.name:rows_sum(t) for t in tasks})
+    man,order = _same_run(folder, man),[t.name for t in tasks]
     crew.once(lambda: _merge(folder, man, order)) # parts that were left, and a manifest that says what this zoo is
-    man = read_json(folder/'manifest.json')
+    man = ZOO.read(folder/'manifest.json')
     have,saved,bad = {e['task'] for e in man['entries']},_saved(folder),[]
     groups = crew.mine(_groups([t for t in tasks if t.name not in have], saved, crew.size, cfg.at_once))
     crew.wait() # all have read what is there; from here on it changes
@@ -555,17 +651,21 @@ def import_adapters(
     src,folder = Path(src),Path(folder)
     if not src.is_dir(): raise FileNotFoundError(f'{src}: no such folder')
     if (folder/'manifest.json').exists(): raise ValueError(f'{folder}: holds a zoo already; choose another folder')
-    names = sorted(p.parent for p in src.glob('*/adapter_config.json'))
+    names = sorted(p.parent for p in src.glob('*/adapter_config.json') if p.parent.name[0]!='.') # not what a killed writer left
     if not names: raise ValueError(f'{src}: no adapter in it; expected {src}/<name>/adapter_config.json with adapter_model.safetensors and prompts.json')
+    for p in names: check_name(p.name, 'adapter')
     spec = LoraSpec.from_peft(names[0], model)
     _one_base(names)
     read = [(p, load_peft(p, spec), read_prompts(p/'prompts.json')) for p in names]
     deltas,probes = _import_deltas(names, probes)
-    man = new_manifest(spec, probes=probes, imported_from=src.name)
+    with lock(folder): return _import(read, deltas, folder, src, spec, probes, model)
+
+def _import(read, deltas, folder, src, spec, probes, model):
+    man = new_manifest(spec, probes=probes, imported_from=src.name, base=None if model is None else identity(model))
     for p,ad,prompts in read:
-        write_json(folder/p.name/'prompts.json', prompts)
+        write_json(f := folder/p.name/'prompts.json', prompts)
         extra = {'delta.npy': lambda t,f=deltas[p]: shutil.copyfile(f, t)} if p in deltas else {}
-        save_peft(ad, folder/p.name/'imported', extra=extra)
-        man['entries'].append(dict(task=p.name, family=p.name, checkpoint='imported', step=0, folder=f'{p.name}/imported', loss_first=None, loss=None))
-    write_json(folder/'manifest.json', man)
+        to = save_peft(ad, folder/p.name/'imported', extra=extra)
+        man['entries'].append(dict(files=marked(to)['files'], prompts=sha256(f), task=p.name, family=p.name, checkpoint='imported', step=0, folder=f'{p.name}/imported', loss_first=None, loss=None))
+    ZOO.write(folder/'manifest.json', man)
     return Zoo(folder)

@@ -11,13 +11,15 @@ import numpy as np, torch
 import torch.nn.functional as F
 from torch import Tensor
 from fastcore.basics import patch
-from safetensors.torch import save as st_save
 from .adapter import *
 from .io.peft import load_tensors
 from .crew import Crew, own_device, versions
+from .io.files import *
+from .io.identity import identity, same_base
+from .model import base_id
 from .task import Template, encode_rows, collate
 from .fast import engine_for
-from .teacher import Zoo, RowSampler, AdapterTrainer, TeacherConfig, bar_over, packed_backward
+from .teacher import SPEC, Zoo, rows_sum, RowSampler, AdapterTrainer, TeacherConfig, bar_over, packed_backward
 from .dataset import PairDataset, prompt_batches
 from .encoder import token_ids, encode_batches, mean_pool, condition_texts
 from .generator import Condition, LoraTokenizer, make_generator, save_generator, load_generator, teacher_spread
@@ -25,8 +27,8 @@ from .loss import Terms, token_spread
 from .evaluate import score
 
 # %% auto #0
-__all__ = ['Stage', 'TrainConfig', 'warm_start', 'conditions', 'train_multitask', 'Trainer', 'correct', 'Familiarity', 'borders',
-           'standardised', 'Run']
+__all__ = ['RUN', 'SELECTED', 'Stage', 'TrainConfig', 'warm_start', 'conditions', 'train_multitask', 'Trainer', 'correct',
+           'Familiarity', 'borders', 'standardised', 'Run']
 
 # %% ../nbs/10_train.ipynb #d50c0e79
 @dataclass
@@ -350,13 +352,23 @@ def _consider(self:Trainer, rec):
         self.best_state = {k:v.clone() for k,v in self.ema.items()}
 
 # %% ../nbs/10_train.ipynb #381eecbf
+_text,_texts,_map = dict(type='string'),dict(type='array', items=dict(type='string')),dict(type='object')
+_run_of = dict(type='object', required=['name','sha256'])
+RUN = Format('run', 2, dict(config=dict(type='object', required=['stages']), spec=SPEC, encoder=_text, base_model=_text, zoo=_run_of,
+    train_tasks=_texts, val_tasks=_texts, template=_map, base=dict(type=['object','null']), encoder_sum=dict(type=['string','null']), rows=_map),
+    needed=('config','spec','encoder','zoo','train_tasks','val_tasks','template'), oldest=0, mend='restore a copy, or train the run again')
+SELECTED = Format('selected', 1, dict(step=dict(type='integer'), strength=dict(type='number'), strengths=_map), needed=('step','strength'), oldest=0,
+    mend='restore a copy, or call dnd_train again')
+
 @patch
 def describe(self:Trainer)->dict:
     "What goes into config.json"
+    own,enc = self.zoo.manifest.get('base'),getattr(self.cache, 'encoder', self.cache)
     return dict(config=as_json(self.cfg), spec=self.zoo.spec.to_dict(), encoder=self.cache.name, base_model=self.zoo.spec.base_model,
         zoo=dict(name=self.zoo.folder.name, sha256=sha256(json.dumps(self.zoo.manifest['entries']))), base_adapter=sha256(self.gen.loc.flat().cpu().numpy().tobytes()),
         train_tasks=self.train_names, val_tasks=[t.name for t in self.val], template=asdict(self.template),
-        versions=versions(), device=str(self.dev))
+        base=own if self.model is None else identity(self.model, self.tok), encoder_sum=getattr(enc, 'fingerprint', None),
+        rows={n:rows_sum(t) for n,t in self.tasks.items()}, versions=versions(), device=str(self.dev))
 
 def _first_change(a, b, at):
     "Where two configs first differ, and how"
@@ -368,17 +380,19 @@ def _first_change(a, b, at):
 @patch
 def _open(self:Trainer):
     "Begin the run folder, or check that it is this run's"
+    if self.model is not None: same_base(self.zoo.manifest.get('base'), identity(self.model, self.tok), (self.zoo.spec.base_model, base_id(self.model)), self.zoo.folder)
     self.crew.once(self._begin)
 
 @patch
 def _begin(self:Trainer):
     f,d = self.folder/'config.json',self.describe()
     if f.exists():
-        old = read_json(f)
+        old = RUN.read(f)
+        for k in ('base','encoder_sum','rows'): old.setdefault(k, d[k]) # of before it was recorded
         old['config'] = as_json(TrainConfig(())) | old['config'] # what a config has no word on was at its default
-        for k in ('config','spec','encoder','zoo','base_adapter','train_tasks','val_tasks','template'):
+        for k in ('config','spec','encoder','encoder_sum','zoo','base','base_adapter','train_tasks','val_tasks','rows','template'):
             if old.get(k)!=d[k]: raise ValueError(f'{self.folder}: holds a run with another {_first_change(old.get(k), d[k], k)[:300]}; choose another folder, or delete this one')
-    else: write_json(f, d)
+    else: RUN.write(f, d)
 
 # %% ../nbs/10_train.ipynb #5ff6657d
 @patch
@@ -388,17 +402,16 @@ def save(self:Trainer):
     ts = {f'gen.{k}':v for k,v in self.gen.state_dict().items()} | {f'ema.{k}':v for k,v in self.ema.items()}
     if self.best is not None: ts |= {f'best.{k}':v for k,v in self.best_state.items()}
     for i,p in enumerate(p for g in self.opt.param_groups for p in g['params']): ts |= {f'opt.{i}.{k}':v for k,v in self.opt.state.get(p,{}).items()}
-    with atomic_write(self.folder/'state'/'state.safetensors', 'wb') as f:
-        f.write(st_save({k:v.detach().cpu().contiguous() for k,v in ts.items()}, dict(step=str(self.step), best=json.dumps(self.best), log=json.dumps(self.log))))
+    write_tensors(self.folder/'state'/'state.safetensors', ts, dict(step=str(self.step), best=json.dumps(self.best), log=json.dumps(self.log)))
 
 @patch
 def resume(self:Trainer)->bool: # was there something to go on from?
     "Go on from the last `save`"
     f = self.folder/'state'/'state.safetensors'
     if not f.exists(): return False
-    from safetensors import safe_open
-    ts = load_tensors(f)
-    with safe_open(f, 'pt') as o: meta = o.metadata()
+    self.crew.once(lambda: _sound_state(f))
+    if not f.exists(): return False
+    ts,meta = read_tensors(f)
     part = lambda p: {k[len(p):]:v.to(self.dev) for k,v in ts.items() if k.startswith(p)}
     self.gen.load_state_dict(part('gen.'))
     self.ema,self.best_state = part('ema.'),part('best.')
@@ -408,6 +421,10 @@ def resume(self:Trainer)->bool: # was there something to go on from?
         if st: self.opt.state[p] = st | dict(step=st['step'] if self.opt.defaults['fused'] else st['step'].cpu())
     return True
 
+def _sound_state(f):
+    try: check_tensors(f)
+    except ValueError as e: set_aside(f, e, 'training begins again')
+
 # %% ../nbs/10_train.ipynb #529a04c1
 @patch
 def fit(self:Trainer,
@@ -415,6 +432,10 @@ def fit(self:Trainer,
     progress=True,
 ): # the finished `Run`
     "Train to the end, or go on; returns the finished run"
+    with self.crew.alone(self.folder): return self._fit(save_every, progress)
+
+@patch
+def _fit(self:Trainer, save_every, progress):
     self._open()
     self.resume()
     bar,saved = bar_over(range(self.step, self.cfg.steps), progress and self.crew.main),time.time()
@@ -443,7 +464,7 @@ def _write(self:Trainer, strength):
     with atomic_write(self.folder/'log.jsonl') as f: f.write('\n'.join(map(json.dumps, self.log))+'\n')
     save_generator(self.gen, self.folder)
     if self.cfg.familiar: self.familiarity.save(self.folder)
-    write_json(self.folder/'selected.json', dict(**self.best, **strength))
+    SELECTED.write(self.folder/'selected.json', dict(**self.best, **strength))
 
 # %% ../nbs/10_train.ipynb #8f3ea31a
 def correct(
@@ -478,11 +499,11 @@ class Familiarity:
         return ((F.normalize(z.float().cpu(), dim=1)@self.centres.T-self.lo)/(self.hi-self.lo)).clamp(0,1)
     def __call__(self, z:Tensor)->Tensor: "As much as to the task that they look like most, [n]"; return self.to_each(z).amax(1)
     def save(self, folder):
-        with atomic_write(Path(folder)/'familiar.safetensors', 'wb') as f: f.write(st_save({k:getattr(self,k).contiguous() for k in ('centres','lo','hi')}))
+        write_tensors(Path(folder)/'familiar.safetensors', {k:getattr(self,k) for k in ('centres','lo','hi')})
     @classmethod
     def load(cls, folder):
         f = Path(folder)/'familiar.safetensors'
-        ts = load_tensors(f)
+        ts,_ = read_tensors(f)
         if gone := {'centres','lo','hi'}-ts.keys(): raise ValueError(f'{f}: {sorted(gone)[0]} is missing; expected centres, lo and hi, one of each a training task: train this run again')
         return cls(**ts)
 
@@ -530,15 +551,15 @@ class Run:
     def __init__(self, folder, device='cpu'):
         self.folder = Path(folder)
         if not (self.folder/'config.json').exists(): raise FileNotFoundError(f'{folder}: no config.json, so no run; make one with dnd_train')
-        self.config = read_json(self.folder/'config.json')
+        self.config = RUN.read(self.folder/'config.json')
         if not (self.folder/'generator.safetensors').exists(): raise FileNotFoundError(f'{folder}: training has not ended (no generator.safetensors); call dnd_train again to go on')
-        self.gen,self.selected = load_generator(self.folder, device),read_json(self.folder/'selected.json')
-        self.spec,self.strength,self.cfg = self.gen.spec,self.selected['strength'],TrainConfig(**self.config['config'])
+        self.gen,self.selected = load_generator(self.folder, device),SELECTED.read(self.folder/'selected.json')
+        self.spec,self.strength = self.gen.spec,self.selected['strength']
+        try: self.cfg,self.template = TrainConfig(**self.config['config']),Template(**self.config['template'])
+        except TypeError as e: raise ValueError(f'{self.folder}/config.json: {e}; was it written by another version? train the run again') from None
         self.familiarity = Familiarity.load(folder) if self.cfg.familiar else None
     @property
     def log(self): "One row a step"; import pandas as pd; return pd.read_json(self.folder/'log.jsonl', lines=True)
-    @property
-    def template(self): return Template(**self.config['template'])
     def __repr__(self): return f'Run({self.folder.name}: {self.gen!r}, kept step {self.selected["step"]}, strength {self.strength:g})'
 
 # %% ../nbs/10_train.ipynb #7e02e461
@@ -551,6 +572,8 @@ def generate(self:Run,
 )->Adapters: # n
     "One adapter a prompt batch"
     if cache.name!=self.config['encoder']: raise ValueError(f'this run was trained on conditions of {self.config["encoder"]!r}, these are of {cache.name!r}')
+    now,was = getattr(getattr(cache, 'encoder', cache), 'fingerprint', None),self.config.get('encoder_sum')
+    if was and now and was!=now: raise ValueError(f'{self.folder}: trained on conditions of {cache.name} with fingerprint {was[:12]}…, this encoder has {now[:12]}…: other weights, vocabulary or settings under the same name')
     dev = next(self.gen.parameters()).device
     cond,mask = conditions(cache, prompts, self.gen.takes, device=dev)
     return correct(self.gen.loc, self.gen(cond, mask), self.strengths(cache, prompts) if strength is None else strength)

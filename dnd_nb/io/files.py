@@ -4,14 +4,19 @@
 
 # %% ../../nbs/io/files.ipynb #7fbf963e
 from __future__ import annotations
-import hashlib, json, os, re, shutil, uuid
-from contextlib import contextmanager
+import ctypes, errno, hashlib, json, os, re, shutil, socket, stat, sys, time, uuid, warnings
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
+import fastjsonschema
 from safetensors import SafetensorError
 
 # %% auto #0
-__all__ = ['atomic_write', 'atomic_dir', 'write_json', 'as_json', 'read_json', 'sha256']
+__all__ = ['FOLDER', 'MARKER', 'RESERVED', 'sync', 'remove', 'sweep', 'atomic_write', 'sha256', 'regular', 'read_text',
+           'write_json', 'as_json', 'read_json', 'Format', 'file_sums', 'mark', 'marked', 'changed', 'replaceable',
+           'atomic_dir', 'write_tensors', 'read_meta', 'check_tensors', 'read_tensors', 'set_aside', 'check_name',
+           'inside']
 
 # %% ../../nbs/io/files.ipynb #5aec305e
 @contextmanager
@@ -22,68 +27,404 @@ def _naming(path):
         if not re.search(r'No space left|quota exceeded|requested and \d+ written', str(e)): raise # the last is numpy's
         raise OSError(f'{path}: No space left on device; nothing was changed, make room and call again') from None
 
-def _beside(path): return path.with_name(f'.{path.name}.{uuid.uuid4().hex[:12]}')
+def _host(): return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+def _stem(path): # its name, or what stands for a very long one
+    b = os.fsencode(path.name)
+    return path.name if len(b)<200 else hashlib.sha256(b).hexdigest()[:16]
 
+def _beside(path): return path.with_name(f'.{_stem(path)}.{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}')
+_scratch = re.compile(r'\.(?P<stem>.+)\.(?P<host>[0-9a-f]{6})-(?P<pid>\d+)-[0-9a-f]{8}(?P<old>\.old)?', re.S)
+
+# %% ../../nbs/io/files.ipynb #0579ba54
+def sync(
+    path, # of a file or a folder
+):
+    "What was written there is on the disk when this returns"
+    if os.name=='nt' and Path(path).is_dir(): return # Windows syncs no folders
+    fd = os.open(path, os.O_RDONLY)
+    try: os.fsync(fd)
+    finally: os.close(fd)
+
+def remove(
+    path, # of a file, a link or a folder; may be gone
+):
+    "Remove it; a link goes, what it leads to stays"
+    path = Path(path)
+    if path.is_dir() and not path.is_symlink(): shutil.rmtree(path, ignore_errors=True)
+    else: path.unlink(missing_ok=True)
+
+# %% ../../nbs/io/files.ipynb #2192f7c6
+def _dead(m)->bool:
+    "Was this scratch left by a process that has ended? Of another host: is it unlikely to be alive?"
+    if m['host']!=_host(): return False
+    try: os.kill(int(m['pid']), 0)
+    except ProcessLookupError: return True
+    except (OSError, OverflowError): return False
+    return False
+
+def _stale(o): # seconds since an entry of `os.scandir` changed, above a day
+    with suppress(OSError): return time.time()-o.stat(follow_symlinks=False).st_mtime>86400
+    return False
+
+def sweep(
+    folder, # to look in
+    name:str=None, # only scratch of this file or folder; None: of all, in subfolders too
+):
+    "Remove what killed writers left; a folder that was moved aside and not replaced comes back"
+    for at,_,_ in [(folder,0,0)] if name is not None else list(os.walk(folder)):
+        try: left = [(o,m) for o in os.scandir(at) if (m := _scratch.fullmatch(o.name))]
+        except FileNotFoundError: continue
+        for o,m in left:
+            if name is not None and m['stem']!=_stem(Path(name)) or not (_dead(m) or _stale(o)): continue
+            place = Path(at)/(name or m['stem'])
+            if m['old'] and not place.exists(): os.rename(o.path, place)
+            else: remove(o.path)
+
+# %% ../../nbs/io/files.ipynb #9c312102
 @contextmanager
 def atomic_write(
     path, # file to (re)place
-    mode='w', # 'w' or 'wb'
+    mode='w', # 'w' (UTF-8) or 'wb'
 ):
     "A file object whose content appears at `path` only if the block ends without an error"
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f'{path}: {_what(path)}, expected a file; nothing was written, name another one')
     with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent, path.name)
         tmp = _beside(path)
         try:
-            with open(tmp, mode) as f:
+            with open(tmp, mode, **({} if 'b' in mode else dict(encoding='utf-8', newline='\n'))) as f:
                 yield f
                 f.flush()
                 os.fsync(f.fileno())
             os.replace(tmp, path)
+            sync(path.parent)
         finally: tmp.unlink(missing_ok=True)
 
-# %% ../../nbs/io/files.ipynb #b9c38512
-@contextmanager
-def atomic_dir(
-    path, # folder to (re)place
-):
-    "A scratch folder that becomes `path` only if the block ends without an error; an older `path` is replaced"
-    path = Path(path)
-    with _naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tmp = _beside(path)
-        tmp.mkdir()
-        try:
-            yield tmp
-            if path.exists(): os.replace(path, tmp.with_name(tmp.name+'.old'))
-            os.replace(tmp, path)
-        finally:
-            for o in (tmp, tmp.with_name(tmp.name+'.old')): shutil.rmtree(o, ignore_errors=True)
+def _what(path): # the kind of thing that lies there
+    m = os.stat(path).st_mode
+    kinds = dict(folder=stat.S_ISDIR, pipe=stat.S_ISFIFO, socket=stat.S_ISSOCK, device=stat.S_ISCHR, disk=stat.S_ISBLK)
+    return next((f'a {k}' for k,is_ in kinds.items() if is_(m)), 'a file')
 
-# %% ../../nbs/io/files.ipynb #2e5fc347
+# %% ../../nbs/io/files.ipynb #2d2a3309
+def sha256(
+    x:str|bytes|Path, # text, bytes, or the path of a file
+)->str: # hex digest
+    "SHA-256 of a text, of bytes, or of the file at a path"
+    if isinstance(x, str): x = x.encode('utf-8', 'surrogatepass')
+    if isinstance(x, bytes): return hashlib.sha256(x).hexdigest()
+    h,block = hashlib.sha256(),memoryview(bytearray(2**20))
+    with open(x, 'rb', buffering=0) as f:
+        while n := f.readinto(block): h.update(block[:n])
+    return h.hexdigest()
+
+# %% ../../nbs/io/files.ipynb #47760b43
+def regular(
+    path, # of a file to read
+    most:int=2**40, # bytes
+)->Path:
+    "The path, if a regular file of at most so many bytes lies there: a pipe would be waited for without end"
+    path = Path(path)
+    if '\0' in str(path): raise ValueError(f'{str(path)!r}: a name with a NUL in it, which no file has')
+    if not path.exists(): raise FileNotFoundError(f'{path}: no such file')
+    if not path.is_file(): raise ValueError(f'{path}: {_what(path)}, expected a file')
+    if (n := path.stat().st_size)>most: raise ValueError(f'{path}: {n:,} bytes, expected at most {most:,}')
+    return path
+
+def read_text(
+    path, # of a file
+    most:int=2**31, # bytes
+)->str:
+    "A text in UTF-8, with or without a byte-order mark"
+    try: return regular(path, most).read_bytes().decode('utf-8-sig')
+    except UnicodeDecodeError as e:
+        raise ValueError(f'{path}: not a text in UTF-8 (byte {e.start}); save it as such') from None
+
+# %% ../../nbs/io/files.ipynb #5276cd95
 def write_json(
     path, # file to (re)place
     obj, # anything `json` can write
 ):
     "`obj` as indented JSON at `path`, whole or not at all"
     text = json.dumps(obj, indent=1, ensure_ascii=False) + '\n'
+    try: text.encode()
+    except UnicodeEncodeError: text = json.dumps(obj, indent=1) + '\n' # half a surrogate pair has no bytes of its own
     with atomic_write(path) as f: f.write(text)
 
-def as_json(cfg)->dict: "A dataclass as JSON gives it back: lists for tuples"; return json.loads(json.dumps(asdict(cfg)))
+def as_json(cfg)->dict:
+    "A dataclass as JSON gives it back: lists for tuples"
+    return json.loads(json.dumps(asdict(cfg)))
 
 def read_json(
     path, # file to read
 ):
-    "The JSON at `path`; a file that is missing or cut short is named"
-    path = Path(path)
-    if not path.exists(): raise FileNotFoundError(f'{path}: no such file')
-    try: return json.loads(path.read_text())
-    except ValueError as e: raise ValueError(f'{path}: not JSON ({e}); was it cut short? delete it and make it again') from None
+    "The JSON at `path`; a file that is missing, cut short or no JSON is named"
+    try: return json.loads(read_text(path))
+    except RecursionError: raise ValueError(f'{path}: not JSON of ours (nested too deep)') from None
+    except json.JSONDecodeError as e:
+        raise ValueError(f'{path}: not JSON ({e}); was it cut short? restore a copy, or make it again') from None
 
-def sha256(
-    x:str|bytes|Path, # text, bytes, or the path of a file
-)->str: # hex digest
-    "SHA-256 of a text, of bytes, or of the file at a path"
-    if isinstance(x, str): x = x.encode()
-    if isinstance(x, bytes): return hashlib.sha256(x).hexdigest()
-    with open(x, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest() if hasattr(hashlib, 'file_digest') else hashlib.sha256(f.read()).hexdigest()
+# %% ../../nbs/io/files.ipynb #40331fe0
+class Format:
+    "A kind of JSON file: its version and its fields"
+    def __init__(self,
+        kind:str, # e.g. 'zoo'
+        version:int, # that is written; newer ones are refused
+        fields:dict, # name → JSON Schema of its value
+        needed=None, # names that must be there; None: all
+        oldest:int=None, # version that can still be read; 0: files without one too; None: only this one
+        mend:str='restore it from a copy, or make it again', # what to do about a damaged one
+    ):
+        self.kind,self.version,self.mend = kind,version,mend
+        self.oldest = version if oldest is None else oldest
+        self.schema = dict(type='object', properties=fields, required=list(fields if needed is None else needed))
+    @cached_property
+    def _check(self): return fastjsonschema.compile(self.schema)
+    def __repr__(self): return f'Format({self.kind}, version {self.version}: {", ".join(self.schema["properties"])})'
+
+    def check(self,
+        obj, # what was read
+        path, # for the message
+    )->dict:
+        "The object, if it is of this kind, of a version that is known, and its fields are what they should be"
+        if bad := self._fault(obj): raise ValueError(f'{path}: {bad}')
+        return obj
+
+    def _fault(self, obj)->str: # '' if there is none
+        v = obj.get('format', 0 if self.oldest==0 else None) if isinstance(obj, dict) else None
+        k = obj.get('kind', self.kind) if isinstance(obj, dict) else self.kind
+        if k!=self.kind: return f'not the JSON of a {self.kind} (its kind is {k!r})'
+        if type(v) is not int: return f'not the JSON of a {self.kind}: no format in it; is it of another program?'
+        reads = f'format {v} of a {self.kind}, this version of dnd_nb reads {self.oldest} to {self.version}'
+        if v>self.version: return f'{reads}; install a newer dnd_nb'
+        if v<self.oldest: return f'{reads}; read it with the dnd_nb that wrote it'
+        try: self._check(obj)
+        except fastjsonschema.JsonSchemaValueException as e:
+            return f'{re.sub("^data[. ]?", "", e.message)}; damaged or changed: {self.mend}'
+        return ''
+
+    def read(self, path)->dict:
+        "Read and check, the checksum too if there is one"
+        obj = read_json(path)
+        if isinstance(obj, dict) and 'sha256' in obj and obj.pop('sha256')!=_json_sum(obj):
+            raise ValueError(f'{path}: its checksum is not the recorded one, so it was damaged or changed: {self.mend}')
+        return self.check(obj, path)
+
+    def write(self, path, obj:dict):
+        "Check and write, with kind, format and a checksum"
+        obj = json.loads(json.dumps(dict(kind=self.kind, format=self.version) | obj))
+        write_json(path, self.check(obj, path) | dict(sha256=_json_sum(obj)))
+
+def _json_sum(obj): return sha256(json.dumps(obj, sort_keys=True))
+
+FOLDER = Format('folder', 1, dict(
+    holds=dict(type='string'), # e.g. adapter
+    files=dict(type='object', additionalProperties=dict(type='string')))) # path → SHA-256
+
+# %% ../../nbs/io/files.ipynb #24f344dc
+MARKER = '.dnd_nb.json'
+
+def file_sums(
+    folder,
+)->dict: # path within the folder → SHA-256
+    "Checksums of all files in a folder but the marker; a link is an error"
+    res = {}
+    for p in sorted(Path(folder).rglob('*')):
+        if p.is_symlink(): raise ValueError(f'{p}: a symbolic link, expected a file; copy the file there')
+        if p.is_file() and p.name!=MARKER: res[p.relative_to(folder).as_posix()] = sha256(p)
+    return res
+
+def mark(
+    folder,
+    kind:str, # e.g. 'adapter'
+):
+    "Write the marker: this package wrote these files"
+    FOLDER.write(Path(folder)/MARKER, dict(holds=kind, files=file_sums(folder)))
+
+def marked(
+    folder,
+)->dict|None: # with fields holds and files
+    "The marker of a folder, None if it has none"
+    f = Path(folder)/MARKER
+    return FOLDER.read(f) if f.exists() else None
+
+# %% ../../nbs/io/files.ipynb #9112c6d8
+def changed(
+    folder, # one with a marker
+)->list: # of str
+    "Files of a marked folder that are not as they were written: changed, missing or added"
+    was,now = marked(folder)['files'],file_sums(folder)
+    def word(k): return 'is missing' if k not in now else 'was changed' if k in was else 'was added'
+    return [f'{k} {word(k)}' for k in sorted({*was, *now}) if was.get(k)!=now.get(k)]
+
+def replaceable(
+    path, # folder to (re)place
+    kind:str, # what will be written
+):
+    "An error unless nothing lies at `path`, or an empty folder, or what this package wrote there and nobody changed"
+    path = Path(path)
+    if bad := _not_ours(path, kind): raise ValueError(f'{path}: {bad}; nothing was written, name another folder')
+
+def _not_ours(path, kind)->str: # '' if it may be replaced
+    if path.is_symlink(): return 'a symbolic link'
+    if not path.exists(): return ''
+    if not path.is_dir(): return f'{_what(path)}, expected a folder'
+    there = sorted(o.name for o in path.iterdir())
+    if not there: return ''
+    m = marked(path)
+    if m is None: return f'is there and was not written by dnd_nb (it holds {there[0]})'
+    if m['holds']!=kind: return f'holds {m["holds"]}, not {kind}'
+    return next((f'{b} since dnd_nb wrote this folder' for b in changed(path) if not b.endswith('missing')), '')
+
+# %% ../../nbs/io/files.ipynb #5a9b550c
+def _exchange(a, b)->bool:
+    "Swap two names in one step; False where system or file system cannot"
+    f = getattr(ctypes.CDLL(None, use_errno=True), 'renameat2', None) if sys.platform=='linux' else None
+    if f is None: return False
+    if f(-100, os.fsencode(a), -100, os.fsencode(b), 2)==0: return True # AT_FDCWD, RENAME_EXCHANGE
+    e = ctypes.get_errno()
+    if e in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM): return False
+    raise OSError(e, os.strerror(e), str(b))
+
+def _swap(tmp, path):
+    "Folder `tmp` becomes `path`; what was there is where `tmp` was, or that with .old"
+    if not path.exists(): os.rename(tmp, path)
+    elif not _exchange(tmp, path):
+        os.rename(path, tmp.with_name(tmp.name+'.old'))
+        os.rename(tmp, path)
+
+# %% ../../nbs/io/files.ipynb #9977cd0f
+@contextmanager
+def atomic_dir(
+    path, # folder to (re)place
+    kind:str='folder', # e.g. 'adapter'; only a folder of the same kind is replaced
+):
+    "A scratch folder that becomes `path`, marked, only if the block ends without an error"
+    path = Path(path)
+    if path.parent.is_dir(): sweep(path.parent, path.name)
+    replaceable(path, kind)
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tmp = _beside(path)
+        tmp.mkdir()
+        try:
+            yield tmp
+            mark(tmp, kind)
+            for d,_,fs in os.walk(tmp, topdown=False):
+                for o in (*(f'{d}/{f}' for f in fs if f!=MARKER), d): sync(o)
+            replaceable(path, kind) # somebody may have come meanwhile
+            _swap(tmp, path)
+            sync(path.parent)
+        finally:
+            for o in (tmp, tmp.with_name(tmp.name+'.old')): remove(o)
+
+# %% ../../nbs/io/files.ipynb #16a47aac
+def _head(h:dict)->bytes: # length and header, sorted, padded as safetensors wants it
+    t = json.dumps(h, sort_keys=True, separators=(',',':'), ensure_ascii=True).encode()
+    t += b' '*(-len(t)%8)
+    return len(t).to_bytes(8, 'little')+t
+
+def write_tensors(
+    path, # file to (re)place
+    tensors:dict, # name → tensor, on any device
+    meta:dict=None, # name → text
+):
+    "A safetensors file, whole or not at all, with its own checksum"
+    from safetensors.torch import save # torch is not needed for a file that is no tensor
+    raw = save({k:v.detach().cpu().contiguous() for k,v in tensors.items()})
+    n = 8+int.from_bytes(raw[:8], 'little')
+    head,data = json.loads(raw[8:n]) | dict(__metadata__={**(meta or {})}),memoryview(raw)[n:]
+    h = hashlib.sha256(_head(head))
+    h.update(data)
+    head['__metadata__']['sha256'] = h.hexdigest()
+    with atomic_write(path, 'wb') as f: f.write(_head(head)); f.write(data)
+
+# %% ../../nbs/io/files.ipynb #a38adf88
+def _torn(path, why):
+    return ValueError(f'{path}: not a whole safetensors file ({why}); was the copy cut short? fetch or make it again')
+
+def read_meta(
+    path, # a safetensors file
+)->tuple: # (header without __metadata__, metadata, where the values begin)
+    "The header of a safetensors file, refused if it is none"
+    with open(regular(path), 'rb') as f:
+        n,size = int.from_bytes(f.read(8), 'little'),os.fstat(f.fileno()).st_size
+        if not 2<=n<=min(size-8, 10**8): raise _torn(path, 'its header is cut short')
+        try: head = json.loads(f.read(n))
+        except (ValueError, RecursionError): head = None
+    if not isinstance(head, dict) or not isinstance(head.get('__metadata__', {}), dict):
+        raise _torn(path, 'its header is damaged')
+    return head,head.pop('__metadata__', None) or {},8+n
+
+def check_tensors(
+    path, # a safetensors file
+)->dict: # its metadata
+    "An error if the file is not as `write_tensors` left it; one without a checksum passes"
+    head,meta,at = read_meta(path)
+    try: want = max((t['data_offsets'][1] for t in head.values()), default=0)
+    except (KeyError, IndexError, TypeError): raise _torn(path, 'its header is damaged') from None
+    if (got := os.path.getsize(path)-at)!=want: raise _torn(path, f'{got} bytes of values, expected {want}')
+    if 'sha256' not in meta: return meta
+    h = hashlib.sha256(_head(head | dict(__metadata__={k:v for k,v in meta.items() if k!='sha256'})))
+    with open(path, 'rb') as f:
+        f.seek(at)
+        while b := f.read(2**20): h.update(b)
+    if h.hexdigest()!=meta['sha256']:
+        raise ValueError(f'{path}: its checksum is not the recorded one, so it was damaged or changed')
+    return meta
+
+def read_tensors(
+    path, # a safetensors file
+)->tuple: # (name → tensor, metadata)
+    "What `write_tensors` wrote, checked"
+    from safetensors.torch import load_file
+    meta = check_tensors(path)
+    try: return load_file(path),meta
+    except Exception as e: raise _torn(path, e) from None
+
+# %% ../../nbs/io/files.ipynb #a02833ca
+def set_aside(
+    path, # file or folder that is damaged
+    why:str, # for the note
+    then:str, # what will be done instead
+)->Path: # where it is now
+    "Keep what is damaged under another name, and say so"
+    path,n = Path(path),0
+    while (to := path.with_name(f'{path.name}.bad{n or ""}')).exists(): n += 1
+    os.rename(path, to)
+    warnings.warn(f'{path}: {why}; set aside as {to.name}, {then}', stacklevel=2)
+    return to
+
+# %% ../../nbs/io/files.ipynb #37df2330
+RESERVED = ('state','parts','tasks','features','manifest.json','report.json')
+_no = re.compile(r'[\x00-\x1f\x7f/\\<>:"|?*\ud800-\udfff]')
+_windows = re.compile(r'(con|prn|aux|nul|com\d|lpt\d)(\..*)?', re.I)
+
+def _name_fault(s)->str: # '' if it will do
+    if not isinstance(s, str) or not s.strip(): return 'expected a text that is not empty'
+    if _no.search(s): return 'expected no / \\ < > : " | ? * and no control characters'
+    if s[0]=='.' or s[-1] in '. ' or s[0]==' ': return 'expected no point or space at its ends'
+    if s in RESERVED or _windows.fullmatch(s): return 'it is reserved'
+    return 'expected at most 120 bytes' if len(s.encode())>120 else ''
+
+def check_name(
+    name:str, # of a task or an adapter
+    what:str='task', # for the message
+)->str: # the name
+    "A name that is a folder's name on every system, and none that this package uses itself"
+    if bad := _name_fault(name): raise ValueError(f'{what} {name!r}: no name for a folder, {bad}')
+    return name
+
+# %% ../../nbs/io/files.ipynb #0ce210e3
+def inside(
+    folder, # e.g. a zoo
+    path:str, # relative, as a manifest gives it
+)->Path:
+    "folder/path, refused if it lies outside, by .. or by a symbolic link"
+    top = os.path.realpath(folder)
+    to = os.path.realpath(os.path.join(top, path)) if '\0' not in path else '/'
+    if not to.startswith(top+os.sep):
+        raise ValueError(f'{folder}: {path!r} leads out of the folder; it was changed, or made by another program')
+    return Path(folder)/path
