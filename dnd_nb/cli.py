@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['reading', 'dnd_demo', 'dnd_collect', 'dnd_train', 'read_prompt_file', 'dnd_generate', 'generate_main', 'dnd_evaluate',
-           'dnd_doctor', 'dnd_bench']
+           'damage', 'dnd_doctor', 'dnd_bench']
 
 # %% ../nbs/15_cli.ipynb #4f88de30
 from pathlib import Path
@@ -337,6 +337,18 @@ def _where(tasks, zoo): # the folder named, or else the folder tasks beside the 
     return tasks or (str(zoo.folder.parent/'tasks') if (zoo.folder.parent/'tasks').is_dir() else 'builtin')
 
 # %% ../nbs/15_cli.ipynb #1dc49bd0
+def _may_write(path):
+    "An error if something lies there that dnd_evaluate did not write, or if nothing can be written there"
+    import os
+    from dnd_nb.io.files import read_json, regular
+    path = Path(path)
+    if path.exists():
+        try: old = read_json(regular(path))
+        except ValueError: old = None
+        if not isinstance(old, dict) or not {'panel','paired'}<=old.keys(): raise ValueError(f'{path}: is there and was not written by dnd_evaluate; nothing was written, name another file')
+    up = next(p for p in path.absolute().parents if p.exists())
+    if not up.is_dir() or not os.access(up, os.W_OK): raise ValueError(f'{path}: {up} cannot be written in; name another file')
+
 @command
 def dnd_evaluate(
     run:str, # a run folder
@@ -384,6 +396,31 @@ def _for_doctor(df, folder):
     except OSError as e: warnings.warn(f'{folder}/panel.csv, which the doctor would read, was not written: {e}')
 
 # %% ../nbs/15_cli.ipynb #d52c68ab
+def damage(
+    folder, # a run, a zoo, a cache of embeddings, or a folder with a marker
+)->list: # of str
+    "What in a folder is not as it was recorded"
+    from dnd_nb.io.files import MARKER, changed, check_tensors
+    from dnd_nb.teacher import Zoo
+    from dnd_nb.train import RUN, SELECTED
+    folder,bad = Path(folder),[]
+    if not folder.is_dir(): raise ValueError(f'{folder}: no such folder')
+    def ask(f, *a):
+        try: bad.extend(f(*a) or [])
+        except (OSError, ValueError) as e: bad.append(str(e))
+    if (folder/'manifest.json').exists(): ask(lambda: Zoo(folder).verify())
+    for n,form in (('config.json',RUN), ('selected.json',SELECTED)):
+        if (folder/n).exists() and (folder/'log.jsonl').exists(): ask(lambda: form.read(folder/n) and [])
+    for f in sorted(folder.rglob('*.safetensors')): ask(lambda: check_tensors(f) and [])
+    for f in sorted(folder.rglob(MARKER)): ask(lambda: [f'{f.parent}: {b}' for b in changed(f.parent)])
+    return list(dict.fromkeys(bad))
+
+def _verify(folder):
+    bad = damage(folder)
+    for b in bad: print(b)
+    if bad: raise ValueError(f'{folder}: {len(bad)} things are not as they were recorded')
+    print(f'{folder}: every file is as it was recorded')
+
 @command
 def dnd_doctor(
     run:str, # a run folder; with --verify also a zoo, a cache of embeddings, or a folder that dnd_generate wrote

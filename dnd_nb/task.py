@@ -23,7 +23,11 @@ class TaskError(ValueError):
     "Bad input in a task: one line that says what, where, what was expected, and the mend"
 
 # %% ../nbs/02_task.ipynb #393bb124
-def torn(s:str)->bool: "Does a text hold half a surrogate pair? It has no bytes, and tokenizers refuse it"; return bool(re.search('[\ud800-\udfff]', s))
+def torn(s:str)->bool:
+    "Does a text hold half a surrogate pair? It has no bytes, and tokenizers refuse it"
+    try: s.encode()
+    except UnicodeEncodeError: return True
+    return False
 
 def _row_fault(
     d:dict, # one row, as read from JSON
