@@ -14,8 +14,8 @@ from .fast import engine_for, micro_batches, why_not
 from .task import Template, Example, Row, encode_rows, collate, token_batches
 
 # %% auto #0
-__all__ = ['METRICS', 'with_cache', 'cache_of', 'score', 'answers', 'run_panel', 'bootstrap_ci', 'summarise', 'paired',
-           'gap_closed']
+__all__ = ['METRICS', 'with_cache', 'one_by_one', 'behind', 'cache_of', 'score', 'answers', 'run_panel', 'bootstrap_ci',
+           'summarise', 'paired', 'gap_closed']
 
 # %% ../nbs/09_evaluate.ipynb #e46f23bc
 def _answers(ex:Example)->list: # gold first
@@ -24,6 +24,29 @@ def _answers(ex:Example)->list: # gold first
 def with_cache(model, cache)->dict: # keyword argument
     "Keys and values as this version of transformers takes them: `past_key_values` became `cache`"
     return {'cache' if 'cache' in inspect.signature(getattr(model,'_orig_mod',model).forward).parameters else 'past_key_values': cache}
+
+def one_by_one(model)->bool:
+    "Mamba goes on from a state a token at a time: given several it begins anew, and it takes the mask of the new ones alone"
+    return model.config.model_type in ('mamba','falcon_mamba')
+
+def behind(
+    model, # a causal LM
+    cache, # what it gave back
+    ids, # [b, t] new tokens
+    mask, # [b, all tokens so far]
+    pos, # [b, t] their positions
+    **kw
+): # its output, logits for all t
+    "The next tokens behind a cache"
+    def run(s, mask, cache): return model(input_ids=ids[:,s], attention_mask=mask, position_ids=pos[:,s], **with_cache(model, cache), use_cache=True, **kw)
+    if cache is None or not one_by_one(model): return run(slice(None), mask, cache)
+    t,logits = ids.shape[1],[]
+    for i in range(t):
+        at = mask.shape[1]-t+i
+        out = run(slice(i,i+1), mask[:,at:at+1], cache)
+        cache = cache_of(out); logits.append(out.logits)
+    out.logits = torch.cat(logits, 1)
+    return out
 
 def cache_of(out): "… and as it gives them back"; return out['cache'] if 'cache' in out.keys() else out.past_key_values
 
@@ -49,7 +72,7 @@ def _after_prompts(model, b, kv, idx, cands): # (logits [answers, T-1, V] after 
     if y.shape[1]==1: return None,y
     x,ok = y[:,:-1].clamp(min=0),(y[:,:-1]!=-100).long()
     pos = b['attention_mask'].sum(1)[idx][:,None] + torch.arange(x.shape[1], device=idx.device)
-    return model(input_ids=x, attention_mask=torch.cat([b['attention_mask'][idx], ok], 1), position_ids=pos, **with_cache(model, _spread(kv, idx)), use_cache=True).logits, y
+    return behind(model, _spread(kv, idx), x, torch.cat([b['attention_mask'][idx], ok], 1), pos).logits, y
 
 def _score_batch(model, rows, cands, pad_id, adapters, owner, read=None, max_tokens=16384):
     "Log-likelihoods of candidate answers; rows: prompts' ids, cands: per row a list of token lists"
@@ -147,7 +170,7 @@ def _decode(model, tok, rows, adapters, owner, max_new): # [rows, tokens], throu
     done = torch.zeros(len(rows), dtype=torch.bool, device=model.device)
     with apply_adapters(model, adapters, owner) if adapters is not None else nullcontext():
         for _ in range(max_new):
-            o = model(input_ids=ids, attention_mask=mask, position_ids=pos, **with_cache(model, cache), use_cache=True, logits_to_keep=1)
+            o = behind(model, cache, ids, mask, pos, logits_to_keep=1)
             ids,cache = o.logits[:,-1].argmax(-1, keepdim=True),cache_of(o)
             done |= ids[:,0]==tok.eos_token_id
             out.append(ids.masked_fill(done[:,None], tok.eos_token_id))

@@ -15,7 +15,7 @@ from .adapter import *
 from .dataset import prompt_batches
 from .diagnostics import Novelty, heatmap
 from .encoder import condition_texts
-from .evaluate import _answers, _read_prompts, _score_batch, _spread, cache_of, with_cache
+from .evaluate import _answers, _read_prompts, _score_batch, _spread, behind, cache_of
 from .generator import module_place
 from .io.peft import save_peft
 from .model import base_id
@@ -169,7 +169,7 @@ def _greedy(model, b, out, idx, eos, max_new): # → n lists of tokens, their su
         done |= y==eos
         if done.all() or i==max_new-1: break
         mask = torch.cat([mask, mask.new_ones(len(idx),1)], 1)
-        o = model(input_ids=toks[-1][:,None].to(mask.device), attention_mask=mask, position_ids=pos, **with_cache(model, cache), use_cache=True, logits_to_keep=1)
+        o = behind(model, cache, toks[-1][:,None].to(mask.device), mask, pos, logits_to_keep=1)
         cache,logits,pos = cache_of(o),o.logits[:,-1],pos+1
     return [[t for t in r if t!=eos] for r in torch.stack(toks, 1).tolist()],lp
 
