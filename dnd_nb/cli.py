@@ -138,7 +138,8 @@ def dnd_collect(
     max_tokens:int=0, # tokens a micro-batch; 0: as free memory allows
     engine:str=None, # what runs training steps, e.g. plain, lean, graphs or ragged; if not given, what suits the device and the model, see the room fast
     probes:bool_arg=True, # compute delta activations on the generic probes?
-    import_from:str=None, # instead of training: a folder of PEFT adapter folders, each with a prompts.json (list of strings)
+    import_from:str=None, # instead of training: an adapter of PEFT, or a folder that holds some, with their prompts
+    import_prompts:str=None, # prompts of adapters that have none beside them: a file or a Hub data set
     seed:int=0, # of the shared first A and of the order of rows
     device:str='auto', # cpu, cuda, or auto
     **kwargs, # how a table is read
@@ -149,7 +150,9 @@ def dnd_collect(
         from dnd_nb.fast import ENGINES
         from dnd_nb.teacher import TeacherConfig, train_teachers, import_adapters
         from dnd_nb.delta import GENERIC
-        if import_from: return print(import_adapters(import_from, zoo, _base(base, device)[0]))
+        if import_from:
+            z = import_adapters(import_from, zoo, _base(base, device)[0], prompts=import_prompts)
+            return print(*z.reports, z, sep='\n')
         if engine and engine not in ENGINES: raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
         _above0(rank=rank, alpha=alpha, steps=steps, rows=rows, lr=lr, at_once=at_once)
         keep = _numbers('keep', keep, float, lambda x: 0<x<=1, 'shares of the steps, above 0 and up to 1')

@@ -12,7 +12,9 @@ import numpy as np, torch
 from torch import Tensor
 from fastcore.basics import patch
 from .adapter import *
-from .io.peft import load_peft, load_tensors, save_peft, _key
+from .io.folders import adapter_folder, find_adapters
+from .io.peft import as_peft, load_peft, load_tensors, save_peft, _key
+from .tasks.sources import read_examples
 from .crew import Crew, versions
 from .io.files import *
 from .io.identity import identity, same_base
@@ -25,7 +27,7 @@ from .task import Template, encode_rows, collate, token_batches, torn
 # %% auto #0
 __all__ = ['SPEC', 'ZOO', 'PART', 'answer_nll', 'TeacherConfig', 'RowSampler', 'packed_backward', 'token_bytes',
            'tokens_that_fit', 'AdapterTrainer', 'saved_names', 'Zoo', 'read_prompts', 'check_files', 'new_manifest',
-           'rows_sum', 'bar_over', 'train_teachers', 'import_adapters']
+           'rows_sum', 'bar_over', 'train_teachers', 'adapter_prompts', 'import_adapters', 'load_others']
 
 # %% ../nbs/04_teacher.ipynb #56e24fe2
 def answer_nll(
@@ -637,35 +639,64 @@ def _import_deltas(names, probes): # (adapter folder → its delta's file, the p
 def _one_base(folders):
     "Adapters of one zoo were trained on one base model: shapes alone cannot tell a model from its fine-tuned sister"
     said = {p: read_json(p/'adapter_config.json').get('base_model_name_or_path') for p in folders}
+    first,b0 = next(iter(said.items()))
     for p,b in said.items():
-        if b!=said[folders[0]]: raise ValueError(f'{p}: trained on {b!r}, {folders[0].name} on {said[folders[0]]!r}; import them apart, or, if the two are one model, write one name into both adapter_config.json')
+        if b!=b0: raise ValueError(f'{p}: trained on {b!r}, {first.name} on {b0!r}; import them apart, '
+            + 'or, if the two are one model, write one name into both adapter_config.json')
+
+def adapter_prompts(
+    folder, # an adapter's folder
+    given=None, # a file, a Hub data set or a list; None: what lies beside the adapter, or beside its checkpoints
+)->list: # of strings
+    "The prompts that an adapter belongs to"
+    if given is not None: return [e.prompt for e in read_examples(given)]
+    at = [p for d in (folder, folder.parent) for p in sorted(d.glob('prompts.*'))]
+    if not at: raise FileNotFoundError(f'{folder}: no prompts beside the adapter. '
+        + f'Write those it was trained on to {folder}/prompts.json, as ["…", "…"], or to prompts.txt, one a line, '
+        + 'or prompts.jsonl, {"prompt": "…"} on every line; '
+        + 'or give prompts=, a file or a Hub data set')
+    return read_prompts(at[0]) if at[0].suffix=='.json' else [e.prompt for e in read_examples(at[0])]
 
 # %% ../nbs/04_teacher.ipynb #3db6429c
 def import_adapters(
-    src, # folder of adapter folders, each with adapter_config.json, adapter_model.safetensors and prompts.json
+    src, # an adapter folder, or one that holds adapter folders: PEFT files with their prompts
     folder, # the zoo to make
-    model=None, # base model: checks shapes and orders modules
+    model=None, # base model: checks shapes, orders modules, compares logits with PEFT's
     probes:ProbeSet=None, # the probes that their deltas were computed on; None: as a probes.json in each folder says
-)->Zoo:
+    prompts=None, # a file, a Hub data set or a list for all; or name → such; None: what lies beside each adapter
+    initial=None, # for PiSSA, OLoRA and the like, see `load_peft`
+)->Zoo: # its `reports`: what was applied of each
     "Make a zoo from PEFT adapter folders"
     src,folder = Path(src),Path(folder)
-    if not src.is_dir(): raise FileNotFoundError(f'{src}: no such folder')
+    found = find_adapters(src)
     if (folder/'manifest.json').exists(): raise ValueError(f'{folder}: holds a zoo already; choose another folder')
-    names = sorted(p.parent for p in src.glob('*/adapter_config.json') if p.parent.name[0]!='.') # not what a killed writer left
-    if not names: raise ValueError(f'{src}: no adapter in it; expected {src}/<name>/adapter_config.json with adapter_model.safetensors and prompts.json')
-    for p in names: check_name(p.name, 'adapter')
-    spec = LoraSpec.from_peft(names[0], model)
-    _one_base(names)
-    read = [(p, load_peft(p, spec), read_prompts(p/'prompts.json')) for p in names]
-    deltas,probes = _import_deltas(names, probes)
-    with lock(folder): return _import(read, deltas, folder, src, spec, probes, model)
+    if not found: adapter_folder(src) # says what is there
+    _one_base(found.values())
+    for name,_ in found: check_name(name, 'adapter')
+    given = prompts if isinstance(prompts, dict) else dict.fromkeys([n for n,_ in found], prompts)
+    first = next(iter(found.values()))
+    read = {k:(load_others(p, first, model, initial),adapter_prompts(p, given.get(k[0]))) for k,p in found.items()}
+    deltas,probes = _import_deltas(list(found.values()), probes)
+    base = None if model is None else identity(model)
+    man = new_manifest(next(iter(read.values()))[0].spec, probes=probes, imported_from=src.name, base=base)
+    with lock(folder): return _imported(folder, read, {k:deltas.get(p) for k,p in found.items()}, man)
 
-def _import(read, deltas, folder, src, spec, probes, model):
-    man = new_manifest(spec, probes=probes, imported_from=src.name, base=None if model is None else identity(model))
-    for p,ad,prompts in read:
-        write_json(f := folder/p.name/'prompts.json', prompts)
-        extra = {'delta.npy': lambda t,f=deltas[p]: shutil.copyfile(f, t)} if p in deltas else {}
-        to = save_peft(ad, folder/p.name/'imported', extra=extra)
-        man['entries'].append(dict(files=marked(to)['files'], prompts=sha256(f), task=p.name, family=p.name, checkpoint='imported', step=0, folder=f'{p.name}/imported', loss_first=None, loss=None))
+def load_others(folder, first, model, initial)->Adapters: # n=1, with a `report`
+    "An adapter of others, of the spec of the first; as PEFT computes it, if the base model is given"
+    ad = load_peft(folder, None if folder==first else LoraSpec.from_peft(first, model, initial), model, initial)
+    if model is not None and initial is None: ad.report.notes.append(as_peft(folder, ad, model))
+    return ad
+
+def _imported(folder, read, deltas, man)->Zoo:
+    "Write adapters with their prompts, and the manifest last"
+    for (name,step),(ad,prompts) in read.items():
+        write_json(f := folder/name/'prompts.json', prompts)
+        check,delta = f'step_{step:05d}' if step else 'imported',deltas[name,step]
+        extra = {'delta.npy': lambda t,d=delta: shutil.copyfile(d, t)} if delta else {}
+        to = save_peft(ad, folder/name/check, extra=extra)
+        man['entries'].append(dict(files=marked(to)['files'], prompts=sha256(f), task=name, family=name,
+            checkpoint=check, step=step, folder=f'{name}/{check}', loss_first=None, loss=None))
     ZOO.write(folder/'manifest.json', man)
-    return Zoo(folder)
+    zoo = Zoo(folder)
+    zoo.reports = [ad.report for ad,_ in read.values()]
+    return zoo

@@ -4,23 +4,23 @@
 
 # %% ../../nbs/io/peft.ipynb #e969c370
 from __future__ import annotations
-import re, warnings
+import re, tempfile, warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
-from peft import LoraConfig, __version__ as peft_version
+from peft import LoraConfig, PeftModel, __version__ as peft_version
 from peft.tuners.tuners_utils import check_target_module_exists
 from peft.utils.other import get_pattern_key
 from safetensors.torch import save_file
-from ..adapter import Adapters, LoraSpec, _features, _modules, _targets
+from ..adapter import Adapters, LoraSpec, apply_adapters, peft_doubts, _features, _modules, _targets
 from .files import atomic_dir, read_json, write_json
 from .folders import adapter_folder, adapter_tensors, find_adapters, load_tensors, split_tensors
 from .folders import _few, _natural
 
 # %% auto #0
-__all__ = ['KeyReport', 'match_keys', 'PeftFile', 'LoadReport', 'read_peft', 'load_peft', 'save_peft', 'peft_tensors']
+__all__ = ['KeyReport', 'match_keys', 'PeftFile', 'LoadReport', 'read_peft', 'load_peft', 'as_peft', 'save_peft', 'peft_tensors']
 
 # %% ../../nbs/io/peft.ipynb #27a3d4e1
 _key = re.compile(r'^(?:base_model\.model\.)?(?P<mod>.+)\.lora_(?P<ab>[AB])(?:\.[^.]+)?\.weight$')
@@ -378,6 +378,39 @@ def _fits(f, spec):
     first = rep.missing or rep.unexpected or rep.misshaped
     if first: raise ValueError(f'{f.folder}: {rep} (first: {first[0]}); {hint}')
 
+# %% ../../nbs/io/peft.ipynb #0f4d082e
+def _probe(model, b=1, t=24): # ids that any vocabulary has
+    return (torch.arange(b*t).view(b,t)*7+5) % min(model.config.get_text_config().vocab_size, 200)
+
+@torch.no_grad()
+def as_peft(
+    folder, # an adapter's folder
+    adapter:Adapters, # what `load_peft` read from it
+    model, # its base model
+)->str: # what was seen
+    "Compare an adapter's logits with those that PEFT computes from its folder; ValueError if they are others"
+    if odd := peft_doubts(model, list(adapter.spec.modules)): return f'PEFT opens {len(odd)} modules elsewhere: not compared'
+    ids = _probe(model).to(model.device)
+    base = model(ids).logits.float()
+    with apply_adapters(model, adapter): ours = model(ids).logits.float()
+    theirs = _under_peft(read_peft(folder, model), model, ids)
+    gap,effect = (float((x-ours).abs().max()) for x in (theirs, base))
+    slack = 1e-4 if model.dtype==torch.float32 else .03
+    if gap>.1*effect and gap>slack*float(base.abs().max()):
+        raise ValueError(f'{folder}: {gap:.2g} from PEFT in logits, where the adapter moves them by {effect:.2g}')
+    return f'logits move by {effect:.2g} on a probe, {gap:.1g} from PEFT'
+
+def _under_peft(f, model, ids):
+    "Logits of PEFT's own reading of a file with cleaned keys; the model is left as it was"
+    sd = {f'base_model.model.{k}.lora_{w}.weight':t.contiguous() for w,x in (('A',f.A), ('B',f.B)) for k,t in x.items()}
+    picks = dict.fromkeys(('modules_to_save','layers_to_transform','layers_pattern','exclude_modules'))
+    c = f.config | picks | dict(target_modules=list(f.A))
+    with tempfile.TemporaryDirectory() as d:
+        save_file(sd, f'{d}/adapter_model.safetensors'); write_json(f'{d}/adapter_config.json', c)
+        pm = PeftModel.from_pretrained(model, d)
+    try: return pm.eval()(ids).logits.float()
+    finally: pm.unload()
+
 # %% ../../nbs/io/peft.ipynb #aa6a81a9
 def save_peft(
     adapters:Adapters,
@@ -391,8 +424,8 @@ def save_peft(
     s,sd = a.spec,peft_tensors(a)
     _may_write(folder, sd)
     if bad := [k for k in s.modules if k in s.doubtful]:
-        warnings.warn(f'{folder.name}: PEFT {peft_version} opens {len(bad)} of {len(s.modules)} modules elsewhere or not at all '
-            + f'(first: {bad[0]}); load_peft reads them rightly. For PEFT, leave them out of targets')
+        warnings.warn(f'{folder.name}: PEFT {peft_version} opens {len(bad)} of {len(s.modules)} modules elsewhere '
+            + f'or not at all (first: {bad[0]}); load_peft reads them rightly. For PEFT, leave them out of targets')
     with atomic_dir(folder) as d:
         _config(s).save_pretrained(d)
         c = read_json(d/'adapter_config.json')
