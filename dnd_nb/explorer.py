@@ -12,6 +12,7 @@ from pathlib import Path
 import ipywidgets as W, numpy as np, pandas as pd, torch
 from fastcore.basics import patch, store_attr
 from .adapter import *
+from .io.files import MARKER
 from .dataset import prompt_batches
 from .diagnostics import Novelty, heatmap
 from .encoder import condition_texts
@@ -310,7 +311,7 @@ def norm_figure(
     return fig
 
 # %% ../nbs/13_explorer.ipynb #d6a63039
-_ours = {'adapter_config.json','adapter_model.safetensors','prompts.json','origin.json','README.md'}
+_ours = {'adapter_config.json','adapter_model.safetensors','prompts.json','origin.json','README.md',MARKER}
 
 @patch
 def save(self:Explorer,
@@ -326,7 +327,7 @@ def save(self:Explorer,
     about = dict(run=view.run, encoder=r.config['encoder'], strength=view.strength, k=len(view.prompts), task=view.task or None)
     try: save_peft(view.adapter, to, prompts=view.prompts, extra={'origin.json':about})
     except OSError as e: raise ValueError(f'{to}: cannot be written ({e.strerror}); nothing was saved') from None
-    return {p.name:p.stat().st_size for p in sorted(to.iterdir())}
+    return {p.name:p.stat().st_size for p in sorted(to.iterdir()) if p.name!=MARKER}
 
 # %% ../nbs/13_explorer.ipynb #97ac4262
 def _html_table(df, label): # a table for an HTML widget
