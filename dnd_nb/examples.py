@@ -163,7 +163,7 @@ def backward(
     if not flat: raise ValueError('no rows to take a loss of; give each adapter at least one, or leave it out')
     if lean:
         grad = torch.zeros_like(x)
-        return packed_backward(lean, x, grad, flat, owner, 1/len(flat), max_tokens), grad
+        with torch.enable_grad(): return packed_backward(lean, x, grad, flat, owner, 1/len(flat), max_tokens), grad
     x.requires_grad_()
     with torch.enable_grad(): nats,toks = _plain_backward(model, Adapters.from_flat(ad.spec, x), flat, owner, torch.full((len(flat),), 1/len(flat)), pad_id, max_tokens)
     return nats/toks, x.grad
