@@ -458,6 +458,6 @@ def _all_there(enc, folder):
     from safetensors import safe_open
     f = folder/'model.safetensors'
     if not f.exists() or not (want := [n for n,_ in enc[0].named_parameters()]): return
-    with safe_open(f, 'pt') as o: have = set(o.keys())
+    with safe_open(f, 'pt') as o: have = {re.sub('gamma$', 'weight', re.sub('beta$', 'bias', k)) for k in o.keys()} # as old files of BERT call them
     gone = [n for n in want if not any(n==h or n.endswith('.'+h) or h.endswith('.'+n.split('.',1)[-1]) for h in have) and '.pooler.' not in f'.{n}.']
     if gone: raise NoWeights(f'{folder}: {len(gone)} tensors of the encoder are missing (first: {gone[0]}); fetch it again')
