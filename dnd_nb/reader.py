@@ -14,7 +14,7 @@ from .encoder import Encoder, weights_hash
 from .task import Row, Template, encode_rows, token_batches
 
 # %% auto #0
-__all__ = ['Features', 'Passage', 'passage', 'Reader', 'BaseReader', 'TextReader']
+__all__ = ['Features', 'Passage', 'passage', 'Reader', 'BaseReader', 'NoReader', 'TextReader']
 
 # %% ../nbs/06a_reader.ipynb #1ca93609
 @dataclass
@@ -212,6 +212,15 @@ def read_in_context(self:BaseReader,
         got = self._read_batch([ps[i] for i in ix], False)[1][...,2*self.d:3*self.d]
         res[torch.tensor(ix, device=res.device)] = got.unflatten(0, (len(ix),K)).to(res.device)
     return res
+
+# %% ../nbs/06a_reader.ipynb #5e8979f6
+class NoReader(Reader):
+    "For generators that read no features: says of an example only whether it is answered"
+    name,width,cut,fingerprint = 'none',(1,0,0),(1,0),'none'
+    def read(self, examples, device=None)->Features:
+        "Each example by itself"
+        n,known = len(examples), torch.tensor([e.answer is not None for e in examples], device=device)
+        return Features(torch.ones(n,1, device=device), torch.zeros(n,0,0, device=device), known, self.cut)
 
 # %% ../nbs/06a_reader.ipynb #a78eac10
 class TextReader(Reader):

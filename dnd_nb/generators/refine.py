@@ -44,8 +44,31 @@ class RefiningGenerator(LayerGenerator):
         self.log_rate,self.by_count = nn.Parameter(torch.zeros(steps,2*M)), nn.Parameter(torch.zeros(steps,2*M))
         self.rates_head = nn.Linear(kw.get('hidden',320), steps)
         nn.init.zeros_(self.rates_head.weight); nn.init.zeros_(self.rates_head.bias)
-        if not network:
-            for m in (self.one, self.trunk, self.film, self.each, self.heads, self.where, self.mixers): m.requires_grad_(False)
+        if not network: self._leave_out_network()
+
+# %% ../../nbs/generators/refine.ipynb #09b27b6f
+@patch
+def _leave_out_network(self:RefiningGenerator):
+    keep = {'out'}
+    for name in [n for n,_ in self.named_children() if n not in keep]: delattr(self, name)
+    del self.null
+
+@patch
+def set_stats(self:RefiningGenerator, features)->RefiningGenerator:
+    "Centre and scale the features as they vary between these examples; nothing to do without a network"
+    return LayerGenerator.set_stats(self, features) if self.config['network'] else self
+
+@patch
+def head_parameters(self:RefiningGenerator)->list:
+    "Parameters of the output heads"
+    return list(self.heads.parameters()) if self.config['network'] else []
+
+@patch
+def settle(self:RefiningGenerator)->RefiningGenerator:
+    "Add the learned offset to the start adapter, and start from zero offset again: the same adapters, a smaller file"
+    self.set_base(Adapters.from_flat(self.spec, self.loc.flat()+self.offset.detach()))
+    self.offset.data.zero_()
+    return self
 
 # %% ../../nbs/generators/refine.ipynb #4867d847
 @patch
