@@ -19,7 +19,7 @@ from .dataset import PairDataset
 from .encoder import Encoder, PromptCache, SentenceEncoder
 from .evaluate import answers, score
 from .io.peft import load_peft, save_peft
-from .fast import forget_engines
+from .fast.graphs import forget_engines
 from .generator import make_generator
 from .model import _ready, load_base, load_encoder, quiet, tiny_tokenizer
 from .task import Row, collate, encode_rows, read_tasks

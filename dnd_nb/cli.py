@@ -147,7 +147,7 @@ def dnd_collect(
     "Train a teacher LoRA for every task, many at once, into a zoo; or import adapters that others trained. E.g. `dnd_collect --tasks my_tasks --zoo zoo`, then `dnd_train --zoo zoo --tasks my_tasks`"
     with one_line_errors():
         from dnd_nb.adapter import LoraSpec
-        from dnd_nb.fast import ENGINES
+        from dnd_nb.fast.graphs import ENGINES
         from dnd_nb.teacher import TeacherConfig, train_teachers, import_adapters
         from dnd_nb.delta import GENERIC
         if import_from:

@@ -10,7 +10,9 @@ import numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from .adapter import *
 from .crew import Crew
-from .fast import engine_for, micro_batches, why_not
+from .fast.graphs import engine_for
+from .fast.lean import why_not
+from .fast.packing import micro_batches
 from .task import Template, Example, Row, encode_rows, collate, token_batches
 
 # %% auto #0

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from fastcore.basics import patch, store_attr
 from .adapter import LoraSpec, Adapters, apply_adapters, canonical, product_distance, product_sq
 from .delta import ProbeSet, check_probes, delta_embedding
-from .fast import Lean
+from .fast.graphs import Lean
 from .generator import LoraTokenizer
 
 # %% auto #0

@@ -21,7 +21,9 @@ from .io.identity import identity, same_base
 from .io.lock import lock
 from .model import base_id
 from .delta import ProbeSet, check_probes, delta_embedding
-from .fast import Graphed, Lean, engine_for, micro_batches, prompt_tokens, smoothed_nats
+from .fast.graphs import Graphed, Lean, engine_for
+from .fast.lean import smoothed_nats
+from .fast.packing import micro_batches, prompt_tokens
 from .task import Template, encode_rows, collate, token_batches, torn
 
 # %% auto #0

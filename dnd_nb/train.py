@@ -18,7 +18,7 @@ from .io.files import *
 from .io.identity import identity, same_base
 from .model import base_id
 from .task import Template, encode_rows, collate
-from .fast import engine_for
+from .fast.graphs import engine_for
 from .teacher import SPEC, Zoo, rows_sum, RowSampler, AdapterTrainer, TeacherConfig, bar_over, packed_backward
 from .dataset import PairDataset, prompt_batches
 from .encoder import token_ids, encode_batches, mean_pool, condition_texts

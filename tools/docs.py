@@ -47,11 +47,15 @@ def plain_pages(site, site_url, repo_url):
         p = site/f
         p.write_text(re.sub(rf'(?<=[\s/]){_number}([\w.-]+\.ipynb)', r'\1', p.read_text(encoding='utf-8')), encoding='utf-8')
 
+wings = dict(tutorials='Tutorials', io='Files', tasks='Tasks', fast='Speed', generators='Generators', study='Study', bench='Measures', studies='Results')
+
 def title_sections(path):
-    "Folders become sections of the sidebar: write their names as titles"
+    "Folders become sections of the sidebar, in the order of `wings`, others after them; their names are written as titles"
     d = yaml.safe_load(path.read_text(encoding='utf-8'))
-    for o in d['website']['sidebar']['contents']:
-        if isinstance(o, dict): o['section'] = o['section'].replace('_', ' ').capitalize()
+    bar = d['website']['sidebar']
+    pages,folders = ([o for o in bar['contents'] if isinstance(o, dict)==x] for x in (False,True))
+    bar['contents'] = pages + sorted(folders, key=lambda o: [*wings, o['section']].index(o['section']))
+    for o in folders: o['section'] = wings.get(o['section'], o['section'].replace('_', ' ').capitalize())
     path.write_text(yaml.safe_dump(d, sort_keys=False), encoding='utf-8')
 
 def only_pages(path, site):
