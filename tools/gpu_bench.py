@@ -8,7 +8,7 @@ import subprocess, sys, time
 from pathlib import Path
 from fastcore.script import call_parse
 from dnd_nb.adapter import read_json
-from dnd_nb.bench import BARS, device_slug
+from dnd_nb.bench.measures import BARS, device_slug
 from dnd_nb.crew import this_commit
 
 PIECES = {
@@ -41,7 +41,7 @@ def main(
         if n in have: print(f'{n}: there'); continue
         left = 60*minutes-(time.time()-t0)
         if left<20: print(f'{n}: no time left; call again'); failed.append(n); continue
-        code = 'import sys; from dnd_nb.bench import bench; n,device,out,base,data,commit = sys.argv[1:]; bench([n], device, out, base, data, commit=commit)'
+        code = 'import sys; from dnd_nb.bench.measures import bench; n,device,out,base,data,commit = sys.argv[1:]; bench([n], device, out, base, data, commit=commit)'
         try: r = subprocess.run([sys.executable, '-c', code, n, device, out, base, data, commit], timeout=left).returncode
         except subprocess.TimeoutExpired: r = 'out of time'
         if r: print(f'{n}: ended with {r}'); failed.append(n)
