@@ -112,7 +112,7 @@ def _targets(model, targets)->list: # names of the modules that targets name, in
     if targets is None: targets = _known_targets(model)
     if targets=='all-linear':
         head = model.get_output_embeddings() if hasattr(model, 'get_output_embeddings') else None
-        return [k for k,m in text.items() if m is not head]
+        return [k for k,m in text.items() if m is not head and 'Router' not in type(m).__name__] # routers give back more
     if isinstance(targets, str): return [k for k in every if re.fullmatch(targets, k)]
     def hit(k, t): return k==t or (k.endswith('.'+t) and (k in text or '.' in t))
     for t in targets:

@@ -16,8 +16,8 @@ from .fast.packing import micro_batches
 from .task import Template, Example, Row, encode_rows, collate, token_batches
 
 # %% auto #0
-__all__ = ['METRICS', 'with_cache', 'one_by_one', 'behind', 'cache_of', 'score', 'answers', 'run_panel', 'bootstrap_ci',
-           'summarise', 'paired', 'gap_closed']
+__all__ = ['NO_CACHE', 'METRICS', 'with_cache', 'one_by_one', 'behind', 'cache_of', 'score', 'answers', 'run_panel',
+           'bootstrap_ci', 'summarise', 'paired', 'gap_closed']
 
 # %% ../nbs/09_evaluate.ipynb #e46f23bc
 def _answers(ex:Example)->list: # gold first
@@ -94,6 +94,23 @@ def _score_batch(model, rows, cands, pad_id, adapters, owner, read=None, max_tok
         greedy[at[~g]] = False
     return nats.cpu().split(n), greedy.cpu().split(n), first.cpu().split(n)
 
+# %% ../nbs/09_evaluate.ipynb #7e856a62
+NO_CACHE = ('openai-gpt','rwkv','recurrent_gemma','minimax','jamba')
+
+def _score_plain(model, golds, adapters, owner, max_tokens): # as `_score_shared`, prompt and answer in one pass
+    flat,of = [r for g in golds for r in g],[i for i,g in enumerate(golds) for _ in g]
+    res = [([],[],[]) for _ in golds] # nats, greedy, nats of the first token
+    for ix in token_batches(flat, max_tokens):
+        x = torch.nn.utils.rnn.pad_sequence([torch.tensor(flat[i].ids) for i in ix], True).to(model.device)
+        rows = None if owner is None else owner[[of[i] for i in ix]]
+        with apply_adapters(model, adapters, rows) if adapters is not None else nullcontext(): logits = model(x).logits
+        for j,i in enumerate(ix):
+            a,b = flat[i].n_prompt,len(flat[i].ids)
+            nats,greedy = _nats(lambda s: logits[j,a-1:b-1][s], x[j,a:b])
+            for l,v in zip(res[of[i]], (nats.sum(), greedy.all(), nats[0])): l.append((i,v))
+    order = lambda l: [v for _,v in sorted(l, key=lambda o: o[0])]
+    return [(torch.stack(order(n)), bool(order(g)[0]), float(order(f)[0])) for n,g,f in res]
+
 # %% ../nbs/09_evaluate.ipynb #3393dd7c
 def _encode_each(tok, examples, template, max_len): # per example its row with each answer; an example that comes again is encoded once
     once = {id(e):e for e in examples}
@@ -114,6 +131,7 @@ def _score_packed(lean, golds, adapters, owner, max_tokens): # per example (nats
     return [res[i] for i in range(len(golds))]
 
 def _score_shared(model, golds, adapters, owner, pad_id, max_tokens): # the same, the prompt once for all its answers
+    if model.config.model_type in NO_CACHE: return _score_plain(model, golds, adapters, owner, max_tokens)
     prompts = [g[0].ids[:g[0].n_prompt] for g in golds]
     cands = [[r.ids[r.n_prompt:] for r in g] for g in golds]
     size = [Row(p + [0]*sum(map(len,c)), len(p)) for p,c in zip(prompts, cands)]

@@ -292,6 +292,13 @@ def _tokenizer(folder, kw):
     try: return AutoTokenizer.from_pretrained(folder, **kw)
     except Exception as e: raise NoWeights(f'{folder}: no tokenizer that can be read ({str(e).strip().splitlines()[0][:200]}); fetch it again') from None
 
+@torch.no_grad()
+def _reads_ahead(model):
+    "Do logits change with tokens that come later?"
+    x = torch.tensor([[5,6,7,8],[5,6,9,4]], device=model.device)
+    a,b = model(x).logits[:,:2].float()
+    return bool((a-b).abs().max() > .01*a.abs().max())
+
 def _load(folder, dtype, device='cpu'):
     "Model and tokenizer from a folder, or from a GGUF file"
     folder,kw = Path(folder),dict(local_files_only=True, trust_remote_code=False)
@@ -309,6 +316,8 @@ def _load(folder, dtype, device='cpu'):
         except SafetensorError as e: raise NoWeights(f'{folder}: damaged safetensors ({e}); fetch it again') from None
         except RuntimeError as e: raise NoWeights(f'{folder}: its weights do not fit its config ({str(e).strip().splitlines()[-1][:200]}); fetch it again') from None
     if 'gguf_file' not in kw and not packed: whole(info, folder)
+    if A is AutoModelForImageTextToText and _reads_ahead(model):
+        raise NoWeights(f'{folder}: a {model.config.model_type!r} model reads ahead in text, so it forecasts nothing; name a causal LM')
     if 'gguf_file' in kw: _name_special(tok, model.config)
     return (model if packed and not unpack else model.to(device)),tok
 
