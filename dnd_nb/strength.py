@@ -13,7 +13,7 @@ from fastcore.basics import patch
 from safetensors.torch import save as st_save
 from .adapter import Adapters
 from .encoder import encode_batches
-from .io.files import atomic_dir, read_json, write_json
+from .io.files import atomic_dir, read_json, read_tensors, write_json, write_tensors
 from .io.peft import load_peft, load_tensors, save_peft
 from .train import Run, standardised
 
@@ -175,19 +175,21 @@ def generate(self:ZeroShot,
 def save(self:ZeroShot,
     folder, # gets generator, calibration, what measures distances, and the fall-back
     half:bool=True, # weights in 16 bits
+    also=None, # function that writes more into the folder, before it gets its place
 )->Path:
     "Everything that is needed to write adapters for new prompts"
     folder = Path(folder)
-    with atomic_dir(folder) as d:
-        src,weights = load_tensors(self.run.folder/'generator.safetensors'),dict(self.run.gen.named_parameters())
+    with atomic_dir(folder, 'generator') as d:
+        src,weights = read_tensors(self.run.folder/'generator.safetensors')[0],dict(self.run.gen.named_parameters())
         meta = dict(format='pt', dnd_generator=json.dumps(self.run.gen.config))
-        (d/'generator.safetensors').write_bytes(st_save({k:v.half() if half and k in weights else v for k,v in src.items()}, meta))
-        (d/'distances.safetensors').write_bytes(st_save(dict(centres=self.centres.contiguous(), mean=self.view.mean, spread=self.view.spread)))
+        write_tensors(d/'generator.safetensors', {k:v.half() if half and k in weights else v for k,v in src.items()}, meta)
+        write_tensors(d/'distances.safetensors', dict(centres=self.centres, mean=self.view.mean, spread=self.view.spread))
         for f in ('generator.json','config.json','familiar.safetensors'):
             if (self.run.folder/f).exists(): shutil.copy(self.run.folder/f, d/f)
         write_json(d/'selected.json', self.run.selected | dict(strength=self.curve.far)) # for whoever opens it as a plain run: never more than calibrated
         write_json(d/'calibration.json', dict(curve=asdict(self.curve), parts=self.parts, encoder=self.cache.name, doubted=self.doubted))
         save_peft(self.fallback, d/'fallback')
+        if also: also(d)
     return folder
 
 @patch(cls_method=True)
@@ -198,5 +200,5 @@ def load(cls:ZeroShot,
 )->ZeroShot:
     "Back from `save`"
     c = read_json(Path(folder)/'calibration.json')
-    run,ts,cache = Run(folder, device),load_tensors(Path(folder)/'distances.safetensors'),make(c['encoder'])
+    run,ts,cache = Run(folder, device),read_tensors(Path(folder)/'distances.safetensors')[0],make(c['encoder'])
     return cls(run, cache, load_peft(Path(folder)/'fallback', run.spec).to(device), Standardised(cache, ts['mean'], ts['spread']), ts['centres'], Curve(**c['curve']), c['parts'], c.get('doubted', ()))

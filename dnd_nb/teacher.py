@@ -464,8 +464,10 @@ def bar_over(it, progress=True):
 def _same_run(folder, man):
     "Refuse to go on in a zoo that was begun with other settings"
     f = Path(folder)/'manifest.json'
+    old = ZOO.read(f) if f.exists() else dict(rows={}, entries=[])
+    if theirs := [t for t in man['rows'] if t not in old.get('rows', man['rows']) and (Path(folder)/t).exists()]:
+        raise ValueError(f'{folder}: holds {theirs[0]}, which is no teacher of this zoo; move it away or choose another folder')
     if not f.exists(): return man
-    old = ZOO.read(f)
     if old.get('config'): old['config'] = as_json(TeacherConfig()) | old['config'] # a setting that came later has its default
     for k in ('spec','config','template','base_model','probes'):
         if json.dumps(old.get(k))!=json.dumps(man.get(k)):

@@ -392,7 +392,10 @@ def _begin(self:Trainer):
         old['config'] = as_json(TrainConfig(())) | old['config'] # what a config has no word on was at its default
         for k in ('config','spec','encoder','encoder_sum','zoo','base','base_adapter','train_tasks','val_tasks','rows','template'):
             if old.get(k)!=d[k]: raise ValueError(f'{self.folder}: holds a run with another {_first_change(old.get(k), d[k], k)[:300]}; choose another folder, or delete this one')
-    else: RUN.write(f, d)
+    else:
+        theirs = [n for n in ('state','generator.safetensors','generator.json','log.jsonl','selected.json','familiar.safetensors') if (self.folder/n).exists()]
+        if theirs: raise ValueError(f'{self.folder}: holds {theirs[0]} but no config.json, so it is no run, and a run would replace that; choose another folder')
+        RUN.write(f, d)
 
 # %% ../nbs/10_train.ipynb #5ff6657d
 @patch

@@ -98,15 +98,15 @@ def result(ws, command):
     if command=='evaluate': return dict(panel=read_json(ws/'evaluation.json')['panel'], paired=read_json(ws/'evaluation.json')['paired'])
     return {}
 
-def same(a, b):
-    "Are two results the same? Teachers may differ in last digits, where fewer were trained together"
-    if a.keys()!=b.keys(): return False
-    if 'x' not in a: return json.dumps(a, default=lambda x: x.hex(), sort_keys=True)==json.dumps(b, default=lambda x: x.hex(), sort_keys=True)
-    if (a['tasks'],a['n'],a['bad'])!=(b['tasks'],b['n'],b['bad']): return False
-    at = [a['names'].index(n) for n in b['names']] if sorted(a['names'])==sorted(b['names']) else None
-    far = lambda u,v: float((u-v).abs().max()/v.abs().max().clamp(min=1e-9))
-    return at is not None and far(a['x'].flat()[at], b['x'].flat())<1e-3 and far(a['d'][at].float(), b['d'].float())<1e-2
-
+def differ(a, b)->str:
+    "Where two results differ, '' if they do not. Teachers may in last digits, where fewer were trained together"
+    if 'x' not in a: return next((k for k in b if a.get(k)!=b[k] and repr(a.get(k))!=repr(b[k])), '')
+    if bad := [k for k in ('tasks','n','bad') if a[k]!=b[k]]: return f'{bad[0]}: {str(a[bad[0]])[:200]}'
+    if sorted(a['names'])!=sorted(b['names']): return 'names'
+    at = [a['names'].index(n) for n in b['names']]
+    far = lambda u,v: float((u.float()-v.float()).norm()/v.float().norm())
+    x,d = far(a['x'].flat()[at], b['x'].flat()),far(a['d'][at], b['d'])
+    return '' if x<.01 and d<.3 else f'teachers differ by {x:.3g}, deltas by {d:.3g}'
 
 def make_template(top):
     "A folder in which every command has run"
@@ -147,14 +147,15 @@ class World:
     def judge(self, ws, command, r, need=False, other_ok=False):
         "The outcome of a run; need: only the unbroken result will do; other_ok: another result is right too"
         if r.hung: return 'hang'
-        if (ws/'thesis.txt').read_text()!=THESIS: return 'lost'
+        if (ws/'thesis.txt').read_bytes()!=THESIS.encode(): return 'lost'
         if (ws/'PWNED').exists(): return 'wrong'
         if 'Traceback' in r.err or 'not foreseen' in r.err or r.rc==99 or r.rc<0: return 'traceback'
         if r.rc: return 'wrong' if need else 'right' if self.one_line(r.err) else 'traceback'
         if other_ok: return 'right'
-        try: ok = same(result(ws, command), self.want[command])
-        except Exception as e: r.err += f' result: {e}'; return 'wrong'
-        return 'right' if ok else 'wrong'
+        try: bad = differ(result(ws, command), self.want[command])
+        except Exception as e: bad = str(e)
+        if bad: r.err += f'\nresult: {bad}'
+        return 'wrong' if bad else 'right'
 
     def one_line(self, err):
         ls = [l for l in err.split('\n') if l.strip()]
@@ -301,7 +302,7 @@ def foreign(world):
                     fs = make(ws/'mine'/name if False else ws/'mine')
                     r = run(lambda: call(c, **{o:'mine'}), ws)
                     res = world.judge(ws, c, r, other_ok=True)
-                    if any(not f.exists() or f.read_text()!=THESIS for f in fs): res = 'lost'
+                    if any(not f.exists() or f.read_bytes()!=THESIS.encode() for f in fs): res = 'lost'
                     return res,r
             yield Fault('foreign', c, f'{w} where it would write', do)
         for target in ('.', 'tasks', 'zoo', 'base', 'thesis.txt', 'run', 'nowhere/deep/er', 'x'*300, 'enc', '/dev/null', 'tasks/new'):
@@ -357,7 +358,7 @@ def hostile(world):
         cases[f'task named {n[:12]!r}'] = name
     for n,f in cases.items():
         for c in ('collect','train','generate','evaluate'):
-            def do(c=c, f=f):
+            def do(c=c, f=f, n=n):
                 with world.copy('whole') as ws:
                     f(ws)
                     was = sums(ws/'tasks') if not any((ws/'tasks').glob('*pipe')) and all(p.is_file() for p in (ws/'tasks').iterdir()) and not any(os.path.islink(p) for p in (ws/'tasks').iterdir()) else None

@@ -230,11 +230,15 @@ def file_sums(
     folder,
 )->dict: # path within the folder → SHA-256
     "Checksums of all files in a folder but the marker; a link is an error"
-    res = {}
-    for p in sorted(Path(folder).rglob('*')):
-        if p.is_symlink(): raise ValueError(f'{p}: a symbolic link, expected a file; copy the file there')
-        if p.is_file() and p.name!=MARKER: res[p.relative_to(folder).as_posix()] = sha256(p)
-    return res
+    return {p.relative_to(folder).as_posix():sha256(regular(p)) for p in sorted(_walk(folder)) if p.name!=MARKER}
+
+def _walk(folder): # all files below a folder; one that cannot be looked into is an error
+    def stop(e): raise e
+    for at,ds,fs in os.walk(folder, onerror=stop):
+        for n in (*ds, *fs):
+            p = Path(at)/n
+            if p.is_symlink(): raise ValueError(f'{p}: a symbolic link, expected a file; copy the file there')
+            if n in fs: yield p
 
 def mark(
     folder,

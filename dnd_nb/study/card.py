@@ -57,8 +57,11 @@ def export(self:Study,
     f = self.folds[0] if fold is None else next(o for o in self.folds if o.name==fold)
     m = min((m for m in rep['selected'] if m['fold']==f.name), key=lambda m: min(m['calibration']['nll']))
     z = self.zero_shot(f, m['seed'])
-    z.save(folder)
-    about = dict(base_model=self.spec.base_model, k=self.cfg.k*self.cfg.recipe.parts, encoder=z.cache.name, spec=repr(self.spec), parameters=m['parameters'], train=len(f.train), val=len(f.val), fold=f.name, seed=m['seed'], device=device_name(self.device), sha256=sha256(Path(folder)/'generator.safetensors'), command=rebuild(rep), commit=this_commit(), study=rep['commit'])
-    with atomic_write(Path(folder)/'README.md') as o: o.write(model_card(rep, about))
-    write_json(Path(folder)/'about.json', about)
-    return Path(folder)
+    def card(d):
+        about = _about(self, z, f, m, rep) | dict(sha256=sha256(d/'generator.safetensors'))
+        with atomic_write(d/'README.md') as o: o.write(model_card(rep, about))
+        write_json(d/'about.json', about)
+    return z.save(folder, also=card)
+
+def _about(self, z, f, m, rep): # what the card says of the generator
+    return dict(base_model=self.spec.base_model, k=self.cfg.k*self.cfg.recipe.parts, encoder=z.cache.name, spec=repr(self.spec), parameters=m['parameters'], train=len(f.train), val=len(f.val), fold=f.name, seed=m['seed'], device=device_name(self.device), command=rebuild(rep), commit=this_commit(), study=rep['commit'])
