@@ -129,7 +129,9 @@ class HFEncoder(Encoder):
             name,folder = name or str(model),find_weights(str(model))
             safe_base(folder)
             kw = dict(local_files_only=True, trust_remote_code=False)
-            with quiet(): (model,info),tok = AutoModel.from_pretrained(folder, use_safetensors=True, output_loading_info=True, **kw),AutoTokenizer.from_pretrained(folder, **kw)
+            try:
+                with quiet(): (model,info),tok = AutoModel.from_pretrained(folder, use_safetensors=True, output_loading_info=True, **kw),AutoTokenizer.from_pretrained(folder, **kw)
+            except Exception as e: raise ValueError(f'{folder}: no encoder that can be read ({type(e).__name__}: {" ".join(str(e).split())[:200]}); fetch it again') from None
             whole(info, folder, r'(^|\.)pooler\.|^(lm_head|cls|score|classifier)\.') # heads, which no pooling here reads
         self.tok,self.pooling,self.max_len,self.tokens = tok,pooling,max_len,pooling=='tokens'
         super().__init__(f'{name or base_id(model)}-{pooling}', model.config.hidden_size, model, pooling=pooling, max_len=max_len, **kw)

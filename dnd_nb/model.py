@@ -4,7 +4,7 @@
 
 # %% ../nbs/01_model.ipynb #79279dcd
 from __future__ import annotations
-import contextlib, http.client, io, logging, os, re, shutil, subprocess, sys, tempfile, threading, time, urllib.error, urllib.request, warnings, zipfile
+import contextlib, http.client, io, logging, os, platform, re, shutil, subprocess, sys, tempfile, threading, time, urllib.error, urllib.request, warnings, zipfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AttentionInterface, AttentionMaskInterface, AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
-from .io.files import atomic_dir, read_json, remove, sha256, write_json
+from .io.files import atomic_dir, atomic_write, read_json, remove, sha256, write_json
 from .io.identity import cache_home, file_sum, safe_base, safe_encoder, whole
 
 # %% auto #0
@@ -283,7 +283,8 @@ def _name_special(tok, config):
 
 def _loader(folder, kw): # what loads a causal LM of this config: for a multimodal one, the class that its text part lies in
     try: c = AutoConfig.from_pretrained(folder, **kw)
-    except ValueError as e: raise NoWeights(f'{folder}: transformers {transformers.__version__} does not know it ({str(e)[:120]}…)') from None
+    except (ValueError, OSError) as e: raise NoWeights(f'{folder}: transformers {transformers.__version__} does not know it ({str(e)[:120]}…)') from None
+    except Exception as e: raise NoWeights(f'{folder}/config.json: no config that can be read ({type(e).__name__}: {" ".join(str(e).split())[:200]}); fetch it again') from None
     for A in (AutoModelForCausalLM, AutoModelForImageTextToText):
         if type(c) in A._model_mapping: return A,getattr(c, 'quantization_config', None) is not None
     raise NoWeights(f'{folder}: a {c.model_type!r} model is no language model that continues text; name a causal LM')
@@ -314,7 +315,7 @@ def _load(folder, dtype, device='cpu'):
         if packed and not unpack: kw['device_map'] = device # quantised weights are made where they stay
         try: model,info = A.from_pretrained(folder, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True, **unpack, **kw)
         except SafetensorError as e: raise NoWeights(f'{folder}: damaged safetensors ({e}); fetch it again') from None
-        except RuntimeError as e: raise NoWeights(f'{folder}: its weights do not fit its config ({str(e).strip().splitlines()[-1][:200]}); fetch it again') from None
+        except Exception as e: raise NoWeights(f'{folder}: no base model that can be read ({type(e).__name__}: {" ".join(str(e).split())[-200:]}); fetch it again') from None # whatever a library says of a damaged config
     if 'gguf_file' not in kw and not packed: whole(info, folder)
     if A is AutoModelForImageTextToText and _reads_ahead(model):
         raise NoWeights(f'{folder}: a {model.config.model_type!r} model reads ahead in text, so it forecasts nothing; name a causal LM')
@@ -395,8 +396,16 @@ def _dtype(dtype):
 def fast_dtype(
     device='cpu', # its type
 )->torch.dtype: # bfloat16 or float32
-    "The faster type of weights there, by a product and the one of its backward pass: in turn and on one thread, or what else the machine does would decide"
+    "The faster type of weights there; measured once a machine and remembered, so that a run goes on in the type it began with"
     if device!='cpu': return torch.bfloat16
+    f = cache_home()/f'fast_dtype-{sha256(f"{platform.processor()}{platform.node()}{torch.__version__}")[:12]}'
+    if f.is_file() and (t := f.read_text()) in ('bfloat16','float32'): return getattr(torch, t)
+    dt = _measured()
+    with contextlib.suppress(OSError), atomic_write(f) as o: o.write(str(dt).removeprefix('torch.'))
+    return dt
+
+def _measured():
+    "By a product and the one of its backward pass: in turn and on one thread, or what else the machine does would decide"
     mats,n = {dt:[torch.randn(s, dtype=dt) for s in ((64,576),(1536,576),(64,1536))] for dt in (torch.bfloat16,torch.float32)},torch.get_num_threads()
     def once(x, w, g): t0 = time.perf_counter(); F.linear(x, w); g@w; return time.perf_counter()-t0
     torch.set_num_threads(1)
@@ -458,7 +467,7 @@ def load_encoder(
     with quiet():
         try: enc = SentenceTransformer(str(folder), device=str(device), **kw)
         except SafetensorError as e: raise NoWeights(f'{folder}: damaged safetensors ({e}); fetch it again') from None
-        except (KeyError, TypeError, RuntimeError, AttributeError) as e: raise NoWeights(f'{folder}: no sentence encoder that can be read ({type(e).__name__}: {str(e)[:200]}); fetch it again') from None
+        except Exception as e: raise NoWeights(f'{folder}: no sentence encoder that can be read ({type(e).__name__}: {str(e)[:200]}); fetch it again') from None
     _all_there(enc, folder)
     return _ready(enc, str(name))
 

@@ -507,6 +507,15 @@ def _sound(folder, es)->list: # entries of the tasks whose files are as they wer
         else: warnings.warn(f'{why}: {e["task"]} is trained again')
     return [e for e in es if e['task'] not in bad]
 
+def _mend_prompts(folder, man, tasks): # prompts files that are not as they were recorded are written again
+    want = {e['task']:e.get('prompts') for e in man['entries']}
+    for t in tasks:
+        f = folder/t.name/'prompts.json'
+        try: bad = check_files(f.parent, {f.name:want[t.name]}) if want.get(t.name) else ''
+        except ValueError as e: bad = str(e)
+        if bad and f.exists(): set_aside(f, bad, 'written again')
+        if bad: write_json(f, [e.prompt for e in t.train])
+
 # %% ../nbs/04_teacher.ipynb #85ad1911
 def _write_group(folder, group, kept, losses, deltas):
     "Save every kept checkpoint of a group, then the part of the manifest that lists them"
@@ -596,6 +605,7 @@ def _train_all(model, tok, tasks, spec, folder, cfg, template, probes, save_ever
     man,order = _same_run(folder, man),[t.name for t in tasks]
     crew.once(lambda: _merge(folder, man, order)) # parts that were left, and a manifest that says what this zoo is
     man = ZOO.read(folder/'manifest.json')
+    crew.once(lambda: _mend_prompts(folder, man, tasks))
     have,saved,bad = {e['task'] for e in man['entries']},_saved(folder),[]
     groups = crew.mine(_groups([t for t in tasks if t.name not in have], saved, crew.size, cfg.at_once))
     crew.wait() # all have read what is there; from here on it changes
