@@ -34,7 +34,7 @@ def pretrain(
     spec,cfg = spec or LoraSpec.from_model(model, targets=['q_proj','v_proj'], rank=8, alpha=16), cfg or ExamplesConfig(steps=500, tasks=16, rows=8, hide=(0.,0.))
     start,_ = train_multitask(model, tok, tasks, spec, start_steps, 64, 2e-3, seed, template, cfg.max_len, progress)
     reader = reader or NoReader()
-    bank = ExampleBank(reader, tasks, seed=seed)
+    bank = ExampleBank(reader, tasks, seed=seed, device=model.device)
     gen = RefiningGenerator(spec, bank.width, reader.cut, network=not isinstance(reader, NoReader), **kw)
     gen.set_base(start.to('cpu')).set_stats(bank.features)
     tr = ExampleTrainer(model, tok, gen, tasks, bank, cfg, template)
