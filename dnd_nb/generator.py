@@ -4,7 +4,7 @@
 
 # %% ../nbs/07_generator.ipynb #1e51a0cb
 from __future__ import annotations
-import json, math, re
+import importlib, json, math, pkgutil, re
 from pathlib import Path
 import torch
 from torch import nn, Tensor
@@ -20,7 +20,7 @@ from .encoder import AttentionPool
 __all__ = ['CODES', 'module_place', 'Layout', 'OutputStage', 'teacher_spread', 'Heads', 'Generator', 'Condition',
            'ModuleEmbedding', 'MLPGenerator', 'principal_directions', 'BasisGenerator', 'check_mask', 'SetGenerator',
            'LoraTokenizer', 'HyperConvBlock', 'hyperconv_schedule', 'HyperConvGenerator', 'AttentionGenerator',
-           'TokenEmbeddingGenerator', 'save_generator', 'make_generator', 'load_generator']
+           'TokenEmbeddingGenerator', 'save_generator', 'find_generators', 'make_generator', 'load_generator']
 
 # %% ../nbs/07_generator.ipynb #9215ad61
 def module_place(
@@ -665,15 +665,22 @@ def summary(self:Generator, *cond): # a condition (n=1) and its mask; a random o
 def save_generator(
     gen:Generator,
     folder, # gets generator.safetensors and generator.json; other files in it stay
+    dtype=None, # of the values on disk, e.g. torch.float16; as they are if None
 )->Path:
     "Write a generator so that `load_generator` can build it again"
     folder = Path(folder)
-    sd = {k:v.detach().cpu().contiguous() for k,v in gen.state_dict().items()}
+    sd = {k:v.detach().cpu().to(dtype if v.is_floating_point() else None).contiguous() for k,v in gen.state_dict().items()}
     bad = [k for k,v in sd.items() if not v.isfinite().all()]
     if bad: raise ValueError(f'{folder.name}: {len(bad)} tensors of the generator hold NaN or infinity (first: {bad[0]}); nothing was written. Did training diverge? Lower the learning rate')
     write_tensors(folder/'generator.safetensors', sd, dict(format='pt', dnd_generator=json.dumps(gen.config)))
     write_json(folder/'generator.json', gen.config)
     return folder
+
+def find_generators()->dict: # name → class
+    "All kinds of generators: those of this room, and those of every room in the wing `generators`"
+    import dnd_nb.generators as wing
+    for m in pkgutil.iter_modules(wing.__path__): importlib.import_module(f'{wing.__name__}.{m.name}')
+    return Generator.kinds
 
 def make_generator(
     config:dict, # as in `Generator.config`
@@ -681,6 +688,7 @@ def make_generator(
     "Build a generator from its config, with fresh weights"
     c = dict(config)
     kind,spec = c.pop('kind'),LoraSpec.from_dict(c.pop('spec'))
+    if kind not in Generator.kinds: find_generators()
     if kind not in Generator.kinds: raise ValueError(f'no generator is called {kind!r}; there are {", ".join(Generator.kinds)}')
     return Generator.kinds[kind](spec, **c)
 

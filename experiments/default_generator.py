@@ -64,7 +64,7 @@ def main(out:str, many:str='', judge:str='', steps:int=500, rounds:int=5, rate:f
     from dnd_nb.train import train_multitask
     gen,losses = pretrain(model, tok, train, spec, 50 if not small else 3, ExamplesConfig(steps=steps, tasks=tasks, rows=rows, hide=(0.,0.), max_tokens=2**13, seed=seed), progress=False, steps=rounds, rate=rate, seed=seed)
     say('trained; loss', [round(float(losses[i:i+max(1,len(losses)//5)].mean()),3) for i in range(0, len(losses), max(1,len(losses)//5))])
-    save_generator(gen, out)
+    save_generator(gen, out, torch.float16)
     start,_ = train_multitask(model, tok, train, spec, 50 if not small else 3, 64, 2e-3, seed, None, 224, False)
     gen = gen.to(dev)
     res = {}
