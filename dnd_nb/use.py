@@ -21,8 +21,8 @@ from .reader import NoReader
 from .task import Example, Template, encode_rows
 
 # %% auto #0
-__all__ = ['DEFAULT', 'DEFAULT_SHA256', 'WAYS', 'default_generator', 'generate_adapters', 'in_context', 'Decision', 'deal',
-           'decide']
+__all__ = ['DEFAULT', 'DEFAULT_SHA256', 'WAYS', 'METHODS', 'NO_ANSWERS', 'CARD', 'default_generator', 'generate_adapters',
+           'in_context', 'Decision', 'deal', 'decide', 'Written', 'generate', 'adapter_card']
 
 # %% ../nbs/14a_use.ipynb #f46416bb
 DEFAULT = Path(__file__).parent/'default' if '__file__' in globals() else None
@@ -218,3 +218,119 @@ def _repr_markdown_(self:Decision):
     head = '| way | nats a token | against base | 95% | right | tokens added |\n|---|---|---|---|---|---|\n'
     row = lambda w,r: f'| {w} | {r.nats:.2f} | '+('– | – |' if np.isnan(r.against_base) else f'{r.against_base:+.2f} | {r.lo:+.2f} to {r.hi:+.2f} |')+f' {r.right:.0%} | {r.tokens_added} |'
     return f'**{self.sentence()}**\n\n'+head+'\n'.join(row(w,r) for w,r in self.summary().iterrows())
+
+# %% ../nbs/14a_use.ipynb #ff4339e7
+METHODS = dict(best=None, start='start adapter', generated='generated', tuned='generated, tuned')
+
+@dataclass
+class Written:
+    "What `generate` wrote, and why"
+    folder:Path # in PEFT's format
+    way:str # which way the adapter was made
+    decision:Decision=None # None where there were too few answers to judge
+    note:str='' # what to know where nothing was judged
+    def __repr__(self): return f'{self.decision!r}\n\n{self.folder}: {self.way}' if self.decision else f'{self.note}\n\n{self.folder}: {self.way}'
+
+def _as_examples(examples):
+    if isinstance(examples, (str,Path)):
+        from dnd_nb.tasks.sources import read_examples
+        return list(read_examples(str(examples)))
+    xs = [e if isinstance(e, Example) else Example(*e) if isinstance(e, (tuple,list)) else e for e in examples]
+    if odd := [e for e in xs if not isinstance(e, Example)]: raise ValueError(f'example {odd[0]!r}: expected an Example, or a pair of prompt and answer')
+    return xs
+
+# %% ../nbs/14a_use.ipynb #a138c54c
+NO_ANSWERS = ('{n} prompts and {k} answers: the generator reads answers, so this adapter is its learned start, the same for every task. '
+    'It is not shown to help. Two or more answered examples let it fit the task and be judged.')
+
+def generate(
+    examples, # a file, or a list of Example or of (prompt, answer)
+    out='adapter', # PEFT folder to write; one that holds an adapter is replaced
+    model=None, # base model; None: the one that the generator was made for
+    tok=None, # its tokenizer
+    gen:Generator=None, # None: the one that comes with the package
+    method:str='best', # best, start, generated or tuned
+    steps:int=5, # of fine-tuning for the way 'generated, tuned'
+    keep:str='best', # or 'all': also write the others, into folders beside it
+    template:Template=None,
+    seed:int=0, # of the folds
+)->Written:
+    "Examples in, adapter and decision out"
+    if method not in METHODS: raise ValueError(f'method {method!r}; expected one of {", ".join(METHODS)}')
+    if keep not in ('best','all'): raise ValueError(f'keep {keep!r}; expected best or all')
+    xs,gen,template = _as_examples(examples), gen or default_generator(), template or Template()
+    if not xs: raise ValueError('no examples; give at least one prompt')
+    if model is None: model,tok = load_base(gen.spec.base_model)
+    known = [e for e in xs if e.answer is not None]
+    if len(known)<2: return _unjudged(model, tok, gen, xs, known, out, template)
+    d,ads = decide(model, tok, gen, known, steps, template=template, seed=seed)
+    way = METHODS[method] or d.best_adapter()
+    if way not in ads: raise ValueError(f'method {method!r} with --steps {steps} makes no adapter; expected steps above 0')
+    res = Written(_write(ads[way], out, way, d, known, gen, template), way, d)
+    if keep=='all':
+        for w,a in ads.items():
+            if w!=way: _write(a, f'{out}-{w.replace(", ","-").replace(" ","-")}', w, d, known, gen, template)
+    return res
+
+def _unjudged(model, tok, gen, xs, known, out, template): # too few answers to hold one back
+    ad = generate_adapters(model, tok, gen, [known], template, None if known else 0)
+    way = 'generated' if known else 'start adapter'
+    note = NO_ANSWERS.format(n=len(xs), k='no' if not known else 'one') if not known else '1 answered example: the adapter was made from it and not judged. Two or more let it be judged.'
+    return Written(_write(ad, out, way, None, xs, gen, template, note), way, None, note)
+
+# %% ../nbs/14a_use.ipynb #487ade09
+def _write(ad, out, way, d, examples, gen, template, note=''):
+    shown = [dict(prompt=e.prompt, answer=e.answer) for e in examples]
+    facts = dict(way=way, generator=dict(kind=gen.config['kind'], base_model=gen.spec.base_model), template=dict(prompt=template.prompt, answer=template.answer),
+        note=note, decision=None if d is None else dict(best=d.best, sentence=d.sentence(), n=d.n, helps=d.helps(way) if way in d.table else None,
+            ways=d.summary().reset_index().replace({np.nan:None}).to_dict('records')))
+    def readme(p): Path(p).write_text(adapter_card(ad, Path(out).name, way, d, template, note), encoding='utf-8')
+    return save_peft(ad, out, prompts=[e.prompt for e in examples], extra={'decision.json':facts, 'examples.json':shown, 'README.md':readme})
+
+def adapter_card(
+    ad:Adapters, # n=1
+    name:str, # of its folder
+    way:str,
+    d:Decision,
+    template:Template,
+    note:str='',
+)->str: # markdown
+    "How to load an adapter, what prompts it expects, how it was made and what it showed"
+    s = ad.spec
+    ask = template.prompt.format(prompt='YOUR PROMPT')
+    shown = f'{d.sentence()}\n\n{d._repr_markdown_()}' if d is not None else note
+    return CARD.format(name=name, base=s.base_model, rank=s.rank, alpha=s.alpha, way=way, ask=ask, ask_py=repr(ask), shown=shown, modules=len(s.modules))
+
+# %% ../nbs/14a_use.ipynb #8ca15abe
+CARD = '''---
+library_name: peft
+base_model: {base}
+tags: [lora, dnd_nb]
+---
+# {name}
+A LoRA for `{base}`, rank {rank}, alpha {alpha}, {modules} modules, made by dnd_nb ({way}).
+
+## What it showed
+{shown}
+
+The figures come from the examples that it was made from: each was judged by an adapter made from the others. They say nothing about other tasks.
+
+## Prompts that it expects
+```
+{ask}
+```
+The answer follows after a space, and ends with the end-of-text token.
+
+## Load it
+With PEFT and transformers:
+```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+tok = AutoTokenizer.from_pretrained('{base}')
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained('{base}'), '{name}')
+batch = tok({ask_py}, return_tensors='pt')
+print(tok.decode(model.generate(**batch, max_new_tokens=16)[0]))
+```
+With vLLM: `vllm serve {base} --enable-lora --max-lora-rank {rank} --lora-modules {name}=./{name}`.
+With llama.cpp: turn the folder into GGUF with its `convert_lora_to_gguf.py`, then pass it with `--lora`.
+'''
