@@ -22,7 +22,7 @@ from .task import Example, Template, encode_rows
 
 # %% auto #0
 __all__ = ['DEFAULT', 'DEFAULT_SHA256', 'WAYS', 'METHODS', 'NO_ANSWERS', 'CARD', 'default_generator', 'generate_adapters',
-           'in_context', 'Decision', 'deal', 'decide', 'Written', 'generate', 'adapter_card']
+           'in_context', 'Decision', 'deal', 'decide', 'Written', 'generate', 'plan', 'adapter_card']
 
 # %% ../nbs/14a_use.ipynb #f46416bb
 DEFAULT = Path(__file__).parent/'default' if '__file__' in globals() else None
@@ -277,6 +277,22 @@ def _unjudged(model, tok, gen, xs, known, out, template): # too few answers to h
     way = 'generated' if known else 'start adapter'
     note = NO_ANSWERS.format(n=len(xs), k='no' if not known else 'one') if not known else '1 answered example: the adapter was made from it and not judged. Two or more let it be judged.'
     return Written(_write(ad, out, way, None, xs, gen, template, note), way, None, note)
+
+# %% ../nbs/14a_use.ipynb #4071c242
+def plan(
+    tok, # the base's tokenizer
+    examples:list, # of Example
+    steps:int, # of fine-tuning
+    gen:Generator,
+    speed:float=400., # tokens a second, forward and backward, on two CPU cores
+)->str:
+    "What will be done, and about how long it takes on two CPU cores"
+    known = [e for e in examples if e.answer is not None]
+    if len(known)<2: return f'{len(known)} answered examples: an adapter is written, nothing is judged'
+    lens = [len(r) for r in encode_rows(tok, known)]
+    runs,folds = gen.config['steps']+steps*min(1, 8/len(lens)), min(4, len(lens))
+    total = sum(lens)*(runs*folds+3*len(WAYS)) # the folds' adapters and the last one, and a forward pass is a third of both
+    return f'{len(known)} answered examples in {folds} folds: {len(WAYS)} ways are compared, about {total/speed:.0f} s on two CPU cores'
 
 # %% ../nbs/14a_use.ipynb #487ade09
 def _write(ad, out, way, d, examples, gen, template, note=''):

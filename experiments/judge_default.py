@@ -20,7 +20,7 @@ def shown_before(tok, shown, e, template):
     return Example(closed + e.prompt, e.answer, e.choices)
 
 @call_parse
-def main(out:str, judge:str='', generator:str='', rows:int=12, most:int=40, seed:int=0):
+def main(out:str, judge:str='', generator:str='', rows:int=12, most:int=40, ks:str="1,4,16", seed:int=0):
     model,tok = load_base()
     gen = load_generator(generator)
     reader,template = NoReader(),Template()
@@ -34,13 +34,13 @@ def main(out:str, judge:str='', generator:str='', rows:int=12, most:int=40, seed
             d = score(model, tok, exs, ad, max_len=1400, packed=False)
             res[name] = dict(nll=round(float(d.nll.sum()/d.tokens.sum()),4), accuracy=None if d.accuracy.isna().all() else round(float(d.accuracy.mean()),4), exact_match=None if d.exact_match.isna().all() else round(float(d.exact_match.mean()),4))
         put('base', test)
-        for K in (1,4,16):
+        for K in map(int, ks.split(",")):
             shown = shuffled(t)[:K]
             r = encode_rows(tok, shown, template, 224)
             cond = reader.read(shown)[torch.arange(len(shown))[None]]
             with torch.no_grad(): x = write(model, None, gen, cond, torch.ones(1, len(shown), dtype=torch.bool), [r], tok.pad_token_id, 1024)
             ad = Adapters.from_flat(gen.spec, x)
-            if K==1: put('learned_start', test, Adapters.from_flat(gen.spec, gen.first(cond)[0].detach()))
+            if "learned_start" not in res: put("learned_start", test, Adapters.from_flat(gen.spec, gen.first(cond)[0].detach()))
             put(f'generated_{K}', test, ad)
             put(f'in_context_{K}', [shown_before(tok, shown, e, template) for e in test])
             if K==16: put('generated_16_tuned_5', test, tuned(model, tok, ad, [r], 5, 1e-3))
