@@ -66,7 +66,7 @@ def only_pages(path, site):
     path.write_text(yaml.safe_dump(d, sort_keys=False), encoding='utf-8')
 
 def mend_anchors(docs):
-    "A method without a heading of its own is documented with its class: link there"
+    "A method without a heading of its own is documented with its class: link there; a private name has none, so link to its page"
     pages = {p: p.read_text(encoding='utf-8') for p in docs.rglob('*.html')}
     ids = {p: set(re.findall(r'\bid="([^"]+)"', t)) for p,t in pages.items()}
     def mend(p, m):
@@ -74,7 +74,7 @@ def mend_anchors(docs):
         to = Path(os.path.normpath(p.parent/path)) if path else p
         if to not in ids: return m.group(0)
         while frag not in ids[to] and '.' in frag: frag = frag.rpartition('.')[0]
-        return f'href="{path}#{frag}"'
+        return f'href="{path}#{frag}"' if frag in ids[to] else f'href="{path or p.name}"'
     for p,t in pages.items(): p.write_text(re.sub(r'href="([\w./-]*)#([\w.-]+)"', lambda m: mend(p, m), t), encoding='utf-8')
 
 def letter(m):
