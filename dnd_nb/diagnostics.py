@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from torch import Tensor
-from fastcore.basics import patch
 from safetensors import safe_open
 from .adapter import *
 from .adapter import product_sq
 from .dataset import mix_prompts, prompt_batches
 from .delta import delta_embedding
 from .io.peft import match_keys
-from .evaluate import paired, run_panel, score, summarise
+from .evaluate import paired, run_panel, summarise
 from .loss import TERMS, Context
-from .strength import pooled
+from .io.moved import moved
+from .strength import nearest_task
 from .task import Example, Template, collate, encode_rows
 from .train import correct
 
@@ -30,7 +30,7 @@ __all__ = ['tensor_shapes', 'adapter_folders', 'model_shapes', 'key_hint', 'key_
            'margin_panel', 'margin', 'per_task', 'centred', 'cos_to_mean', 'correction_gram', 'collapse_report',
            'condition_share', 'singular_values', 'effective_rank', 'n_directions', 'toward', 'retrieval',
            'retrieval_accuracy', 'cross_task', 'delta_check', 'gradient_share', 'condition_gradient', 'strength_curve',
-           'k_curve', 'contamination_curve', 'prompt_influence', 'Novelty', 'nearest_task', 'panel_sources']
+           'k_curve', 'contamination_curve', 'prompt_influence', 'panel_sources']
 
 # %% ../nbs/12_diagnostics.ipynb #753de0ba
 def tensor_shapes(
@@ -492,48 +492,6 @@ def prompt_influence(
         moved += pairwise_distance(ads[0], ads[list(range(1,k+3))])[0].double().sqrt().cpu().numpy()
     return pd.Series(moved[:-1]/max(moved[-1],1e-30), [*range(k),'order'])
 
-# %% ../nbs/12_diagnostics.ipynb #05d4da59
-class Novelty:
-    "Nearest training task of a prompt batch, and whether it is near at all"
-    def __init__(self,
-        cache, # encodes prompts
-        prompts:dict, # training task → its prompts
-        k:int=16, # prompts a batch
-        n:int=4, # batches a task
-        q:float=.95, # quantile of the leave-one-task-out distances beyond which a batch is a stranger
-        seed=0,
-    ):
-        if len(prompts)<3: raise ValueError(f'{len(prompts)} training tasks: distances between tasks need at least 3')
-        self.cache,self.names,self.q = cache,list(prompts),q
-        c = pooled(cache, [b for t,ps in prompts.items() for b in prompt_batches(ps, k, n, f'{seed}/{t}')]).unflatten(0, (len(prompts),-1))
-        self.centres = c.mean(1)
-        D = torch.cdist(c.flatten(0,1), self.centres).unflatten(0, (len(prompts),-1)) # [tasks, batches, tasks]
-        self.own = D.diagonal(dim1=0, dim2=2).T
-        self.loo = (D + 1e9*torch.eye(len(prompts))[:,None]).amin(2).flatten()
-        self.threshold = float(torch.quantile(self.loo, q))
-    def distances(self, batches)->pd.DataFrame: "[n, tasks] distances to the training tasks"; return pd.DataFrame(torch.cdist(pooled(self.cache, batches), self.centres).numpy(), columns=self.names)
-    def __repr__(self): return f'Novelty({len(self.names)} tasks, threshold {self.threshold:.3g}; a batch of a training task is {float(self.own.mean()):.3g} from its own)'
-
-# %% ../nbs/12_diagnostics.ipynb #fc710f1c
-@patch
-def __call__(self:Novelty,
-    batches:list, # n lists of prompts
-)->pd.DataFrame: # nearest, distance, threshold, stranger: one line a batch
-    "The nearest training task, and whether the batch is unlike anything trained on"
-    D = self.distances(batches)
-    return pd.DataFrame(dict(nearest=D.idxmin(axis=1), distance=D.min(axis=1), threshold=self.threshold, stranger=D.min(axis=1)>self.threshold))
-
-# %% ../nbs/12_diagnostics.ipynb #2f0bbc78
-def nearest_task(
-    cache, # `PromptCache` or `Encoder`
-    batch:list, # prompts of the new task
-    known:dict, # task → its prompts
-)->str: # its name
-    "The task whose mean prompt embedding is nearest in cosine"
-    names = list(known)
-    c = F.normalize(pooled(cache, [batch, *(known[t] for t in names)]), dim=1)
-    return names[int((c[1:]@c[0]).argmax())]
-
 # %% ../nbs/12_diagnostics.ipynb #4be7880a
 def panel_sources(
     run, # `Run`
@@ -558,3 +516,6 @@ def panel_sources(
     if len(prompts)>1: res['generated_shuffled'] = lambda t: run.generate(cache, wrong_batches(prompts, t.name, k, num(t.name), seed))
     if all(t in home for t in prompts): res['teacher'] = lambda t: last(home[t.name], t.name)
     return res
+
+# %% ../nbs/12_diagnostics.ipynb #9de739b6
+__getattr__ = moved('dnd_nb.diagnostics', {'dnd_nb.strength': 'Novelty nearest_task pooled'}) # its old place

@@ -14,7 +14,8 @@ from fastcore.basics import patch, store_attr
 from .adapter import *
 from .io.files import MARKER
 from .dataset import prompt_batches
-from .diagnostics import Novelty, heatmap
+from .diagnostics import heatmap
+from .strength import Novelty
 from .encoder import condition_texts
 from .evaluate import _answers, _read_prompts, _score_batch, _spread, behind, cache_of
 from .generator import module_place

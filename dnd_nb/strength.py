@@ -7,18 +7,21 @@ from __future__ import annotations
 import json, shutil
 from dataclasses import dataclass, asdict
 from pathlib import Path
-import numpy as np, torch
+import numpy as np, pandas as pd, torch
+import torch.nn.functional as F
 from torch import Tensor
 from fastcore.basics import patch
 from safetensors.torch import save as st_save
 from .adapter import Adapters
+from .dataset import prompt_batches
 from .encoder import encode_batches
 from .io.files import atomic_dir, read_json, read_tensors, write_json, write_tensors
 from .io.peft import load_peft, load_tensors, save_peft
 from .train import Run, standardised
 
 # %% auto #0
-__all__ = ['pooled', 'Standardised', 'standardise', 'centres', 'Curve', 'calibrate', 'follow', 'ZeroShot']
+__all__ = ['pooled', 'Standardised', 'standardise', 'centres', 'Novelty', 'nearest_task', 'Curve', 'calibrate', 'follow',
+           'ZeroShot']
 
 # %% ../nbs/10a_strength.ipynb #d925169d
 @torch.no_grad()
@@ -64,6 +67,48 @@ def centres(
 )->Tensor: # [tasks, d]
     "Mean embedding of each task"
     return torch.cat([pooled(cache, [list(dict.fromkeys(ps))[:most]]) for ps in prompts.values()])
+
+# %% ../nbs/10a_strength.ipynb #05d4da59
+class Novelty:
+    "Nearest training task of a prompt batch, and whether it is near at all"
+    def __init__(self,
+        cache, # encodes prompts
+        prompts:dict, # training task → its prompts
+        k:int=16, # prompts a batch
+        n:int=4, # batches a task
+        q:float=.95, # quantile of the leave-one-task-out distances beyond which a batch is a stranger
+        seed=0,
+    ):
+        if len(prompts)<3: raise ValueError(f'{len(prompts)} training tasks: distances between tasks need at least 3')
+        self.cache,self.names,self.q = cache,list(prompts),q
+        c = pooled(cache, [b for t,ps in prompts.items() for b in prompt_batches(ps, k, n, f'{seed}/{t}')]).unflatten(0, (len(prompts),-1))
+        self.centres = c.mean(1)
+        D = torch.cdist(c.flatten(0,1), self.centres).unflatten(0, (len(prompts),-1)) # [tasks, batches, tasks]
+        self.own = D.diagonal(dim1=0, dim2=2).T
+        self.loo = (D + 1e9*torch.eye(len(prompts))[:,None]).amin(2).flatten()
+        self.threshold = float(torch.quantile(self.loo, q))
+    def distances(self, batches)->pd.DataFrame: "[n, tasks] distances to the training tasks"; return pd.DataFrame(torch.cdist(pooled(self.cache, batches), self.centres).numpy(), columns=self.names)
+    def __repr__(self): return f'Novelty({len(self.names)} tasks, threshold {self.threshold:.3g}; a batch of a training task is {float(self.own.mean()):.3g} from its own)'
+
+# %% ../nbs/10a_strength.ipynb #fc710f1c
+@patch
+def __call__(self:Novelty,
+    batches:list, # n lists of prompts
+)->pd.DataFrame: # nearest, distance, threshold, stranger: one line a batch
+    "The nearest training task, and whether the batch is unlike anything trained on"
+    D = self.distances(batches)
+    return pd.DataFrame(dict(nearest=D.idxmin(axis=1), distance=D.min(axis=1), threshold=self.threshold, stranger=D.min(axis=1)>self.threshold))
+
+# %% ../nbs/10a_strength.ipynb #2f0bbc78
+def nearest_task(
+    cache, # `PromptCache` or `Encoder`
+    batch:list, # prompts of the new task
+    known:dict, # task → its prompts
+)->str: # its name
+    "The task whose mean prompt embedding is nearest in cosine"
+    names = list(known)
+    c = F.normalize(pooled(cache, [batch, *(known[t] for t in names)]), dim=1)
+    return names[int((c[1:]@c[0]).argmax())]
 
 # %% ../nbs/10a_strength.ipynb #a47f269c
 @dataclass

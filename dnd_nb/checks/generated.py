@@ -7,7 +7,8 @@ from __future__ import annotations
 import numpy as np
 from .patient import check
 from ..dataset import prompt_batches
-from ..diagnostics import Novelty, _means, collapse_report, condition_share, contamination_curve, effective_rank, generate_many, k_curve, margin, margin_panel, n_directions, retrieval, retrieval_accuracy, strength_curve
+from ..diagnostics import _means, collapse_report, condition_share, contamination_curve, effective_rank, generate_many, k_curve, margin, margin_panel, n_directions, retrieval, retrieval_accuracy, strength_curve
+from ..strength import Novelty
 
 # %% auto #0
 __all__ = ['UP']
