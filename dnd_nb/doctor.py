@@ -48,7 +48,8 @@ def _order(f): return (dict(fail=0 if not f.because else 2, warn=1, ok=3, skip=4
 def _try(f, p):
     "The check; inputs that cannot be read (a cut file, NaN, no prompts) are a finding too"
     try: return f(p)
-    except (ValueError, FileNotFoundError) as e: return dict(status='fail', figure='could not be made', text=str(e), mend='see the message')
+    except (ValueError, FileNotFoundError) as e: return dict(status='fail', figure='could not be made', text=str(e),
+        mend='see the message')
 
 def _explain(findings):
     "Point each failure at the earliest failed check that explains it"
@@ -69,7 +70,8 @@ def unseen(
     n:int=8, # at most, spread evenly
 )->list: # of Task
     "Tasks of which neither run nor zoo knows anything: what can be looked at as held out"
-    new = [t for t in tasks if t.name not in {*run.config['train_tasks'], *run.config['val_tasks'], *(zoo.tasks if zoo else ())}]
+    new = [t for t in tasks if t.name not in {*run.config['train_tasks'], *run.config['val_tasks'],
+        *(zoo.tasks if zoo else ())}]
     return [new[round(i)] for i in np.linspace(0, len(new)-1, min(n,len(new)))]
 
 def doctor(
@@ -86,7 +88,8 @@ def doctor(
     p,res = Patient(run, zoo, tasks, model, tok, cache, held_out, panel, **kw),[]
     for what,why in p.broken.items(): res.append(Finding(what, 'fail', 'could not be opened', '', why, 'see the message'))
     for name,(f,needs,blocked,after) in CHECKS.items():
-        why = next((w for n in needs if (w := p.lacks(n))), '') or next((f'{b} failed' for b in blocked if any(x.name==b and x.status=='fail' for x in res)), '')
+        why = next((w for n in needs if (w := p.lacks(n))), '') or next((f'{b} failed'
+            for b in blocked if any(x.name==b and x.status=='fail' for x in res)), '')
         d = dict(status='skip', text=why) if why else _try(f, p)
         root = d.pop('root', False)
         res.append(Finding(name, **d)); res[-1].root = root
@@ -103,7 +106,9 @@ def __repr__(self:Diagnosis):
         lines += textwrap.wrap(f.line(10**4), 118, subsequent_indent=tail) if bad else [f.line()]
         if f.mend and bad: lines += textwrap.wrap(f'→ {f.mend}', 118, initial_indent=tail, subsequent_indent=tail+'  ')
     for why in dict.fromkeys(f.text for f in self.findings if f.status=='skip'): # those not made, by reason
-        lines += textwrap.wrap(f'{MARKS["skip"]} not made: ' + ', '.join(f.name for f in self.findings if f.status=='skip' and f.text==why) + f' ({why})', 118, subsequent_indent=tail)
+        lines += textwrap.wrap(f'{MARKS["skip"]} not made: '
+            + ', '.join(f.name for f in self.findings if f.status=='skip' and f.text==why) + f' ({why})', 118,
+            subsequent_indent=tail)
     return '\n'.join(lines)
 
 @patch
@@ -115,7 +120,8 @@ def _repr_markdown_(self:Diagnosis):
 @patch
 def to_dict(self:Diagnosis)->dict:
     "For JSON"
-    return dict(verdict=self.verdict(), ok=self.ok, causes=self.causes, findings=[asdict(f) for f in sorted(self.findings, key=_order)])
+    return dict(verdict=self.verdict(), ok=self.ok, causes=self.causes,
+        findings=[asdict(f) for f in sorted(self.findings, key=_order)])
 
 # %% ../nbs/12a_doctor.ipynb #bb662bb7
 @patch
@@ -134,7 +140,9 @@ def figures(self:Diagnosis)->dict: # file name → function that draws
 def _plot_curves(curves, where):
     import matplotlib.pyplot as plt
     fig,axs = plt.subplots(1, 3, figsize=(8,2.4), dpi=75)
-    for ax,(k,x,l) in zip(axs, (('strength','strength',f'strength of the correction\n({where} tasks)'), ('k','k','K, prompts a condition\n(training tasks)'), ('foreign','fraction',"share of another task's prompts\n(training tasks)"))):
+    for ax,(k,x,l) in zip(axs, (('strength','strength',f'strength of the correction\n({where} tasks)'),
+        ('k','k','K, prompts a condition\n(training tasks)'), ('foreign','fraction',
+        "share of another task's prompts\n(training tasks)"))):
         if k in curves: ax.errorbar(curves[k][x], curves[k].nll, curves[k]['sem'], fmt='o-', ms=3, capsize=2)
         ax.set_xlabel(l)
     axs[1].set_xscale('log', base=2); axs[0].set_ylabel('nats a token'); plt.tight_layout()
@@ -147,7 +155,8 @@ def _plot_tasks(df):
     ax = plt.subplots(figsize=(.5*len(names)+2.5, 2.8), dpi=75)[1]
     for i,(s,o) in enumerate(t.groupby('source', sort=False)):
         x = np.array([names.index(n) for n in o.task])+.12*i
-        ax.errorbar(x, o['mean'], [(o['mean']-o.lo).clip(lower=0), (o.hi-o['mean']).clip(lower=0)], fmt='o', ms=3, label=dict(right='generated', wrong="generated, other task's prompts").get(s, s))
+        ax.errorbar(x, o['mean'], [(o['mean']-o.lo).clip(lower=0), (o.hi-o['mean']).clip(lower=0)], fmt='o', ms=3,
+            label=dict(right='generated', wrong="generated, other task's prompts").get(s, s))
     ax.set_xticks(range(len(names)), names, rotation=60, ha='right', fontsize=7); ax.set_ylabel('nats a token'); ax.legend(fontsize=7, loc='upper left', bbox_to_anchor=(1,1))
     return ax
 

@@ -81,7 +81,8 @@ class Novelty:
     ):
         if len(prompts)<3: raise ValueError(f'{len(prompts)} training tasks: distances between tasks need at least 3')
         self.cache,self.names,self.q = cache,list(prompts),q
-        c = pooled(cache, [b for t,ps in prompts.items() for b in prompt_batches(ps, k, n, f'{seed}/{t}')]).unflatten(0, (len(prompts),-1))
+        c = pooled(cache, [b for t,ps in prompts.items()
+            for b in prompt_batches(ps, k, n, f'{seed}/{t}')]).unflatten(0, (len(prompts),-1))
         self.centres = c.mean(1)
         D = torch.cdist(c.flatten(0,1), self.centres).unflatten(0, (len(prompts),-1)) # [tasks, batches, tasks]
         self.own = D.diagonal(dim1=0, dim2=2).T
@@ -97,7 +98,8 @@ def __call__(self:Novelty,
 )->pd.DataFrame: # nearest, distance, threshold, stranger: one line a batch
     "The nearest training task, and whether the batch is unlike anything trained on"
     D = self.distances(batches)
-    return pd.DataFrame(dict(nearest=D.idxmin(axis=1), distance=D.min(axis=1), threshold=self.threshold, stranger=D.min(axis=1)>self.threshold))
+    return pd.DataFrame(dict(nearest=D.idxmin(axis=1), distance=D.min(axis=1), threshold=self.threshold,
+        stranger=D.min(axis=1)>self.threshold))
 
 # %% ../nbs/10a_strength.ipynb #2f0bbc78
 def nearest_task(
@@ -227,12 +229,15 @@ def save(self:ZeroShot,
     with atomic_dir(folder, 'generator') as d:
         src,weights = read_tensors(self.run.folder/'generator.safetensors')[0],dict(self.run.gen.named_parameters())
         meta = dict(format='pt', dnd_generator=json.dumps(self.run.gen.config))
-        write_tensors(d/'generator.safetensors', {k:v.half() if half and k in weights else v for k,v in src.items()}, meta)
-        write_tensors(d/'distances.safetensors', dict(centres=self.centres, mean=self.view.mean, spread=self.view.spread))
+        write_tensors(d/'generator.safetensors',
+            {k:v.half() if half and k in weights else v for k,v in src.items()}, meta)
+        write_tensors(d/'distances.safetensors',
+            dict(centres=self.centres, mean=self.view.mean, spread=self.view.spread))
         for f in ('generator.json','config.json','familiar.safetensors'):
             if (self.run.folder/f).exists(): shutil.copy(self.run.folder/f, d/f)
         write_json(d/'selected.json', self.run.selected | dict(strength=self.curve.far)) # for whoever opens it as a plain run: never more than calibrated
-        write_json(d/'calibration.json', dict(curve=asdict(self.curve), parts=self.parts, encoder=self.cache.name, doubted=self.doubted))
+        write_json(d/'calibration.json', dict(curve=asdict(self.curve), parts=self.parts, encoder=self.cache.name,
+            doubted=self.doubted))
         save_peft(self.fallback, d/'fallback')
         if also: also(d)
     return folder
@@ -246,4 +251,6 @@ def load(cls:ZeroShot,
     "Back from `save`"
     c = read_json(Path(folder)/'calibration.json')
     run,ts,cache = Run(folder, device),read_tensors(Path(folder)/'distances.safetensors')[0],make(c['encoder'])
-    return cls(run, cache, load_peft(Path(folder)/'fallback', run.spec).to(device), Standardised(cache, ts['mean'], ts['spread']), ts['centres'], Curve(**c['curve']), c['parts'], c.get('doubted', ()))
+    return cls(run, cache, load_peft(Path(folder)/'fallback', run.spec).to(device),
+        Standardised(cache, ts['mean'], ts['spread']), ts['centres'], Curve(**c['curve']), c['parts'],
+        c.get('doubted', ()))

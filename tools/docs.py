@@ -47,7 +47,7 @@ def plain_pages(site, site_url, repo_url):
         p = site/f
         p.write_text(re.sub(rf'(?<=[\s/]){_number}([\w.-]+\.ipynb)', r'\1', p.read_text(encoding='utf-8')), encoding='utf-8')
 
-wings = dict(tutorials='Tutorials', io='Files', tasks='Tasks', fast='Speed', generators='Generators', checks='Checks', study='Study', bench='Measures', studies='Results')
+wings = dict(tutorials='Tutorials', io='Files', tasks='Tasks', fast='Fast', generators='Generators', checks='Checks', study='Study', bench='Measures', studies='Results')
 
 def title_sections(path):
     "Folders become sections of the sidebar, in the order of `wings`, others after them; their names are written as titles"

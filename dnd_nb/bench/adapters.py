@@ -21,13 +21,15 @@ def _peft_model(model, ads:Adapters, seed=0):
     "The same base in PEFT's hands, holding adapter 0 of `ads`"
     import peft
     s = ads.spec
-    m = peft.get_peft_model(copy.deepcopy(model), peft.LoraConfig(r=s.rank, lora_alpha=s.alpha, target_modules=list(s.modules)))
+    m = peft.get_peft_model(copy.deepcopy(model),
+        peft.LoraConfig(r=s.rank, lora_alpha=s.alpha, target_modules=list(s.modules)))
     _peft_set(m, ads, 0)
     return m.eval()
 
 def _peft_set(m, ads, i):
     import peft
-    peft.set_peft_model_state_dict(m, {f'base_model.model.{k}.lora_{w}.weight': t[k][i] for k in ads.spec.modules for w,t in (('A',ads.A),('B',ads.B))})
+    peft.set_peft_model_state_dict(m, {f'base_model.model.{k}.lora_{w}.weight': t[k][i] for k in ads.spec.modules
+        for w,t in (('A',ads.A),('B',ads.B))})
 
 class _Alone:
     "One adapter trained through PEFT: what people do today"
@@ -90,7 +92,8 @@ def _teachers(lab, targets):
     base = _peft_ms(lab, spec, rows, cfg)
     kind = min(base, key=base.get)
     ours,theirs = _equal_losses(lab, spec, rows, cfg, trainer(best), kind=='autocast')
-    toks,ans = (sum(f(r) for rs in rows.values() for r in rs)/sum(map(len, rows.values()))*lab.s.rows for f in (len, lambda r: r.n_answer))
+    toks,ans = (sum(f(r) for rs in rows.values() for r in rs)/sum(map(len, rows.values()))*lab.s.rows
+        for f in (len, lambda r: r.n_answer))
     work = train_work(lab.model, spec, toks, ans)
     fl = work['flops']/(ms[best][0]/1e3)
     return dict(value=ms[best][0], baseline=base[kind], ratio=base[kind]/ms[best][0], error=abs(sum(ours)-sum(theirs))/sum(theirs), worst_task=max(abs(a-b)/b for a,b in zip(ours,theirs)), engine=best,
@@ -132,9 +135,12 @@ def _apply(lab, targets, backward):
 
 def _apply_bar(lab, backward):
     (b,T),got = lab.s.apply,{t: _apply(lab, t, backward) for t in ('qv','all')}
-    res = {t: dict(ms=r['ours'][0], base_ms=r['base'][0], ratio=r['ours'][0]/r['base'][0], gb=r['ours'][1], base_gb=r['base'][1], error=e) for t,(r,e) in got.items()}
+    res = {t: dict(ms=r['ours'][0], base_ms=r['base'][0], ratio=r['ours'][0]/r['base'][0], gb=r['ours'][1],
+        base_gb=r['base'][1], error=e) for t,(r,e) in got.items()}
     q = res['qv']
-    return dict(value=q['ms'], baseline=q['base_ms'], ratio=q['ratio'], error=max(r['error'] for r in res.values()), targets=res, adapters=b, tokens=T, adapters_gb={t: b*lab.spec(t).n_params*lab.model.dtype.itemsize/1e9 for t in res})
+    return dict(value=q['ms'], baseline=q['base_ms'], ratio=q['ratio'], error=max(r['error'] for r in res.values()),
+        targets=res, adapters=b, tokens=T,
+        adapters_gb={t: b*lab.spec(t).n_params*lab.model.dtype.itemsize/1e9 for t in res})
 
 @bar('apply_forward', 'ms', 'ratio <= 1.25, error <= 0.03')
 def apply_forward(lab): "A forward pass under 64 adapters"; return _apply_bar(lab, False)

@@ -24,7 +24,8 @@ __all__ = ['generate_05b', 'generate_7b', 'generate_cpu', 'recon_step', 'sft_ste
 def _writer(lab, shape, rank, batch, d=384, **kw):
     "(ms an adapter, generator, peak GB, error)"
     spec = shape_spec(shape, rank=rank)
-    gen = make_generator(dict(kind='MLPGenerator', d=d, spec=spec.to_dict(), seed=lab.seed, start=1., **kw)).to(lab.device).eval()
+    gen = make_generator(dict(kind='MLPGenerator', d=d, spec=spec.to_dict(), seed=lab.seed, start=1.,
+        **kw)).to(lab.device).eval()
     cond = torch.randn(batch, d, device=lab.device)
     with torch.no_grad():
         with matmul_precision('high'):
@@ -43,13 +44,15 @@ def generate_05b(lab):
     conv = make_generator(dict(kind='HyperConvGenerator', d=384, K=K, T=T, spec=spec.to_dict())).to(lab.device).eval()
     cond,mask = (t.to(lab.device) for t in conv.example())
     with torch.no_grad(), matmul_precision('high'): theirs = lab.timed(lambda: conv(cond, mask))
-    return dict(value=ms, baseline=theirs, ratio=theirs/ms, error=err, params=params, baseline_params=conv.n_params, values=spec.n_params, batch=lab.s.batch, gb=gb, **roof)
+    return dict(value=ms, baseline=theirs, ratio=theirs/ms, error=err, params=params, baseline_params=conv.n_params,
+        values=spec.n_params, batch=lab.s.batch, gb=gb, **roof)
 
 @bar('generate_7b', 'ms an adapter', 'value <= 0.5, gb <= 30, error <= 0.01')
 def generate_7b(lab):
     "40 M values an adapter"
     ms,gen,gb,err = _writer(lab, lab.s.large, 16, lab.s.large_batch, hidden=256, factor=64)
-    return dict(value=ms, baseline=None, ratio=None, error=err, gb=gb if lab.gpu else 0., params=gen.n_params, values=gen.spec.n_params, batch=lab.s.large_batch, **lab.roof(write_work(gen, lab.s.large_batch)))
+    return dict(value=ms, baseline=None, ratio=None, error=err, gb=gb if lab.gpu else 0., params=gen.n_params,
+        values=gen.spec.n_params, batch=lab.s.large_batch, **lab.roof(write_work(gen, lab.s.large_batch)))
 
 # %% ../../nbs/bench/02_generators.ipynb #b072deb2
 @bar('generate_cpu', 'ms', 'value <= 100, error <= 0', 'cpu')
@@ -71,7 +74,8 @@ def generate_cpu(lab, encoder=None, shape=None, k=16):
         ms = 1e3*timed(once, 7, 3)
         made = once()
         err = float((made.flat()-load_peft(f'{d}/{steps[0]}').flat()).abs().max())
-    return dict(value=ms, baseline=None, ratio=None, error=err, parts_ms=parts, prompts=k, threads=torch.get_num_threads(), encoder=enc.name)
+    return dict(value=ms, baseline=None, ratio=None, error=err, parts_ms=parts, prompts=k,
+        threads=torch.get_num_threads(), encoder=enc.name)
 
 # %% ../../nbs/bench/02_generators.ipynb #a54e8672
 @bar('recon_step', 'ms a pair', 'value <= 1')
@@ -80,7 +84,8 @@ def recon_step(lab):
     spec,n = shape_spec(lab.s.gen),lab.s.batch
     with tempfile.TemporaryDirectory() as d:
         z = fake_zoo(f'{d}/zoo', spec, [f't{i}' for i in range(n)], lambda t: [f'{t} prompt {i}' for i in range(40)])
-        cfg = TrainConfig((Stage('reconstruction', 1000, {'weight:z':1.}, batch=n),), dict(kind='MLPGenerator', hidden=256), k=(8,32))
+        cfg = TrainConfig((Stage('reconstruction', 1000, {'weight:z':1.}, batch=n),),
+            dict(kind='MLPGenerator', hidden=256), k=(8,32))
         tr = Trainer(cfg, f'{d}/run', z, PromptCache(f'{d}/emb', RandomEncoder()))
         tr.cache.encode([p for t in z.tasks for p in z.prompts(t)])
         with matmul_precision('high'): ms = lab.timed(tr.one_step, warm=3)/n
@@ -88,14 +93,17 @@ def recon_step(lab):
         ds = PairDataset(z, k=(8,32))
         steps = iter(range(10**6))
         disk = 1e3*n/lab.timed(lambda: ds.batch(next(steps), n))
-    return dict(value=ms, baseline=None, ratio=None, loss=loss, batch=n, values=spec.n_params, pairs_a_second_from_disk=disk, disk_feeds_it=disk>=1e3/ms, **lab.roof(dict(flops=3*write_work(tr.gen, n)['flops'], bytes=4*(3*spec.n_params+14*tr.gen.n_params/n))))
+    return dict(value=ms, baseline=None, ratio=None, loss=loss, batch=n, values=spec.n_params,
+        pairs_a_second_from_disk=disk, disk_feeds_it=disk>=1e3/ms,
+        **lab.roof(dict(flops=3*write_work(tr.gen, n)['flops'], bytes=4*(3*spec.n_params+14*tr.gen.n_params/n))))
 
 # %% ../../nbs/bench/02_generators.ipynb #a54e8673
 def _sft_trainer(lab, d, steps=1000):
     "A trainer at an SFT stage, and the tasks"
     tasks = builtin_tasks(n_train=64, n_test=4)[:2*lab.s.pairs]
     z = fake_zoo(f'{d}/zoo', lab.spec(), [t.name for t in tasks], {t.name:t.prompts for t in tasks}.get)
-    cfg = TrainConfig((Stage('sft', steps, {'sft':1.}, 1e-4, batch=lab.s.pairs, rows=4),), dict(kind='MLPGenerator', hidden=256, noise=.3, cond_drop=.1), k=(8,32))
+    cfg = TrainConfig((Stage('sft', steps, {'sft':1.}, 1e-4, batch=lab.s.pairs, rows=4),),
+        dict(kind='MLPGenerator', hidden=256, noise=.3, cond_drop=.1), k=(8,32))
     tr = Trainer(cfg, f'{d}/run', z, PromptCache(f'{d}/emb', RandomEncoder()), tasks, model=lab.model, tok=lab.tok)
     tr.cache.encode([p for t in tasks for p in t.prompts])
     return tr,tasks
@@ -116,4 +124,5 @@ def sft_step(lab):
         lg = lab.model(inputs_embeds=emb, **kw, logits_to_keep=b['logits_to_keep'], use_cache=False).logits[:,:-1]
         nn.functional.cross_entropy(lg[y!=-100].float(), y[y!=-100]).backward(); emb.grad = None
     theirs,toks = lab.timed(base, warm=3),sum(map(len, rows))
-    return dict(value=toks/ms*1e3, baseline=toks/theirs*1e3, ratio=theirs/ms, rows=len(rows), tokens=toks, step_ms=ms, base_ms=theirs)
+    return dict(value=toks/ms*1e3, baseline=toks/theirs*1e3, ratio=theirs/ms, rows=len(rows), tokens=toks,
+        step_ms=ms, base_ms=theirs)

@@ -41,7 +41,8 @@ class Bar:
     def met(self, r:dict)->bool:
         "Do these figures meet the target?"
         ok = {'<=': lambda a,b: a<=b, '>=': lambda a,b: a>=b}
-        return all(r.get(k) is not None and ok[op](r[k], float(x)) for k,op,x in (_cond.fullmatch(c).groups() for c in self.target.split(', ')))
+        return all(r.get(k) is not None and ok[op](r[k], float(x))
+            for k,op,x in (_cond.fullmatch(c).groups() for c in self.target.split(', ')))
 
 # %% ../../nbs/bench/00_lab.ipynb #209056dd
 BARS = {}
@@ -81,9 +82,13 @@ def rel(a, b)->float: "‖a − b‖ / ‖b‖"; return float((a.float()-b.float
 
 # %% ../../nbs/bench/00_lab.ipynb #a6972bf1
 SHAPES = {
-    'SmolLM2-135M': dict(model_type='llama', hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9, num_key_value_heads=3, vocab_size=49152, rms_norm_eps=1e-5, tie_word_embeddings=True, max_position_embeddings=8192),
-    'Qwen2.5-0.5B': dict(model_type='qwen2', hidden_size=896, intermediate_size=4864, num_hidden_layers=24, num_attention_heads=14, num_key_value_heads=2, vocab_size=151936, tie_word_embeddings=True),
-    'Qwen2.5-7B': dict(model_type='qwen2', hidden_size=3584, intermediate_size=18944, num_hidden_layers=28, num_attention_heads=28, num_key_value_heads=4, vocab_size=152064, tie_word_embeddings=False),
+    'SmolLM2-135M': dict(model_type='llama', hidden_size=576, intermediate_size=1536, num_hidden_layers=30,
+        num_attention_heads=9, num_key_value_heads=3, vocab_size=49152, rms_norm_eps=1e-5, tie_word_embeddings=True,
+        max_position_embeddings=8192),
+    'Qwen2.5-0.5B': dict(model_type='qwen2', hidden_size=896, intermediate_size=4864, num_hidden_layers=24,
+        num_attention_heads=14, num_key_value_heads=2, vocab_size=151936, tie_word_embeddings=True),
+    'Qwen2.5-7B': dict(model_type='qwen2', hidden_size=3584, intermediate_size=18944, num_hidden_layers=28,
+        num_attention_heads=28, num_key_value_heads=4, vocab_size=152064, tie_word_embeddings=False),
     'tiny': dict(model_type='llama', hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, vocab_size=300, tie_word_embeddings=True)}
 
 # %% ../../nbs/bench/00_lab.ipynb #9b137028
@@ -173,7 +178,8 @@ def limits(self:Lab)->dict: # FLOP/s, bytes/s
         n = 8192 if self.gpu else 512
         a,b = (torch.randn(n, n, device=self.device, dtype=torch.bfloat16 if self.gpu else torch.float32) for _ in 'ab')
         x = torch.randn(2**28 if self.gpu else 2**20, device=self.device); y = torch.empty_like(x)
-        self._limits = dict(flops=2*n**3/(self.timed(lambda: a@b, inner=5)/1e3), bytes=2*x.nbytes/(self.timed(lambda: y.copy_(x), inner=5)/1e3))
+        self._limits = dict(flops=2*n**3/(self.timed(lambda: a@b, inner=5)/1e3),
+            bytes=2*x.nbytes/(self.timed(lambda: y.copy_(x), inner=5)/1e3))
     return self._limits
 
 @patch
@@ -194,7 +200,8 @@ def train_work(
     predicted:int, # at which logits are needed
 )->dict: # flops, and bytes that must move
     "Least work of one training step of an adapter through a frozen decoder, attention and activations left out"
-    lin = sum(m.weight.numel() for k,m in model.named_modules() if isinstance(m, nn.Linear) and m is not model.get_output_embeddings())
+    lin = sum(m.weight.numel()
+        for k,m in model.named_modules() if isinstance(m, nn.Linear) and m is not model.get_output_embeddings())
     head = model.get_output_embeddings().weight.numel()
     return dict(flops=4*(lin*tokens + head*predicted) + 6*spec.n_params*tokens, bytes=28*spec.n_params) # AdamW reads x, m, v and the gradient and writes x, m, v
 
@@ -241,10 +248,12 @@ def fake_zoo(
         f = folder/n/'step_00001'
         f.mkdir(parents=True)
         (f/'adapter_config.json').write_bytes(cfg)
-        if distinct is None or i<distinct: (f/'adapter_model.safetensors').write_bytes(head+noise[(at := int(rng.integers(len(noise)-spec.n_params))):at+spec.n_params].tobytes())
+        if distinct is None or i<distinct: (f/'adapter_model.safetensors').write_bytes(head
+            +noise[(at := int(rng.integers(len(noise)-spec.n_params))):at+spec.n_params].tobytes())
         else: os.link(folder/names[i%distinct]/'step_00001'/'adapter_model.safetensors', f/'adapter_model.safetensors')
         (folder/n/'prompts.json').write_text(json.dumps(prompts(n)))
-        man['entries'].append(dict(task=n, family='', checkpoint='step_00001', step=1, folder=f'{n}/step_00001', loss_first=0., loss=0.))
+        man['entries'].append(dict(task=n, family='', checkpoint='step_00001', step=1, folder=f'{n}/step_00001',
+            loss_first=0., loss=0.))
     shutil.rmtree(folder/'first')
     write_json(folder/'manifest.json', man)
     return Zoo(folder)

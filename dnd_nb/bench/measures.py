@@ -47,7 +47,8 @@ def measure(
     b,t0 = BARS[name],time.time()
     r = _plain_numbers(b.f(lab))
     more = {k:v for k,v in r.items() if k not in ('value','baseline','ratio')}
-    return dict(name=name, value=r['value'], unit=b.unit, baseline=r['baseline'], ratio=r['ratio'], target=b.target, met=b.met(r), commit=commit or this_commit(), seconds=round(time.time()-t0,1)) | more
+    return dict(name=name, value=r['value'], unit=b.unit, baseline=r['baseline'], ratio=r['ratio'], target=b.target,
+        met=b.met(r), commit=commit or this_commit(), seconds=round(time.time()-t0,1)) | more
 
 # %% ../../nbs/bench/04_measures.ipynb #89686b4e
 def pick_bars(

@@ -35,13 +35,17 @@ def evaluate_conditions(lab):
     many = lab.timed(lambda: score(lab.model, lab.tok, exs, ads, owner), warm=1)
     one = lab.timed(lambda: score(lab.model, lab.tok, exs, ads[0]), warm=1)
     got = score(lab.model, lab.tok, exs, ads, owner)
-    off = [np.abs(got.nll[owner.numpy()==i].values - w)/np.abs(w).mean() for i in (0,n-1) for w in [score(lab.model, lab.tok, [e for e,o in zip(exs,owner) if o==i], ads[i], packed=False).nll.values]]
-    return dict(value=many, baseline=one, ratio=many/one, error=float(np.mean(off)), worst_row=float(np.max(off)), rows=len(exs), conditions=n)
+    off = [np.abs(got.nll[owner.numpy()==i].values - w)/np.abs(w).mean() for i in (0,n-1)
+        for w in [score(lab.model, lab.tok, [e for e,o in zip(exs,owner) if o==i], ads[i], packed=False).nll.values]]
+    return dict(value=many, baseline=one, ratio=many/one, error=float(np.mean(off)), worst_row=float(np.max(off)),
+        rows=len(exs), conditions=n)
 
 # %% ../../nbs/bench/03_system.ipynb #91abb152
 def _decode_peft(m, tok, prompts, new, device, template='{}\nAnswer:'):
-    b = tok([template.format(p) for p in prompts], return_tensors='pt', padding=True, add_special_tokens=False).to(device)
-    out = m.generate(input_ids=b.input_ids, attention_mask=b.attention_mask, max_new_tokens=new, do_sample=False, use_cache=True, pad_token_id=tok.pad_token_id)
+    b = tok([template.format(p) for p in prompts], return_tensors='pt', padding=True,
+        add_special_tokens=False).to(device)
+    out = m.generate(input_ids=b.input_ids, attention_mask=b.attention_mask, max_new_tokens=new, do_sample=False,
+        use_cache=True, pad_token_id=tok.pad_token_id)
     return out[:,b.input_ids.shape[1]:]
 
 @bar('decode_batched', 'ms', 'ratio >= 20, error <= 0.02')
@@ -59,14 +63,16 @@ def decode_batched(lab):
         _peft_set(m, ads, i)
         each.append(lab.timed(lambda: _decode_peft(m, tok, prompts[i], new, lab.device), n=2, warm=1))
     m = None; lab.empty()
-    return dict(value=ours, baseline=float(np.median(each))*n, ratio=float(np.median(each))*n/ours, error=_decode_error(lab, ads, prompts, new), adapters=n, prompts=k, new_tokens=new)
+    return dict(value=ours, baseline=float(np.median(each))*n, ratio=float(np.median(each))*n/ours,
+        error=_decode_error(lab, ads, prompts, new), adapters=n, prompts=k, new_tokens=new)
 
 def _decode_error(lab, ads, prompts, new):
     "Share of answers that differ from PEFT's, in float32"
     base = copy.deepcopy(lab.model).float()
     m,bad = _peft_model(base, ads),0
     some = range(min(3, len(ads)))
-    said = answers(base, lab.tok, sum([prompts[i] for i in some], []), ads[list(some)], torch.arange(len(some)).repeat_interleave(len(prompts[0])), max_new=new)
+    said = answers(base, lab.tok, sum([prompts[i] for i in some], []), ads[list(some)],
+        torch.arange(len(some)).repeat_interleave(len(prompts[0])), max_new=new)
     for i in some:
         _peft_set(m, ads, i)
         out = [lab.tok.decode([t for t in r[:(r==lab.tok.eos_token_id).nonzero()[0,0] if (r==lab.tok.eos_token_id).any() else None].tolist()]).strip() for r in _decode_peft(m, lab.tok, prompts[i], new, lab.device)]
@@ -78,7 +84,8 @@ def _rss(): import psutil; return psutil.Process().memory_info().rss/1e6
 
 def _room(nbytes, n): # how many files of this size fit into a third of the free memory and half of the free disk
     import psutil
-    return max(1, min(n, int(min(psutil.virtual_memory().available/3, shutil.disk_usage(tempfile.gettempdir()).free/2)/nbytes)))
+    return max(1, min(n, int(min(psutil.virtual_memory().available/3,
+        shutil.disk_usage(tempfile.gettempdir()).free/2)/nbytes)))
 
 @contextmanager
 def _zoo_of(lab, n, distinct=None):
@@ -86,7 +93,9 @@ def _zoo_of(lab, n, distinct=None):
     spec = shape_spec(lab.s.base, ('q_proj','v_proj'))
     distinct = distinct or _room(spec.n_params*4, n)
     with tempfile.TemporaryDirectory() as d:
-        yield fake_zoo(f'{d}/zoo', spec, [f'task_{i:05d}' for i in range(n)], lambda t: [f'{t}: a prompt of common length, number {i} of this task' for i in range(64)], distinct),distinct
+        yield fake_zoo(f'{d}/zoo', spec, [f'task_{i:05d}' for i in range(n)],
+            lambda t: [f'{t}: a prompt of common length, number {i} of this task' for i in range(64)],
+            distinct),distinct
 
 def _pairs(z, n=32, batches=24):
     "(pairs a second, MB of growth, ms to build the dataset, a batch)"
@@ -106,7 +115,8 @@ def zoo_open(lab):
     curve = {}
     for n in lab.s.zoo:
         with _zoo_of(lab, n, 1) as (z,_): curve[n] = timed(lambda: Zoo(z.folder).last(), 5, 1)
-    return dict(value=curve[max(curve)], baseline=None, ratio=None, adapters=max(curve), curve={str(k):v for k,v in curve.items()})
+    return dict(value=curve[max(curve)], baseline=None, ratio=None, adapters=max(curve),
+        curve={str(k):v for k,v in curve.items()})
 
 @bar('zoo_pairs', 'pairs/s', 'value >= 2000, growth_mb <= 100, error <= 0', 'cpu')
 def zoo_pairs(lab):
@@ -121,12 +131,15 @@ def zoo_pairs(lab):
             for i in b['entry'][:8]: load_peft(z.folder/z.entries[i]['folder'], z.spec)
             slow = 8/(time.perf_counter()-t0)
     top = curve[max(curve)]
-    return dict(value=top['pairs_a_second'], baseline=slow, ratio=top['pairs_a_second']/slow, growth_mb=max(c['growth_mb'] for c in curve.values()), error=err, adapters=max(curve), mb_a_pair=z.spec.n_params*4/1e6, threads=torch.get_num_threads(), curve={str(k):v for k,v in curve.items()})
+    return dict(value=top['pairs_a_second'], baseline=slow, ratio=top['pairs_a_second']/slow,
+        growth_mb=max(c['growth_mb'] for c in curve.values()), error=err, adapters=max(curve),
+        mb_a_pair=z.spec.n_params*4/1e6, threads=torch.get_num_threads(), curve={str(k):v for k,v in curve.items()})
 
 @bar('cache_lookups', 'prompts/s', 'value >= 100000, error <= 0', 'cpu')
 def cache_lookups(lab):
     "Embeddings of cached prompts, in batches as a training step asks for (16 conditions of 20 prompts)"
-    ps,rng = [f'Prompt number {i} of some task, long enough to be a real one: {i*7919%10007}' for i in range(lab.s.cached)],lab.rng('lookups')
+    ps,rng = [f'Prompt number {i} of some task, long enough to be a real one: {i*7919%10007}'
+        for i in range(lab.s.cached)],lab.rng('lookups')
     with tempfile.TemporaryDirectory() as d:
         c = PromptCache(d, RandomEncoder(), chunk=8192)
         first = c.encode(ps)
@@ -134,7 +147,8 @@ def cache_lookups(lab):
         def look(): ix = next(batches); return ix,c.encode([ps[i] for i in ix])
         s = timed(look, 20, 5, 10)
         ix,got = look()
-        return dict(value=320/s, baseline=None, ratio=None, error=float((got-first[ix]).abs().max()), prompts=len(ps), batch=320)
+        return dict(value=320/s, baseline=None, ratio=None, error=float((got-first[ix]).abs().max()),
+            prompts=len(ps), batch=320)
 
 # %% ../../nbs/bench/03_system.ipynb #1c4f4481
 def _python(code, **env):
@@ -153,7 +167,8 @@ def _script(command):
 @bar('import_cpu', 's', 'value <= 0.3, help_s <= 1', 'cpu')
 def import_cpu(lab):
     "`import dnd_nb`, and the whole of `dnd_generate --help`"
-    imp = [_python('import time; t = time.perf_counter(); import dnd_nb; print(time.perf_counter()-t)') for _ in range(5)]
+    imp = [_python('import time; t = time.perf_counter(); import dnd_nb; print(time.perf_counter()-t)')
+        for _ in range(5)]
     torch_s = _python('import time; t = time.perf_counter(); import torch; print(time.perf_counter()-t)')
     with _script('dnd_generate') as f: help_s = timed(lambda: subprocess.run([sys.executable, f, '--help'], check=True, capture_output=True), 5, 1)
     return dict(value=float(np.median(imp)), baseline=None, ratio=None, help_s=help_s, importing_torch_s=torch_s)
@@ -164,10 +179,13 @@ def demo_cpu(lab, *args):
     with tempfile.TemporaryDirectory() as d:
         with _script('dnd_demo') as f:
             t0 = time.perf_counter()
-            subprocess.run([sys.executable, f, '--folder', f'{d}/demo', *args], check=True, env=os.environ|dict(CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS=str(torch.get_num_threads())), stdout=subprocess.DEVNULL)
+            subprocess.run([sys.executable, f, '--folder', f'{d}/demo', *args], check=True,
+                env=os.environ|dict(CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS=str(torch.get_num_threads())),
+                stdout=subprocess.DEVNULL)
             took = time.perf_counter()-t0
         rep = read_json(f'{d}/demo/report.json')
-        return dict(value=took, baseline=None, ratio=None, steps_s=rep['steps_s'], peak_rss_gb=rep['peak_rss_gb'], threads=torch.get_num_threads())
+        return dict(value=took, baseline=None, ratio=None, steps_s=rep['steps_s'], peak_rss_gb=rep['peak_rss_gb'],
+            threads=torch.get_num_threads())
 
 # %% ../../nbs/bench/03_system.ipynb #28abb63f
 def teachers_worker(out, device, sizes:dict, processes=1, n=76, steps=200, warm=12):

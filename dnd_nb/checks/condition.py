@@ -32,7 +32,8 @@ def at_initialisation(
     const = float(np.mean([bool((v==v[0]).all()) for v in vec])) if vec else np.nan
     sub = [m[:most,:most] for m in mats]
     edge = float(np.median([float(torch.linalg.svdvals(m)[0]/(m.square().mean().sqrt()*(m.shape[0]**.5+m.shape[1]**.5))) for m in sub])) if sub else np.nan
-    return pd.Series(dict(constant=const, edge=edge, untrained=bool((not vec or const==1) and (not mats or edge<1.15) and (vec or mats))))
+    return pd.Series(dict(constant=const, edge=edge,
+        untrained=bool((not vec or const==1) and (not mats or edge<1.15) and (vec or mats))))
 
 # %% ../../nbs/checks/02_condition.ipynb #101fb73b
 def letter_counts(prompts)->Tensor: # [n, 97]
@@ -57,17 +58,24 @@ def separation(
 # %% ../../nbs/checks/02_condition.ipynb #dc81bd61
 @check('encoder', ['cache'])
 def _encoder(p):
-    if p.run and p.run.gen.takes=='ids': return dict(status='fail', figure='embedding from scratch', threshold='pretrained', text='the generator reads token ids through an embedding that it learned from these tasks alone', mend='use a pretrained encoder')
+    if p.run and p.run.gen.takes=='ids': return dict(status='fail', figure='embedding from scratch',
+        threshold='pretrained',
+        text='the generator reads token ids through an embedding that it learned from these tasks alone',
+        mend='use a pretrained encoder')
     i = at_initialisation(p.cache.encoder.model)
     mend = 'load pretrained weights: load_encoder, or HFEncoder with a name on the Hub'
-    if i.untrained: return dict(status='fail', figure=f'singular edge {i.edge:.2f}', threshold='> 1.15', text='norm gains, biases and spectra of the encoder are those of random initialisation', mend=mend)
-    if len(p.prompts)<2: return dict(status='ok', figure=f'singular edge {i.edge:.2f}', threshold='> 1.15', text='trained weights; no prompts to try it on')
+    if i.untrained: return dict(status='fail', figure=f'singular edge {i.edge:.2f}', threshold='> 1.15',
+        text='norm gains, biases and spectra of the encoder are those of random initialisation', mend=mend)
+    if len(p.prompts)<2: return dict(status='ok', figure=f'singular edge {i.edge:.2f}', threshold='> 1.15',
+        text='trained weights; no prompts to try it on')
     emb = (lambda b: pooled(p.cache, [[x] for x in b]))
     own,let,chance = separation(emb, p.prompts, min(8,p.k)),separation(letter_counts, p.prompts, min(8,p.k)),1/len(p.prompts)
     se = (chance*(1-chance)/(4*len(p.prompts)))**.5
     res = dict(figure=f'{own:.0%} of batches', threshold=f'chance {chance:.0%}')
     if own<chance+3*se: return dict(status='fail', **res, text='it does not tell tasks apart', mend=mend)
-    return dict(status='ok' if own>=let-.2 else 'warn', **res, text=f'nearest other batch is of the same task (letter counts: {let:.0%})', mend='' if own>=let-.2 else 'letter counts tell the tasks apart better: try another encoder')
+    return dict(status='ok' if own>=let-.2 else 'warn', **res,
+        text=f'nearest other batch is of the same task (letter counts: {let:.0%})',
+        mend='' if own>=let-.2 else 'letter counts tell the tasks apart better: try another encoder')
 
 # %% ../../nbs/checks/02_condition.ipynb #dba98b90
 @torch.no_grad()
@@ -98,10 +106,14 @@ def _prompt_batch(p):
     few = {t:len(set(p.zoo.prompts(t))) for t in p.names}
     t = min(few, key=few.get)
     mend = 'draw a fresh batch of prompts at every step (PairDataset does), and pool over all of it'
-    if few[t]<4: return dict(status='fail', figure=f'{few[t]} prompts', threshold='≥ 16 a task', text=f'{t} has {few[t]} different prompts: there is no batch to draw', mend='store all training prompts in prompts.json')
+    if few[t]<4: return dict(status='fail', figure=f'{few[t]} prompts', threshold='≥ 16 a task',
+        text=f'{t} has {few[t]} different prompts: there is no batch to draw',
+        mend='store all training prompts in prompts.json')
     inf = prompt_influence(p.generate, p.prompts, min(8, max(4,p.k), p.most))
     top = float(inf.drop('order').max()/max(inf.drop('order').sum(), 1e-30))
-    if inf.drop('order').sum()>1e-6 and top>.75: return dict(status='fail', figure=f'{top:.0%} of the influence', threshold=f'≤ 75%, even: {1/(len(inf)-1):.0%}', text=f'only prompt {inf.drop("order").idxmax()} of the batch counts', mend=mend)
+    if inf.drop('order').sum()>1e-6 and top>.75: return dict(status='fail', figure=f'{top:.0%} of the influence',
+        threshold=f'≤ 75%, even: {1/(len(inf)-1):.0%}',
+        text=f'only prompt {inf.drop("order").idxmax()} of the batch counts', mend=mend)
     adv = first_prompt_advantage(p.generate, {t:p.zoo.prompts(t) for t in p.names}, p.teachers, p.k)
     a = adv.loc[adv.t.idxmin()]
     if a.t<-3 and adv.ratio.min()<.8: return dict(status='fail', figure=f'{adv.ratio.min():.2f} of the distance', threshold='≥ 0.8', text=f'teachers are met from the first {int(a["size"])} of the stored prompts and missed from others (t = {a.t:.1f}): the same prompts were shown at every step', mend=mend)
@@ -120,7 +132,8 @@ def term_record(
             v = g[k].dropna() if k in g else pd.Series(dtype=float)
             fault = 'is not in the log' if not len(v) else 'was 0 at every step' if not v.abs().max()>1e-12 else 'was the same at every step' if len(v)>2 and v.std()<1e-9*abs(v.mean()) else 'was not finite' if not np.isfinite(v).all() else ''
             c = max(1, len(v)//10)
-            res.append(dict(stage=s.name, term=k, steps=len(v), first=v[:c].mean() if len(v) else np.nan, last=v[-c:].mean() if len(v) else np.nan, fault=fault))
+            res.append(dict(stage=s.name, term=k, steps=len(v), first=v[:c].mean() if len(v) else np.nan,
+                last=v[-c:].mean() if len(v) else np.nan, fault=fault))
     return pd.DataFrame(res)
 
 # %% ../../nbs/checks/02_condition.ipynb #85781aa7
@@ -131,9 +144,14 @@ def _supervision(p):
     bad = r[r.fault!='']
     un = int(log.unmatched.max()) if 'unmatched' in log and log.unmatched.notna().any() else 0
     res = dict(figure=f'{len(r)-len(bad)} of {len(r)} loss terms', threshold='all')
-    if len(bad): return dict(status='fail', **res, text=f'{bad.term.iloc[0]} {bad.fault.iloc[0]} of stage {bad.stage.iloc[0]}: its supervision never arrived', mend='look at what the dataset hands to the loss: the teacher, its delta, its rows')
-    if un: return dict(status='warn', **res, text=f'{un} modules are on one side only, and no weight term sees them', mend='train teachers and generator with one spec')
-    return dict(status='ok', **res, text=', '.join(f'{x.term} {x["first"]:.2f} → {x["last"]:.2f}' for _,x in r.iterrows()))
+    if len(bad): return dict(status='fail', **res,
+        text=f'{bad.term.iloc[0]} {bad.fault.iloc[0]} of stage {bad.stage.iloc[0]}: its supervision never arrived',
+        mend='look at what the dataset hands to the loss: the teacher, its delta, its rows')
+    if un: return dict(status='warn', **res,
+        text=f'{un} modules are on one side only, and no weight term sees them',
+        mend='train teachers and generator with one spec')
+    return dict(status='ok', **res, text=', '.join(f'{x.term} {x["first"]:.2f} → {x["last"]:.2f}'
+        for _,x in r.iterrows()))
 
 # %% ../../nbs/checks/02_condition.ipynb #661f26d0
 @check('condition path', ['generate'], [], ('supervision',))
@@ -154,7 +172,8 @@ def stage_gradients(
     "Gradient norm of each stage's terms in each group of the generator's parameters"
     cfg,gen = p.run.cfg,p.run.gen
     names = [t.name for t in p.rows if t.name in p.run.config['train_tasks']]
-    t = Trainer(replace(cfg, base='given', standardise=False), p.run.folder, p.zoo.only(names), p.cache, p.rows, [], p.model, p.tok, gen.loc, p.zoo.probes)
+    t = Trainer(replace(cfg, base='given', standardise=False), p.run.folder, p.zoo.only(names), p.cache, p.rows, [],
+        p.model, p.tok, gen.loc, p.zoo.probes)
     b = t.ds.batch(0, n)
     cond,mask = conditions(p.cache, b['prompts'], gen.takes, device=next(gen.parameters()).device)
     if any({'sft','kl'} & set(s.terms) for s in cfg.stages): b['rows'] = collate([r for x in t.draw_rows(b['task'], 2, 0) for r in x], p.tok.pad_token_id, t.dev)
@@ -172,5 +191,7 @@ def _gradients(p):
     by = G.drop(columns='cond', errors='ignore').pow(2).div(size.pow(2).clip(lower=1e-30), axis=0).groupby(level='stage', sort=False).mean().iloc[-1].sort_values(ascending=False)
     (stage,term),low = share.idxmin(),float(share.min())
     res = dict(figure='one term a stage' if G.groupby(level='stage').size().max()==1 else f'weakest term {low:.0%} of its stage', threshold='≥ 1%')
-    if low<.01: return dict(status='warn', **res, text=f'{term} in stage {stage} hardly moves the generator', mend=f'raise the weight of {term}, or leave it out; see gradient_share')
-    return dict(status='ok', **res, text=f'{G.index[-1][0]} reaches ' + ', '.join(f'{k} {v:.0%}' for k,v in by.head(3).items()))
+    if low<.01: return dict(status='warn', **res, text=f'{term} in stage {stage} hardly moves the generator',
+        mend=f'raise the weight of {term}, or leave it out; see gradient_share')
+    return dict(status='ok', **res, text=f'{G.index[-1][0]} reaches '
+        + ', '.join(f'{k} {v:.0%}' for k,v in by.head(3).items()))

@@ -21,15 +21,19 @@ __all__ = ['relative_update']
 @check('keys', ['adapters'])
 def _keys(p):
     spec = p.zoo.spec if p.zoo else None
-    if spec is None and p.model is None: return dict(status='skip', text='adapters of others can only be checked against a base model: none was given')
+    if spec is None and p.model is None: return dict(status='skip',
+        text='adapters of others can only be checked against a base model: none was given')
     r = key_report(p.source, spec, p.model)
     bad = r[~r.ok]
     d = p.run and p.zoo and p.run.spec.differs(p.zoo.spec)
-    if d: return dict(status='fail', figure='run and zoo differ', threshold='one spec', text=d, mend='train the generator on this zoo, or give the zoo that it was trained on')
+    if d: return dict(status='fail', figure='run and zoo differ', threshold='one spec', text=d,
+        mend='train the generator on this zoo, or give the zoo that it was trained on')
     res = dict(figure=f'{len(r)-len(bad)} of {len(r)} adapters fit', threshold='all')
     if not len(bad): return dict(status='ok', **res)
     b = bad.iloc[0]
-    return dict(status='fail', **res, text=f'{b.adapter}: {b.matched} keys match, {b.unexpected} name no module' + (f', {b.absent} modules are not in the model' if b.absent else '') + f'; {b.hint}', mend='rename the keys, or load the base model that the adapters were trained on')
+    return dict(status='fail', **res, text=f'{b.adapter}: {b.matched} keys match, {b.unexpected} name no module'
+        + (f', {b.absent} modules are not in the model' if b.absent else '') + f'; {b.hint}',
+        mend='rename the keys, or load the base model that the adapters were trained on')
 
 @check('zero', ['zoo'], ['keys'])
 def _zero(p):
@@ -39,7 +43,9 @@ def _zero(p):
     share,dead = float(z.float().mean()),int(z.all(1).sum())
     res = dict(figure=f'{share:.0%} of modules are 0', threshold='0%')
     if not share: return dict(status='ok', **res)
-    return dict(status='fail' if dead or share>.25 else 'warn', **res, text=f'B (or A) is exactly zero in all modules of {dead} of {len(a)} teachers: they are the base model', mend='train these teachers; if they were, look whether what was saved is the trained B')
+    return dict(status='fail' if dead or share>.25 else 'warn', **res,
+        text=f'B (or A) is exactly zero in all modules of {dead} of {len(a)} teachers: they are the base model',
+        mend='train these teachers; if they were, look whether what was saved is the trained B')
 
 # %% ../../nbs/checks/01_files.ipynb #58636381
 def relative_update(
@@ -61,55 +67,72 @@ def _effect(p):
     kl,(rel,raw) = float(e.kl.median()),relative_update(p.teachers, p.model)
     res = dict(figure=f'KL {kl:.2g} nats', threshold='≥ 0.001')
     if kl>=.01: return dict(status='ok', **res, text=f'logits move by up to {e.logit_max.median():.2g}')
-    if raw<1e-3 and kl<.001: return dict(status='fail', **res, text=f'‖BA‖ is {raw:.1g} of ‖W₀‖ before any scale: the weights are as good as untrained', because='teachers', mend='see teachers')
-    return dict(status='fail' if kl<.001 else 'warn', **res, text=f'the scale α/r = {p.zoo.spec.scale:.2g} leaves {rel:.1g} of ‖W₀‖; without it {raw:.1g}', mend='look at lora_alpha and r in adapter_config.json: they must be those of training')
+    if raw<1e-3 and kl<.001: return dict(status='fail', **res,
+        text=f'‖BA‖ is {raw:.1g} of ‖W₀‖ before any scale: the weights are as good as untrained',
+        because='teachers', mend='see teachers')
+    return dict(status='fail' if kl<.001 else 'warn', **res,
+        text=f'the scale α/r = {p.zoo.spec.scale:.2g} leaves {rel:.1g} of ‖W₀‖; without it {raw:.1g}',
+        mend='look at lora_alpha and r in adapter_config.json: they must be those of training')
 
 # %% ../../nbs/checks/01_files.ipynb #dafa73ba
 def _mean_nll(df): return (df.nll/df.tokens).mean()
 
 def _cross(p): # teachers × tasks, of the tasks that have rows
     idx = [p.names.index(t.name) for t in p.rows]
-    return p.memo('cross', lambda: cross_task(p.model, p.tok, p.teachers[idx].to(p.model.device), [t.name for t in p.rows], p.rows, max(2, p.n_rows//2), template=p.template))
+    return p.memo('cross', lambda: cross_task(p.model, p.tok, p.teachers[idx].to(p.model.device),
+        [t.name for t in p.rows], p.rows, max(2, p.n_rows//2), template=p.template))
 
 # %% ../../nbs/checks/01_files.ipynb #d0d9fa3d
 @check('base', ['zoo','model'], ['keys'], ['zero','effect'])
 def _base(p):
     a,b = base_id(p.model),p.zoo.spec.base_model
     same = dict(figure=a, threshold=b) if a!=b else dict(figure=a)
-    past = {t:p.zoo.entries[i].get('loss') for t in p.names for i in [max(p.zoo.of(t), key=lambda i: p.zoo.entries[i]['step'])]}
+    past = {t:p.zoo.entries[i].get('loss') for t in p.names
+        for i in [max(p.zoo.of(t), key=lambda i: p.zoo.entries[i]['step'])]}
     if not p.rows or any(past[t.name] is None for t in p.rows): return dict(status='ok' if a==b or not b else 'warn', **same, text='by name only: no recorded loss to compare with' if a==b else 'another name; no recorded loss to tell whether it is the same model', mend='' if a==b else 'load the base model that the adapters name')
     now = {}
     for i,t in enumerate(p.names):
-        if t in p.tasks: now[t] = _mean_nll(score(p.model, p.tok, [Example(e.prompt,e.answer) for e in p.tasks[t].train[:p.n_rows]], p.teachers[i].to(p.model.device), template=p.template))
+        if t in p.tasks: now[t] = _mean_nll(score(p.model, p.tok,
+            [Example(e.prompt,e.answer) for e in p.tasks[t].train[:p.n_rows]], p.teachers[i].to(p.model.device),
+            template=p.template))
     ex = float(np.median([now[t]-past[t] for t in now]))
     limit = .25*float(np.median([past[t] for t in now])) + .3
     res = dict(figure=f'{ex:+.2f} nats since training', threshold=f'≤ {limit:.2f}')
-    if ex<=limit: return dict(status='ok' if a==b else 'warn', **res, text='' if a==b else f'the model is called {a}, the zoo names {b}', mend='' if a==b else 'if they are the same model, nothing')
+    if ex<=limit: return dict(status='ok' if a==b else 'warn', **res,
+        text='' if a==b else f'the model is called {a}, the zoo names {b}',
+        mend='' if a==b else 'if they are the same model, nothing')
     m = _cross(p)
-    if len(m)>2 and float((m.min()-pd.Series(past)[m.columns]).median())<=limit: return dict(status='fail', **res, text='other teachers of this zoo do on these rows what theirs did in training', because='own task', mend='see own task')
+    if len(m)>2 and float((m.min()-pd.Series(past)[m.columns]).median())<=limit: return dict(status='fail', **res,
+        text='other teachers of this zoo do on these rows what theirs did in training', because='own task',
+        mend='see own task')
     return dict(status='fail', **res, text='on their own training rows teachers do far worse than when they were trained: another base model, template or weights', mend=f'load {b} as it was, with the zoo\'s template')
 
 # %% ../../nbs/checks/01_files.ipynb #96890cdd
 @check('teachers', ['zoo','model','tasks'], ['keys'], ['zero','effect','base'])
 def _teachers(p):
     te,names = p.teachers.to(p.model.device),p.names
-    df = p.memo('teacher_panel', lambda: p.score_all(dict(base=lambda t: None, teacher=lambda t: te[names.index(t.name)], mean=lambda t: te.mean()), p.rows))
+    df = p.memo('teacher_panel', lambda: p.score_all(dict(base=lambda t: None,
+        teacher=lambda t: te[names.index(t.name)], mean=lambda t: te.mean()), p.rows))
     d = paired(df, [('base','teacher'),('mean','teacher')], ['nll'], 500)
     gain,lo = d['mean'][0],d.lo[0]
     res = dict(figure=f'gain {gain:.2f} [{lo:.2f}, {d.hi[0]:.2f}] nats', threshold='> 0.05')
     mend = 'raise steps or learning rate of the teachers; look at loss_first and loss in the manifest'
-    if not lo>.05: return dict(status='fail', **res, text='on test rows of their own tasks the teachers are no better than the base model', mend=mend)
+    if not lo>.05: return dict(status='fail', **res,
+        text='on test rows of their own tasks the teachers are no better than the base model', mend=mend)
     own,content = d['mean'][1],'look at the answers in the rows; train teachers longer'
     text = f'{own/gain:.0%} of it is more than the mean teacher has'
-    if not d.lo[1]>0 or own<.1*gain: return dict(status='fail', **res, text=text+': there is nothing task-specific to generate', mend=content)
-    return dict(status='warn', **res, text=text+': little that is task-specific', mend=content) if own<.25*gain else dict(status='ok', **res, text=text)
+    if not d.lo[1]>0 or own<.1*gain: return dict(status='fail', **res,
+        text=text+': there is nothing task-specific to generate', mend=content)
+    return dict(status='warn', **res, text=text+': little that is task-specific',
+        mend=content) if own<.25*gain else dict(status='ok', **res, text=text)
 
 @check('delta', ['zoo','model'], ['keys'], ['zero','effect','base'])
 def _delta(p):
     if not p.zoo.manifest.get('probes'): return dict(status='skip', text='the zoo was collected without probes')
     mend = 'compute the deltas again with one probe set, and train with that'
     try: p.zoo.probes
-    except ValueError as e: return dict(status='fail', figure='hash differs', threshold='as recorded', text=str(e), mend=mend)
+    except ValueError as e: return dict(status='fail', figure='hash differs', threshold='as recorded', text=str(e),
+        mend=mend)
     c = delta_check(p.model, p.tok, p.zoo)
     e = float(c.rel_error.median())
     res = dict(figure=f'relative error {e:.2g}', threshold='≤ 0.05')
@@ -119,15 +142,19 @@ def _delta(p):
 # %% ../../nbs/checks/01_files.ipynb #b65fbc6e
 @check('overlap', ['tasks','held_out'])
 def _overlap(p):
-    known = set(p.zoo.tasks if p.zoo else ()) | set(p.run.config['train_tasks'] + p.run.config['val_tasks'] if p.run else ())
+    known = set(p.zoo.tasks if p.zoo else ()) | set(p.run.config['train_tasks']
+        + p.run.config['val_tasks'] if p.run else ())
     twice = [t.name for t in p.held_out if t.name in known]
     train = [t for t in p.tasks.values() if t.name in known or not known]
     r = overlap_report([t for t in train if t.name not in twice], p.held_out)
     share = len(r.prompts)/max(1, r.n_held_out)
     res = dict(figure=f'{share:.1%} of held-out prompts' if not twice else f'{len(twice)} held-out tasks are in the zoo', threshold='0')
-    if twice: return dict(status='fail', **res, text=f'{twice[0]} was trained on', mend='hold out other tasks, or train without it')
-    if not len(r): return dict(status='ok', **res, text=f'none of {r.n_held_out} held-out rows occurs in the training tasks')
-    return dict(status='fail' if share>.01 else 'warn', **res, text=r.summary(), mend='clean the training tasks with remove_overlap, collect and train again')
+    if twice: return dict(status='fail', **res, text=f'{twice[0]} was trained on',
+        mend='hold out other tasks, or train without it')
+    if not len(r): return dict(status='ok', **res,
+        text=f'none of {r.n_held_out} held-out rows occurs in the training tasks')
+    return dict(status='fail' if share>.01 else 'warn', **res, text=r.summary(),
+        mend='clean the training tasks with remove_overlap, collect and train again')
 
 @check('test rows', ['zoo','tasks'])
 def _test_rows(p):
@@ -135,23 +162,28 @@ def _test_rows(p):
     hit = {t.name:sum(e.prompt in known[t.name] for e in t.test[:p.n_rows]) for t in p.rows}
     n = sum(min(p.n_rows, len(t.test)) for t in p.rows)
     res = dict(figure=f'{sum(hit.values())/n:.1%} of the test rows looked at', threshold='0%')
-    if not any(hit.values()): return dict(status='ok', **res, text='none is among the prompts that its teacher was trained on')
+    if not any(hit.values()): return dict(status='ok', **res,
+        text='none is among the prompts that its teacher was trained on')
     return dict(status='fail', **res, text=f'{max(hit, key=hit.get)}: {max(hit.values())} test rows are among the prompts that its teacher was trained on', mend='give the tasks as they were when the zoo was collected: the same rows for training and for test')
 
 @check('labels', ['held_out'])
 def _labels(p):
     r = label_report(p.held_out + list(p.rows), warn=False)
     res = dict(figure=f'{len(r.lopsided)} of {len(r.rows)} tasks', threshold='0')
-    return dict(status='ok', **res) if not r.lopsided else dict(status='warn', **res, text=f'one answer holds over {r.threshold:.0%} of the test rows of {r.lopsided[0]}', mend='leave these tasks out of accuracies')
+    return dict(status='ok', **res) if not r.lopsided else dict(status='warn', **res,
+        text=f'one answer holds over {r.threshold:.0%} of the test rows of {r.lopsided[0]}',
+        mend='leave these tasks out of accuracies')
 
 # %% ../../nbs/checks/01_files.ipynb #80c4d0a5
 def _whose(prompts, tasks): # (share that is its own, the task most are of)
     own = {n:set(e.prompt for e in t.train+t.test) for n,t in tasks.items()}
-    return lambda t: (np.mean([x in own[t] for x in prompts(t)]), max(own, key=lambda n: sum(x in own[n] for x in prompts(t))))
+    return lambda t: (np.mean([x in own[t] for x in prompts(t)]),
+        max(own, key=lambda n: sum(x in own[n] for x in prompts(t))))
 
 def _stream(p, n=64): # share of pairs whose prompts are the task's own
     c = p.run.cfg
-    ds = PairDataset(p.zoo, k=c.k, seed=c.seed, pairing=c.pairing, tasks=[t for t in p.run.config['train_tasks'] if t in p.zoo.tasks], delta=False)
+    ds = PairDataset(p.zoo, k=c.k, seed=c.seed, pairing=c.pairing,
+        tasks=[t for t in p.run.config['train_tasks'] if t in p.zoo.tasks], delta=False)
     own = {n:set(e.prompt for e in t.train+t.test) for n,t in p.tasks.items()}
     plans = [x for x in map(ds.plan, range(n)) if x['task'] in own]
     return float(np.mean([np.mean([s in own[x['task']] for s in x['prompts']]) for x in plans])) if plans else 1.
@@ -163,8 +195,13 @@ def _pairing(p):
     own = {t.name:whose(t.name) for t in p.rows}
     share,worst = float(np.mean([o[0] for o in own.values()])),min(own, key=lambda t: own[t][0])
     res = dict(threshold='≥ 95%')
-    if share<.95: return dict(status='fail', figure=f'{share:.0%} of the prompts', **res, text=f'prompts filed with the teacher of {worst} are ' + (f'prompts of {own[worst][1]}' if own[worst][1]!=worst else 'none of its rows'), mend='write prompts.json anew from the rows that each teacher was trained on, and train again', root=True)
-    if p.run and (s := _stream(p))<.95: return dict(status='fail', figure=f'{s:.0%} of training pairs', **res, text='the run was trained on pairs whose prompts are of other tasks than the teacher', mend="train with pairing='matched'", root=True)
+    if share<.95: return dict(status='fail', figure=f'{share:.0%} of the prompts', **res,
+        text=f'prompts filed with the teacher of {worst} are '
+        + (f'prompts of {own[worst][1]}' if own[worst][1]!=worst else 'none of its rows'),
+        mend='write prompts.json anew from the rows that each teacher was trained on, and train again', root=True)
+    if p.run and (s := _stream(p))<.95: return dict(status='fail', figure=f'{s:.0%} of training pairs', **res,
+        text='the run was trained on pairs whose prompts are of other tasks than the teacher',
+        mend="train with pairing='matched'", root=True)
     return dict(status='ok', figure=f'{share:.0%} of the prompts', **res)
 
 @check('own task', ['zoo','model','tasks'], ['keys'], ['zero','effect','base','teachers'])
@@ -174,6 +211,7 @@ def _own_task(p):
     worse = np.array([np.mean(np.delete(m[:,j],j)>m[j,j]) for j in range(len(m))]) # share of other teachers that are worse on task j
     z = (worse.mean()-.5)/(worse.std(ddof=1)/len(m)**.5+1e-9)
     res = dict(figure=f'{worse.mean():.0%} of the others are worse', threshold='> 50%')
-    if worse.mean()>.5 and z>2: return dict(status='ok', **res, text="on a task's rows its own teacher beats most others")
+    if worse.mean()>.5 and z>2: return dict(status='ok', **res,
+        text="on a task's rows its own teacher beats most others")
     j = int(worse.argmin()); i = int(m[:,j].argmin())
     return dict(status='fail', **res, text=f'teachers are not best on their own tasks (on {rows[j].name} that of {rows[i].name} is): were adapters filed under wrong names?', mend='look at cross_task: a permuted diagonal shows which adapter belongs where')

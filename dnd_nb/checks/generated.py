@@ -47,7 +47,8 @@ def _share(p):
     res = dict(figure=f'{s.task:.0%} by task', threshold='≥ 5%')
     text = f'of the correction {s.bias:.0%} is the same for all, {s.batch:.0%} hangs on which prompts were drawn'
     if s.task>=.05: return dict(status='ok', **res, text=text)
-    return dict(status='warn' if s.task>=.01 else 'fail', **res, text=text, mend='less noise and dropout on the condition, more steps; standardise conditions (TrainConfig.standardise)')
+    return dict(status='warn' if s.task>=.01 else 'fail', **res, text=text,
+        mend='less noise and dropout on the condition, more steps; standardise conditions (TrainConfig.standardise)')
 
 @check('rank', ['generate','zoo'], ['keys'], UP+('collapse','condition share'))
 def _rank(p):
@@ -56,24 +57,31 @@ def _rank(p):
     res = dict(figure=f'{ours:.1f} directions', threshold=f'≥ 1.5, teachers {theirs:.1f}')
     text = f'effective rank of a ΔW {float(effective_rank(p.g.adapters).mean()):.1f} of {p.run.spec.rank}, of the teachers\' {float(effective_rank(p.teachers).mean()):.1f}'
     if ours>=1.5 or theirs<3: return dict(status='ok', **res, text=text)
-    return dict(status='warn', **res, text='tasks differ along one line only: a volume knob; '+text, mend='more tasks, a larger generator, or a term that sees directions (weight:z, weight:product)')
+    return dict(status='warn', **res, text='tasks differ along one line only: a volume knob; '+text,
+        mend='more tasks, a larger generator, or a term that sees directions (weight:z, weight:product)')
 
 # %% ../../nbs/checks/03_generated.ipynb #d42502ad
 @check('margin', ['generate','model','tasks'], ['keys'], UP+('collapse','retrieval','encoder'))
 def _margin(p):
     if len(p.rows)<2: return dict(status='skip', text='fewer than two tasks with rows')
-    df = p.memo('margin', lambda: margin_panel(p.model, p.tok, p.generate, p.rows, k=p.k, n=min(2,p.n), n_rows=p.n_rows, template=p.template))
+    df = p.memo('margin', lambda: margin_panel(p.model, p.tok, p.generate, p.rows, k=p.k, n=min(2,p.n),
+        n_rows=p.n_rows, template=p.template))
     m = margin(df, 500)
     res = dict(figure=f'{m.margin:+.2f} [{m.lo:+.2f}, {m.hi:+.2f}] nats', threshold='> 0')
     if m.lo>0: return dict(status='ok', **res, text="a task's own prompts against another's, training tasks")
-    return dict(status='fail', **res, text="a task's own prompts are no better than another task's", mend='warm-start by reconstruction, more prompt batches, a better encoder')
+    return dict(status='fail', **res, text="a task's own prompts are no better than another task's",
+        mend='warm-start by reconstruction, more prompt batches, a better encoder')
 
 @check('held out', ['generate','model','tasks','held_out'], ['keys'], UP+('collapse','retrieval','margin','encoder'))
 def _held_out(p):
-    df = p.memo('held_out', lambda: margin_panel(p.model, p.tok, p.generate, p.held_out[:p.max_tasks], p.prompts, p.k, min(2,p.n), p.n_rows, template=p.template))
+    df = p.memo('held_out', lambda: margin_panel(p.model, p.tok, p.generate, p.held_out[:p.max_tasks], p.prompts,
+        p.k, min(2,p.n), p.n_rows, template=p.template))
     m = margin(df, 500)
     res = dict(figure=f'{m.margin:+.2f} [{m.lo:+.2f}, {m.hi:+.2f}] nats', threshold='> 0')
-    return dict(status='ok', **res, text='right against wrong prompts on held-out tasks') if m.lo>0 else dict(status='warn', **res, text='on held-out tasks right prompts are not clearly better than wrong ones', mend='more training tasks, related to those held out; more rows for a narrower interval')
+    return dict(status='ok', **res,
+        text='right against wrong prompts on held-out tasks') if m.lo>0 else dict(status='warn', **res,
+        text='on held-out tasks right prompts are not clearly better than wrong ones',
+        mend='more training tasks, related to those held out; more rows for a narrower interval')
 
 @check('novelty', ['cache','held_out'])
 def _novelty(p):
@@ -82,20 +90,25 @@ def _novelty(p):
     r = Novelty(p.cache, p.prompts, k)([prompt_batches(t.prompts, k, 1, p.seed)[0] for t in p.held_out])
     s = [t.name for t,x in zip(p.held_out, r.stranger) if x]
     res = dict(figure=f'{len(s)} of {len(r)} held-out tasks', threshold=f'distance ≤ {r.threshold[0]:.2g}')
-    return dict(status='ok', **res, text='none is unlike anything trained on') if not s else dict(status='warn', **res, text=f'{s[0]} is farther from every training task than those are from each other', mend='expect a guess there: fall back to the multi-task LoRA, or train on relatives')
+    return dict(status='ok', **res, text='none is unlike anything trained on') if not s else dict(status='warn',
+        **res, text=f'{s[0]} is farther from every training task than those are from each other',
+        mend='expect a guess there: fall back to the multi-task LoRA, or train on relatives')
 
 # %% ../../nbs/checks/03_generated.ipynb #bf3e3374
 def _strengths(p, tasks):
     "Loss against the strength of the correction"
     some = tasks[:4]
     g = generate_many(p.generate, {t.name:t.prompts for t in some}, p.k, 2, p.seed)
-    return strength_curve(p.model, p.tok, p.run.gen.loc.to(p.model.device), g, some, (0.,.25,.5,.75,1.,1.25,1.5,2.), max(2, p.n_rows//2), template=p.template)
+    return strength_curve(p.model, p.tok, p.run.gen.loc.to(p.model.device), g, some, (0.,.25,.5,.75,1.,1.25,1.5,2.),
+        max(2, p.n_rows//2), template=p.template)
 
 def _curves(p):
     "Loss against the number of prompts and the share of foreign ones"
     some,kw = p.rows[:4],dict(n_rows=max(2, p.n_rows//2), template=p.template)
-    res = dict(k=k_curve(p.model, p.tok, p.generate, some, [k for k in (1,2,4,8,16,32,64,128) if k<=p.most], seed=p.seed, **kw))
-    if len(some)>1: res['foreign'] = contamination_curve(p.model, p.tok, p.generate, some, (0.,.25,.5,.75,1.), min(p.k, 16), seed=p.seed, **kw)
+    res = dict(k=k_curve(p.model, p.tok, p.generate, some, [k for k in (1,2,4,8,16,32,64,128) if k<=p.most],
+        seed=p.seed, **kw))
+    if len(some)>1: res['foreign'] = contamination_curve(p.model, p.tok, p.generate, some, (0.,.25,.5,.75,1.),
+        min(p.k, 16), seed=p.seed, **kw)
     return res
 
 # %% ../../nbs/checks/03_generated.ipynb #9c913d2d
@@ -116,7 +129,8 @@ def _prompts_read(p):
     res = dict(figure=f'{k.iloc[-1]-k.iloc[0]:+.2f} nats from K = {k.index[0]} to {k.index[-1]}', threshold='≤ 0.1')
     text = f"half of them another task's: {c['foreign'].nll.iloc[2]-c['foreign'].nll.iloc[0]:+.2f}, all: {c['foreign'].nll.iloc[-1]-c['foreign'].nll.iloc[0]:+.2f}" if 'foreign' in c else ''
     if k.iloc[-1]-k.iloc[0]<=.1: return dict(status='ok', **res, text=text)
-    return dict(status='warn', **res, text='more prompts make it worse; '+text, mend='train with larger batches of prompts (TrainConfig.k), or give it no more than it was trained with')
+    return dict(status='warn', **res, text='more prompts make it worse; '+text,
+        mend='train with larger batches of prompts (TrainConfig.k), or give it no more than it was trained with')
 
 # %% ../../nbs/checks/03_generated.ipynb #ead846d0
 @check('evaluation', ['panel'], [], ('condition path','collapse'))
@@ -129,4 +143,6 @@ def _evaluation(p):
     res = dict(figure=f'{c.min()} conditions, {rows} rows a task', threshold='≥ 3, ≥ 12')
     one,out = c[c<2],set(df.task[df.split.astype(str).str.startswith('held')])
     if len(one): return dict(status='warn' if out and not out & set(one.index.get_level_values('task')) else 'fail', **res, text=f'{one.index.get_level_values("task").nunique()} of {df.task.nunique()} tasks were evaluated on one condition' + (', none of them held out' if out and not out & set(one.index.get_level_values('task')) else '') + ': their intervals lack the draw of prompts', mend=mend)
-    return dict(status='ok', **res) if c.min()>=3 and rows>=12 else dict(status='warn', **res, text='few conditions' if c.min()<3 else 'few rows: small differences are noise', mend=mend if c.min()<3 else 'use 60 test rows or more')
+    return dict(status='ok', **res) if c.min()>=3 and rows>=12 else dict(status='warn', **res,
+        text='few conditions' if c.min()<3 else 'few rows: small differences are noise',
+        mend=mend if c.min()<3 else 'use 60 test rows or more')

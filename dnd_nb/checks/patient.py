@@ -63,7 +63,8 @@ class ForeignZoo(Zoo):
         fs = adapter_folders(folder)
         self.folder,self._prompts,self._flat = Path(folder),{},None
         self.spec = LoraSpec.from_peft(fs[0], model)
-        self.entries = [dict(task=str(f.relative_to(folder)), family='', checkpoint='imported', step=0, folder=str(f.relative_to(folder)), loss=None) for f in fs]
+        self.entries = [dict(task=str(f.relative_to(folder)), family='', checkpoint='imported', step=0,
+            folder=str(f.relative_to(folder)), loss=None) for f in fs]
         self.manifest = dict(spec=self.spec.to_dict(), probes=None, template=None, entries=self.entries)
 
 # %% ../../nbs/checks/00_patient.ipynb #474c25f9
@@ -101,7 +102,9 @@ class Patient:
 @patch
 def lacks(self:Patient, need:str)->str: # '' if it is there
     "Why an input is not there"
-    has = dict(run=self.run, zoo=self.zoo, adapters=self.source, model=self.model if self.tok is not None else None, cache=self.cache, tasks=[t for t in self.names if t in self.tasks], held_out=self.held_out, panel=self.panel, generate=self.run if self.cache is not None else None)
+    has = dict(run=self.run, zoo=self.zoo, adapters=self.source, model=self.model if self.tok is not None else None,
+        cache=self.cache, tasks=[t for t in self.names if t in self.tasks], held_out=self.held_out,
+        panel=self.panel, generate=self.run if self.cache is not None else None)
     words = dict(run='no run was given', zoo='no zoo was given', adapters='no zoo or adapter folder was given', model='no base model was given', cache='no encoder cache was given', tasks='no rows of the training tasks were given',
         held_out='no held-out tasks were given', panel='no evaluation was given', generate='no run with its encoder cache was given')
     if need in self.broken: return self.broken[need]
@@ -115,7 +118,8 @@ def names(self:Patient)->list:
     "The training tasks to look at"
     all_ = list(self.run.config['train_tasks']) if self.run else list(self.zoo.tasks) if self.zoo else list(self.tasks)
     if self.zoo: all_ = [t for t in all_ if t in set(self.zoo.tasks)]
-    known = [t for t in all_ if t in self.tasks] or [t for t in all_ if self.zoo and (self.zoo.folder/t/'prompts.json').exists()]
+    known = [t for t in all_ if t in self.tasks] or [t
+        for t in all_ if self.zoo and (self.zoo.folder/t/'prompts.json').exists()]
     all_ = known or all_
     return [all_[round(i)] for i in np.linspace(0, len(all_)-1, min(self.max_tasks,len(all_)))] if all_ else []
 

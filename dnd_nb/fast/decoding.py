@@ -24,8 +24,10 @@ class _Decoding:
         per = np.bincount(owner)
         ab = lean._pairs(x.to(lean.dtype)[pk.owner] if len(x)>1 else x.to(lean.dtype))
         def attend(q, k, v): kv.append((k,v)); return _attention(q, k, v, pk)
-        h = lean._run(F.embedding(pk.ids, lean.model.get_input_embeddings().weight), pk.pos, zip(lean.layers, ab), attend).index_select(0, pk.at)
-        row,n = torch.repeat_interleave(torch.arange(len(lens), device=dev), torch.from_numpy(lens+1).to(dev))[pk.src],torch.from_numpy(lens).to(dev)
+        h = lean._run(F.embedding(pk.ids, lean.model.get_input_embeddings().weight), pk.pos, zip(lean.layers, ab),
+            attend).index_select(0, pk.at)
+        row,n = torch.repeat_interleave(torch.arange(len(lens), device=dev),
+            torch.from_numpy(lens+1).to(dev))[pk.src],torch.from_numpy(lens).to(dev)
         real = (pk.pos<n[row])&(pk.src!=pk.src.roll(1)) # filling repeats the token before it
         row,src,T = row[real],real.nonzero()[:,0],int(lens.max())
         def lay(t): # [N, heads, d] → [rows, heads, T + max_new, d]
@@ -60,7 +62,8 @@ def step(self:_Decoding):
         s = q.unflatten(1, (K.shape[1],-1))@K.mT*q.shape[-1]**-.5 # [rows, heads of keys, queries each, columns]
         return (s.masked_fill(~self.seen[:,None,None], -torch.inf).softmax(-1, torch.float32).to(V.dtype)@V).flatten(1)
     self.seen.index_fill_(1, self.at, True)
-    h = self.lean._run(F.embedding(self.ids, self.lean.model.get_input_embeddings().weight), self.pos, zip(self.lean.layers, self.ab), attend)
+    h = self.lean._run(F.embedding(self.ids, self.lean.model.get_input_embeddings().weight), self.pos,
+        zip(self.lean.layers, self.ab), attend)
     self.pos += 1; self.at += 1
     self.write(h)
 
@@ -77,7 +80,8 @@ def decode(self:Lean,
     "Greedy answers, each prompt under its own adapter"
     order = np.argsort(np.asarray(owner), kind='stable')
     who,own = np.unique(np.asarray(owner)[order], return_inverse=True)
-    d = _Decoding(self, [list(prompts[i]) for i in order], own, x[torch.from_numpy(who).to(x.device)].to(self.device), eos, max_new)
+    d = _Decoding(self, [list(prompts[i]) for i in order], own,
+        x[torch.from_numpy(who).to(x.device)].to(self.device), eos, max_new)
     step = d.step
     for i in range(1, max_new):
         if i%8==1 and d.done.all(): break

@@ -28,7 +28,8 @@ class Graphed(Lean):
 @patch
 def pack(self:Graphed, rows, owner, part:int=0, prompts:bool=False)->Pack:
     key = (int(max(owner))+1, len(rows), part)
-    pk = pack(rows, owner, device=self.device, rounded=True, room=self.rooms.get(key,(0,{},0)), prompts=prompts, ragged=self.ragged)
+    pk = pack(rows, owner, device=self.device, rounded=True, room=self.rooms.get(key,(0,{},0)), prompts=prompts,
+        ragged=self.ragged)
     self.rooms[key] = (len(pk.ids), {W:B for B,W in pk.shapes}, len(pk.y))
     return pk
 
@@ -80,7 +81,8 @@ def unrecorded(self:Graphed, key, pk, x, weight, smooth):
 @patch
 def record(self:Graphed, pk, x, weight, smooth)->tuple: # (inputs to fill, values to fill, replay, outputs)
     "Record one step"
-    pk = replace(pk, **{k:v.clone() for k,v in vars(pk).items() if isinstance(v, Tensor)}, turns=[tuple(t.clone() for t in ab) for ab in pk.turns])
+    pk = replace(pk, **{k:v.clone() for k,v in vars(pk).items() if isinstance(v, Tensor)},
+        turns=[tuple(t.clone() for t in ab) for ab in pk.turns])
     x = x.detach().clone()
     g = torch.cuda.CUDAGraph()
     with torch.cuda.graph(g, pool=self.pool): out = Lean.grad(self, pk, x, weight, smooth)
@@ -136,7 +138,8 @@ def engine_for(
     if engine.startswith('ragged') and (why := why_not_ragged(model, spec)): raise ValueError(f'engine {engine}: {why}; use graphs')
     if engine=='plain': return None
     kept,key = vars(model).setdefault('_engines', _Engines()),(engine,json.dumps(spec.to_dict()))
-    if key not in kept: kept[key] = Graphed(model, spec, engine.endswith('fused'), ragged=engine.startswith('ragged')) if engine in _RECORDED else Lean(model, spec, engine=='compiled')
+    if key not in kept: kept[key] = Graphed(model, spec, engine.endswith('fused'),
+        ragged=engine.startswith('ragged')) if engine in _RECORDED else Lean(model, spec, engine=='compiled')
     return kept[key]
 
 def forget_engines(model):

@@ -69,7 +69,8 @@ def _loras(x, ws, abs_, scale, ends): # what modules that read the same x make o
     have = [ab for ab in abs_ if ab is not None]
     if ends is None or not have: return [_lora(x, *w, ab, scale) for w,ab in zip(ws,abs_)]
     h = iter((scale*F.grouped_mm(x, torch.cat([A for A,_ in have], 1).mT, offs=ends)).split([A.shape[1] for A,_ in have], 1))
-    return [F.linear(x, *w) if ab is None else F.linear(x, *w)+F.grouped_mm(next(h), ab[1].mT, offs=ends) for w,ab in zip(ws,abs_)]
+    return [F.linear(x, *w) if ab is None else F.linear(x, *w)+F.grouped_mm(next(h), ab[1].mT, offs=ends)
+        for w,ab in zip(ws,abs_)]
 
 def _onto(x, o, w, ab, scale, ends): # the residual stream with what one module makes of o
     return torch.addmm(x, o, w[0].T) if ab is None and w[1] is None else x + _loras(o, (w,), [ab], scale, ends)[0]
@@ -107,7 +108,8 @@ def _attention(q, k, v, pk): # [N, heads, d] → [N, heads·d]
     q,k,v = (_Move.apply(t, pk.to, pk.back, None) for t in (q,k,v))
     for b,T in pk.shapes:
         x = [t[p:p+b*T].unflatten(0,(b,T)).transpose(1,2) for t in (q,k,v)]
-        o = F.scaled_dot_product_attention(*x, is_causal=True, **(dict(enable_gqa=True) if q.shape[1]!=k.shape[1] else {})) if q.is_cuda else _plain_attention(*x)
+        o = F.scaled_dot_product_attention(*x, is_causal=True,
+            **(dict(enable_gqa=True) if q.shape[1]!=k.shape[1] else {})) if q.is_cuda else _plain_attention(*x)
         res.append(o.transpose(1,2).flatten(0,1)); p += b*T
     return _Move.apply(torch.cat(res), pk.back, pk.to, pk.real).flatten(1)
 
@@ -118,7 +120,8 @@ def _ragged(q, k, v, pk): # the same, sequence after sequence where they lie
     return torch.cat([_plain_attention(*(t[a:b].transpose(0,1)[None] for t in (q,k,v)))[0].transpose(0,1).flatten(1) for a,b in zip(ends,ends[1:]) if b>a])
 
 # %% ../../nbs/fast/lean.ipynb #e5dd7178
-_SLOTS = ('self_attn.q_proj','self_attn.k_proj','self_attn.v_proj','self_attn.o_proj','mlp.gate_proj','mlp.up_proj','mlp.down_proj')
+_SLOTS = ('self_attn.q_proj','self_attn.k_proj','self_attn.v_proj','self_attn.o_proj','mlp.gate_proj','mlp.up_proj',
+    'mlp.down_proj')
 
 def why_not(
     model, # a causal LM
@@ -175,7 +178,8 @@ def hidden(self:Lean,
     many,ends = x is not None and len(x)>1,None
     if many and pk.cu is not None: ends = (torch.searchsorted(pk.owner, torch.arange(len(x), device=pk.owner.device), right=True)*pk.block).int()
     ab = [none]*len(self.layers) if x is None else self._pairs(_Spread.apply(x, pk, self.dtype) if many and ends is None else x.to(self.dtype))
-    return self._run(h, pk.pos, zip(self.layers[first:], ab[first:]), partial(_attention if pk.cu is None else _ragged, pk=pk), ends)
+    return self._run(h, pk.pos, zip(self.layers[first:], ab[first:]),
+        partial(_attention if pk.cu is None else _ragged, pk=pk), ends)
 
 # %% ../../nbs/fast/lean.ipynb #7e7dd891
 @patch
@@ -221,7 +225,8 @@ def nats(self:Lean,
     h,head = self._at_answers(pk, x)
     some = lambda i: (pk.y[i], pk.prompts.index_select(0, pk.row[i]) if smooth[1] else None, smooth)
     if len(h)<=chunk: l = _nats(h, head.weight, head.bias, *some(slice(None)))
-    else: l = torch.cat([checkpoint(_nats, h[i], head.weight, head.bias, *some(i), use_reentrant=False) for j in range(0, len(h), chunk) for i in [slice(j,j+chunk)]])
+    else: l = torch.cat([checkpoint(_nats, h[i], head.weight, head.bias, *some(i), use_reentrant=False)
+        for j in range(0, len(h), chunk) for i in [slice(j,j+chunk)]])
     return torch.zeros(len(pk.lens), device=l.device).index_add_(0, pk.row, l)
 
 @patch
@@ -233,7 +238,8 @@ def judge(self:Lean,
 )->tuple: # (nats [rows], is the answer what greedy decoding would give? [rows], nats of its first token [rows])
     "Each row's summed negative log-likelihood of its answer, whether every token of it is the likeliest, and the first token's share"
     (h,head),lens = self._at_answers(pk, x),pk.lens[:len(pk.lens)-pk.rounded]
-    got = [(F.cross_entropy(l.float(), y, reduction='none'), (l.argmax(-1)!=y).float()) for a,y in zip(h.split(chunk), pk.y.split(chunk)) for l in [F.linear(a, head.weight, head.bias)]]
+    got = [(F.cross_entropy(l.float(), y, reduction='none'), (l.argmax(-1)!=y).float())
+        for a,y in zip(h.split(chunk), pk.y.split(chunk)) for l in [F.linear(a, head.weight, head.bias)]]
     l,off = (torch.cat(o) for o in zip(*got))
     nats,wrong = (torch.zeros(len(pk.lens), device=h.device).index_add_(0, pk.row, o) for o in (l,off))
     return nats[:len(lens)],wrong[:len(lens)]==0,l[lens.cumsum(0)-lens]
@@ -269,7 +275,8 @@ def below(self:Lean,
     if sum(map(len, [*self.stems,*new]))*self.model.config.hidden_size*self.dtype.itemsize>most: self.stems.clear(); new = dict(zip(keys, rows))
     if new:
         pk = pack(list(new.values()), [0]*len(new), device=self.device)
-        h = self._run(F.embedding(pk.ids, self.model.get_input_embeddings().weight), pk.pos, [(l,[None]*len(_SLOTS)) for l in self.layers[:self.first]], partial(_attention, pk=pk))
+        h = self._run(F.embedding(pk.ids, self.model.get_input_embeddings().weight), pk.pos,
+            [(l,[None]*len(_SLOTS)) for l in self.layers[:self.first]], partial(_attention, pk=pk))
         at = torch.empty(sum(map(len, new)), dtype=torch.long, device=self.device)
         at[pk.src] = torch.arange(len(pk.src), device=self.device)
         self.stems.update(zip(new, h.index_select(0, at).split([len(k) for k in new])))

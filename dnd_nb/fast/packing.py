@@ -98,11 +98,14 @@ def _lay_out(rows, lens, owner, block, rounded=False): # the fields of a Pack as
         t = np.arange(T)
         to.append(start[ix,None]+np.minimum(t, lens[ix,None]-1)); real.append(t<lens[ix,None]); shapes.append((len(ix),T))
     last = np.maximum.accumulate(np.where(back<0, 0, np.arange(N))) # filling repeats the token before it
-    return dict(ids=ids[last], pos=pos, src=src[last], owner=owners, to=to, real=real, back=back[last], shapes=shapes) | _predicted(rows, start)
+    return dict(ids=ids[last], pos=pos, src=src[last], owner=owners, to=to, real=real, back=back[last],
+        shapes=shapes) | _predicted(rows, start)
 
 def _predicted(rows, start): # where answers' tokens are predicted, which, and whose
     k = np.array([r.n_answer for r in rows])
-    return dict(row=np.repeat(np.arange(len(rows)), k), lens=k, at=np.concatenate([start[i]+r.n_prompt-1+np.arange(r.n_answer) for i,r in enumerate(rows)]), y=np.concatenate([r.ids[r.n_prompt:] for r in rows]))
+    return dict(row=np.repeat(np.arange(len(rows)), k), lens=k,
+        at=np.concatenate([start[i]+r.n_prompt-1+np.arange(r.n_answer) for i,r in enumerate(rows)]),
+        y=np.concatenate([r.ids[r.n_prompt:] for r in rows]))
 
 # %% ../../nbs/fast/packing.ipynb #217a6f20
 def _up(x, step): # rounded up to a multiple of `step`; of twice as much above eight times as much, and so on
@@ -137,10 +140,12 @@ def _lay_ragged(rows, lens, owner, block, room): # the fields of a Pack with seq
     used,order,first = len(owners)*block,np.argsort(start),np.cumsum(lens)-lens
     which = np.repeat(order, np.diff(np.r_[start[order], used])) # the row of each place; filling belongs to the row before it
     src = first[which]+np.minimum(np.arange(used)-start[which], lens[which]-1) # and repeats its last token
-    d = dict(ids=np.concatenate([r.ids for r in rows])[src], pos=src-first[which], src=src, owner=owners, to=None, real=None, back=None) | _predicted(rows, start)
+    d = dict(ids=np.concatenate([r.ids for r in rows])[src], pos=src-first[which], src=src, owner=owners, to=None,
+        real=None, back=None) | _predicted(rows, start)
     d = _fill_up(d, room)
     cu = np.r_[start[order], np.linspace(used, len(d['ids']), 65).astype(int)] # what is added at the end is cut into 64 sequences
-    return d | dict(cu=cu.astype(np.int32), shapes=[(len(cu)-1, _size(int(np.diff(cu).max()), 64, max(room[1], default=0)))])
+    return d | dict(cu=cu.astype(np.int32), shapes=[(len(cu)-1,
+        _size(int(np.diff(cu).max()), 64, max(room[1], default=0)))])
 
 # %% ../../nbs/fast/packing.ipynb #233ee435
 def prompt_tokens(rows, most:int=64)->Tensor: # [rows, most], -1 where there are fewer
@@ -178,7 +183,8 @@ def pack(
         x = torch.from_numpy(np.ascontiguousarray(x))
         return x.pin_memory().to(device, non_blocking=True) if torch.device(device).type=='cuda' else x
     turns = [(np.arange(len(d['owner'])), d['owner'])] if rounded else _turns(d['owner']) if backward else []
-    return Pack(**{k:x if k=='shapes' or x is None else put(x) for k,x in d.items()}, turns=[(put(a),put(b)) for a,b in turns], rounded=rounded)
+    return Pack(**{k:x if k=='shapes' or x is None else put(x) for k,x in d.items()},
+        turns=[(put(a),put(b)) for a,b in turns], rounded=rounded)
 
 # %% ../../nbs/fast/packing.ipynb #72a64b61
 def micro_batches(

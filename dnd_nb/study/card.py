@@ -36,12 +36,14 @@ def rebuild(rep:dict)->str:
 # %% ../../nbs/study/09_card.ipynb #76352aab
 def model_card(rep:dict, about:dict)->str: # markdown
     "What the generator is, how it was judged, what it is not for"
-    p = [r for r in rep['panel'] if r['split']!='seen' and r['source'] in ('base','few_shot','multitask','generated','generated_other_task','teacher') and r['metric'] in ('nll','accuracy','gap_closed')]
+    p = [r for r in rep['panel'] if r['split']!='seen' and r['source'] in ('base','few_shot','multitask',
+        'generated','generated_other_task','teacher') and r['metric'] in ('nll','accuracy','gap_closed')]
     rows = [f'| {r["source"]} | {r["split"]} | {r["metric"]} | {r["mean"]:.3f} ({r["lo"]:.3f} to {r["hi"]:.3f}) | {r["n_tasks"]} |' for r in p]
     head = f'# Prompts to LoRA weights for {about["base_model"]}\n\nReads {about["k"]} prompts of a task with `{about["encoder"]}` and writes a LoRA ({about["spec"]}). {about["parameters"]:,} parameters; trained on {about["train"]} tasks, checkpoint and strength chosen on {about["val"]} others of the training side; fold `{about["fold"]}`, seed {about["seed"]}.\n\n'
     command = f'{r} --export FOLDER' if (r := rebuild(rep)) else 'Study.export'
     use = f'## Use\n\n```\ndnd_generate --generator FOLDER prompts.txt --out adapter\n```\n\nMade by `{command}` at commit {about["commit"]} on {about["device"]}; SHA-256 of generator.safetensors: `{about["sha256"]}`. Sums on a GPU depend on the order of their terms, so another run ends with other last digits and another SHA-256.\n\n'
-    diff = {r['b']:f'{r["mean"]:+.3f} ({r["lo"]:.3f} to {r["hi"]:.3f})' for r in rep['paired'] if (r['a'],r['split'],r['metric'])==('generated','held_out','nll')}
+    diff = {r['b']:f'{r["mean"]:+.3f} ({r["lo"]:.3f} to {r["hi"]:.3f})'
+        for r in rep['paired'] if (r['a'],r['split'],r['metric'])==('generated','held_out','nll')}
     said = f' On tasks without relatives among the training tasks, right prompts change the loss by {diff["generated_gibberish"]} nats a token against gibberish, and by {diff["corrected"]} against reading no prompt at all.' if {'generated_gibberish','corrected'}<=diff.keys() else ''
     note = f'## Limits\n\nWhere prompts lie far from every training task it falls back towards an average of multi-task LoRAs.{said} Figures hold for tasks like those judged, and say nothing about others. Trained on evaluation data: for research, not for publication as a general model.\n'
     return head + use + f'## Figures\n\nMeans over tasks with 95% intervals, of the whole study, made at commit {rep["commit"]}.\n\n' + '| source | split | metric | mean | tasks |\n|---|---|---|---|---|\n' + '\n'.join(rows) + '\n\n' + note
@@ -64,4 +66,7 @@ def export(self:Study,
     return z.save(folder, also=card)
 
 def _about(self, z, f, m, rep): # what the card says of the generator
-    return dict(base_model=self.spec.base_model, k=self.cfg.k*self.cfg.recipe.parts, encoder=z.cache.name, spec=repr(self.spec), parameters=m['parameters'], train=len(f.train), val=len(f.val), fold=f.name, seed=m['seed'], device=device_name(self.device), command=rebuild(rep), commit=this_commit(), study=rep['commit'])
+    return dict(base_model=self.spec.base_model, k=self.cfg.k*self.cfg.recipe.parts, encoder=z.cache.name,
+        spec=repr(self.spec), parameters=m['parameters'], train=len(f.train), val=len(f.val), fold=f.name,
+        seed=m['seed'], device=device_name(self.device), command=rebuild(rep), commit=this_commit(),
+        study=rep['commit'])

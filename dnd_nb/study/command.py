@@ -79,9 +79,11 @@ def dnd_study(
         d = json.loads(Path(settings).read_text() if settings.endswith('.json') else settings or '{}')
         r = d.get('recipe', {})
         cfg = configure(d | dict(recipe=dict(name=recipe) | (dict(name=r) if isinstance(r,str) else r)))
-        st = Study(cfg, fs, work, partial(_world, base, device, tiny), [int(s) for s in seeds.split(',')], minutes or None, tiny_reader() if tiny else None, overlap, max_tokens)
+        st = Study(cfg, fs, work, partial(_world, base, device, tiny), [int(s) for s in seeds.split(',')],
+            minutes or None, tiny_reader() if tiny else None, overlap, max_tokens)
         _say_removed(st)
-        about = dict(train=Path(train).name, held_out=[Path(h).name for h in held_out or []], leave_one_out=leave_one_out, base=base if not tiny else 'tiny')
+        about = dict(train=Path(train).name, held_out=[Path(h).name for h in held_out or []],
+            leave_one_out=leave_one_out, base=base if not tiny else 'tiny')
         recipes = list(RECIPES) if compare=='all' else [x for x in compare.split(',') if x]
         changes = {k:v for k,v in (r if isinstance(r,dict) else {}).items() if k!='name'}
         if pieces: return one_job(st, pieces.split(','), recipes, changes)
@@ -93,11 +95,13 @@ def dnd_study(
         write_json(out, rep)
         if export: st.export(export, rep)
         print(headline(rep).to_string()); print(pd.DataFrame(rep['bars']).drop(columns='note').to_string())
-        print(f'{out} written' + ('' if rep['complete'] else f': not whole yet, {len(rep["missing"])} pieces are missing'))
+        print(f'{out} written'
+            + ('' if rep['complete'] else f': not whole yet, {len(rep["missing"])} pieces are missing'))
 
 # %% ../../nbs/study/13_command.ipynb #75d81b5f
 def _world(base, device, tiny):
-    return tiny_base() if tiny else load_base(base, device=('cuda' if torch.cuda.is_available() else 'cpu') if device=='auto' else device)
+    return tiny_base() if tiny else load_base(base,
+        device=('cuda' if torch.cuda.is_available() else 'cpu') if device=='auto' else device)
 
 # %% ../../nbs/study/13_command.ipynb #75d81b62
 def _say_removed(st):

@@ -34,11 +34,15 @@ def _on_validation(self:Study, path, fold, seed, rec):
     z,k = self.zero_shot(fold, seed, rec),self.cfg.k*rec.parts
     own = lambda t: prompt_batches(self.val_prompts(t), k, self.cfg.controls, f'{seed}/{t.name}')
     pool = lambda t: {o.name:o.prompts for o in (*fold.train,*fold.val) if o.family!=t.family} | {t.name:t.prompts}
-    src = dict(generated=lambda t: z.generate(own(t)), generated_shuffled=lambda t: z.generate(wrong_batches(pool(t), t.name, k, self.cfg.controls, seed)), generated_full=lambda t: z.generate(own(t), 1.), corrected=lambda t: z.fallback)
+    src = dict(generated=lambda t: z.generate(own(t)),
+        generated_shuffled=lambda t: z.generate(wrong_batches(pool(t), t.name, k, self.cfg.controls, seed)),
+        generated_full=lambda t: z.generate(own(t), 1.), corrected=lambda t: z.fallback)
     with self.clock('compare', f'{rec.name}, {fold.name}, seed {seed}'):
-        df = run_panel(self.model, self.tok, fold.val, src, {t.name:'validation' for t in fold.val}, self.cfg.rows, max_len=self.cfg.max_len, max_tokens=self.max_tokens)
+        df = run_panel(self.model, self.tok, fold.val, src, {t.name:'validation' for t in fold.val}, self.cfg.rows,
+            max_len=self.cfg.max_len, max_tokens=self.max_tokens)
     t = task_table(df).melt(['source','split','task'], list(METRICS), 'metric', 'value').dropna(subset='value')
-    put_table(path, t.assign(config=rec.name, seed=seed, steps=self.cut(fold, rec).sft, wall_s=round(float(z.run.log.seconds.sum()),1), task=t.task))
+    put_table(path, t.assign(config=rec.name, seed=seed, steps=self.cut(fold, rec).sft,
+        wall_s=round(float(z.run.log.seconds.sum()),1), task=t.task))
 
 # %% ../../nbs/study/10_compare.ipynb #cd669dfd
 @patch
@@ -49,8 +53,10 @@ def compare(self:Study,
 )->pd.DataFrame: # as `on_validation`, and the fold
     "Recipes side by side on validation tasks, as far as time allows"
     parts = []
-    for s,f,n in ((s,f,n) for s in self.seeds for f in self.folds for n in names if make or self.compared(f, s, n).exists()):
-        try: parts.append(self.on_validation(f, s, recipe(n, self.cfg.multi_passes, **changes)).assign(fold=f.name, task=lambda d: d.task+('' if len(self.folds)==1 else f' ({f.name})')))
+    for s,f,n in ((s,f,n) for s in self.seeds for f in self.folds
+        for n in names if make or self.compared(f, s, n).exists()):
+        try: parts.append(self.on_validation(f, s, recipe(n, self.cfg.multi_passes, **changes)).assign(fold=f.name,
+            task=lambda d: d.task+('' if len(self.folds)==1 else f' ({f.name})')))
         except OutOfTime as e: self.log(f'stopped before {e}: call again to go on'); break
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
@@ -70,5 +76,7 @@ def write_comparison(st, names, out, about, make, changes):
     df = st.compare(names, make, **changes)
     if not len(df): return print('no recipe is finished yet')
     put_table(_beside(out), df)
-    write_json(out, dict(config=dict(about, study=as_json(st.cfg), seeds=st.seeds, folds=[f.name for f in st.folds], recipes={n:as_json(recipe(n, st.cfg.multi_passes, **changes)) for n in names}), wall_s={k:round(v['seconds'],1) for k,v in st.all_times().items()}, **st.makers()))
+    write_json(out, dict(config=dict(about, study=as_json(st.cfg), seeds=st.seeds, folds=[f.name for f in st.folds],
+        recipes={n:as_json(recipe(n, st.cfg.multi_passes, **changes)) for n in names}),
+        wall_s={k:round(v['seconds'],1) for k,v in st.all_times().items()}, **st.makers()))
     print(df[(df.metric=='nll')].groupby(['config','source'], sort=False).value.mean().unstack().round(3).to_string())

@@ -41,7 +41,8 @@ def family_folds(
     seed:int=0, # of the near fold
 )->list: # of Fold: one a family fold, and last the near fold
     "Every family held out once, and one task of each family of three or more, if there is one"
-    far = [(f'fold{k}',fold_split(tasks, k)) for k in sorted({t.fold for t in tasks if t.fold is not None})] or [('',fold_split(tasks, 0))]
+    far = [(f'fold{k}',fold_split(tasks, k))
+        for k in sorted({t.fold for t in tasks if t.fold is not None})] or [('',fold_split(tasks, 0))]
     try: near = [near_fold(tasks, seed=seed)]
     except TaskError: near = [] # no family is large enough
     return [Fold(n, list(s.train), list(s.held_out_far)) for n,s in far] + [Fold('near', list(s.train), list(s.held_out_near)) for s in near]
@@ -50,7 +51,8 @@ def family_folds(
 def held_out_fold(train:list, held:list)->list: # of one Fold
     "Some tasks against others; one that no families.json places is a relative of those whose names begin alike, as `color__rgb` and `color__hsl` do"
     of = {t.name.partition('__')[0]:t.family for t in train}
-    return [Fold('held_out', list(train), [replace(t, family=of.get(t.name.partition('__')[0], t.family)) if t.family==t.name else t for t in held])]
+    return [Fold('held_out', list(train),
+        [replace(t, family=of.get(t.name.partition('__')[0], t.family)) if t.family==t.name else t for t in held])]
 
 def leave_one_out(
     tasks:list, # of Task: each is held out once
@@ -58,7 +60,8 @@ def leave_one_out(
     setting:str='', # to report these folds under
 )->list: # of Fold
     "Each task against all others"
-    return [Fold(t.name+(f'+{setting}' if setting else ''), [o for o in tasks if o.name!=t.name]+list(also), [t], setting=setting, singles=[o.name for o in tasks if o.name!=t.name]) for t in tasks]
+    return [Fold(t.name+(f'+{setting}' if setting else ''), [o for o in tasks if o.name!=t.name]+list(also), [t],
+        setting=setting, singles=[o.name for o in tasks if o.name!=t.name]) for t in tasks]
 
 # %% ../../nbs/study/00_folds.ipynb #89980dd2
 def tiny_tasks()->list: # of Task
@@ -103,9 +106,13 @@ def clean(
             else: train[n] = replace(train[n], train=left)
     had = {t.name:t for t in fold.train}
     lost = {n:len(had[n].train)-(len(train[n].train) if n in train else 0) for n in gone}
-    ex = [{k:p[k] for k in ('held_out','train','kind','score')} | dict(held_out_prompt=p['held_out_prompt'][:160], train_prompt=p['train_prompt'][:160]) for p in list(seen.values())[:5]]
-    res = dict(held_out_prompts=len(seen), of=sum(len(t.train)+len(t.test) for t in fold.held), rows=lost, dropped=[n for n in gone if n not in train], examples=ex)
-    return replace(fold, train=list(train.values()), removed=res, variants={n:f'{n}@{_stamp(train[n].train)}' for n in gone if n in train})
+    ex = [{k:p[k] for k in ('held_out','train','kind','score')}
+        | dict(held_out_prompt=p['held_out_prompt'][:160], train_prompt=p['train_prompt'][:160])
+        for p in list(seen.values())[:5]]
+    res = dict(held_out_prompts=len(seen), of=sum(len(t.train)+len(t.test) for t in fold.held), rows=lost,
+        dropped=[n for n in gone if n not in train], examples=ex)
+    return replace(fold, train=list(train.values()), removed=res,
+        variants={n:f'{n}@{_stamp(train[n].train)}' for n in gone if n in train})
 
 # %% ../../nbs/study/00_folds.ipynb #831cd459
 def prepare(
@@ -125,7 +132,8 @@ def prepare(
         res = replace(fold, train=[*sp.train, *val])
         if overlap=='remove': res = clean(res)
         names = {t.name for t in val}
-        res = replace(res, train=[t for t in res.train if t.name not in names], val=[t for t in res.train if t.name in names])
+        res = replace(res, train=[t for t in res.train if t.name not in names],
+            val=[t for t in res.train if t.name in names])
         res.singles = [t.name for t in res.train if t.name in fold.singles]
     refuse_leaks(res)
     return res
@@ -133,7 +141,8 @@ def prepare(
 def _unseen(val, train, least_rows=16)->list: # validation tasks without the rows that are trained on; those with too few rows left go
     ps = _in_train(overlap_report(train, val))
     out = {n:{p['held_out_prompt'] for p in ps if p['held_out']==n} for n in {p['held_out'] for p in ps}}
-    res = [replace(t, train=[e for e in t.train if e.prompt not in out[t.name]]) if t.name in out else t for t in val if t.name not in out or sum(e.prompt not in out[t.name] for e in t.train)>=least_rows]
+    res = [replace(t, train=[e for e in t.train if e.prompt not in out[t.name]]) if t.name in out else t
+        for t in val if t.name not in out or sum(e.prompt not in out[t.name] for e in t.train)>=least_rows]
     if not res: raise TaskError(f'all {len(val)} validation tasks share their prompts with training tasks: nothing is left to select on')
     return res
 
@@ -142,8 +151,11 @@ def plan_of(raw:Fold, fold:Fold)->dict:
     "What `prepare` decided, for JSON"
     had = {t.name:{(e.prompt,e.answer):i for i,e in enumerate(t.train)} for t in raw.train}
     full = {t.name:len(t.train) for t in raw.train}
-    rows = {t.name:[had[t.name][e.prompt,e.answer] for e in t.train] for t in (*fold.train,*fold.val) if len(t.train)<full[t.name]}
-    return dict(rows=rows, train=[t.name for t in fold.train], val=[t.name for t in fold.val], held={t.name:fold.split(t) for t in fold.held}, singles=fold.singles, variants=fold.variants, removed=fold.removed)
+    rows = {t.name:[had[t.name][e.prompt,e.answer] for e in t.train]
+        for t in (*fold.train,*fold.val) if len(t.train)<full[t.name]}
+    return dict(rows=rows, train=[t.name for t in fold.train], val=[t.name for t in fold.val],
+        held={t.name:fold.split(t) for t in fold.held}, singles=fold.singles, variants=fold.variants,
+        removed=fold.removed)
 
 def planned(
     fold:Fold, # not yet prepared
@@ -156,8 +168,10 @@ def planned(
     if Path(path).exists():
         p = read_json(path)
         if p['key']!=key: raise ValueError(f'{path}: made for other tasks or settings; choose another work folder, or delete this one')
-        now = {t.name:replace(t, train=[t.train[i] for i in p['rows'][t.name]]) if t.name in p['rows'] else t for t in fold.train}
-        return replace(fold, train=[now[n] for n in p['train']], val=[now[n] for n in p['val']], **{k:p[k] for k in ('singles','variants','removed')})
+        now = {t.name:replace(t, train=[t.train[i] for i in p['rows'][t.name]]) if t.name in p['rows'] else t
+            for t in fold.train}
+        return replace(fold, train=[now[n] for n in p['train']], val=[now[n] for n in p['val']],
+            **{k:p[k] for k in ('singles','variants','removed')})
     res = prepare(fold, **kw)
     write_json(path, dict(key=key, **plan_of(fold, res)))
     return res

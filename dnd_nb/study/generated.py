@@ -53,10 +53,13 @@ def fit_generator(self:Study, fold, seed, rec=None)->Run:
     given = self.base(fold, seed, rec) if start=='given' else None
     bases = self.bases(fold, seed, rec) if rec.cross and given is not None else None
     rec = self.cut(fold, rec)
-    cfg = TrainConfig(rec.stages, dict(rec.generator), start, rec.k, seed=seed, max_len=c.max_len, val_every=rec.sft if rec.familiar else c.val_every, val_k=c.k, val_rows=c.val_rows, strengths=(1.,), standardise=rec.standardise, familiar=rec.familiar, proportional=rec.proportional)
+    cfg = TrainConfig(rec.stages, dict(rec.generator), start, rec.k, seed=seed, max_len=c.max_len,
+        val_every=rec.sft if rec.familiar else c.val_every, val_k=c.k, val_rows=c.val_rows, strengths=(1.,),
+        standardise=rec.standardise, familiar=rec.familiar, proportional=rec.proportional)
     cache = self.cache(fold, rec)
     with self.clock('generator', f'{rec.name}, {fold.name}, seed {seed}'):
-        tr = (MixedTrainer if rec.mix else Trainer)(cfg, folder, self.zoo(fold).only({t.name for t in tasks}), cache, [*tasks,*fold.val], [t.name for t in fold.val], self.model, self.tok, given, bases=bases)
+        tr = (MixedTrainer if rec.mix else Trainer)(cfg, folder, self.zoo(fold).only({t.name for t in tasks}),
+            cache, [*tasks,*fold.val], [t.name for t in fold.val], self.model, self.tok, given, bases=bases)
         if rec.mix: tr.ds.share = rec.mix
         tr.fit(save_every=self.save_every, progress=False)
     shutil.rmtree(folder/'state', ignore_errors=True)
@@ -69,7 +72,8 @@ def zero_shot(self:Study, fold, seed, rec=None)->ZeroShot:
     def make():
         run,cache = self.fit_generator(fold, seed, rec),self.cache(fold, rec)
         view = self.view(fold, rec)
-        z = ZeroShot(run, cache, self.base(fold, seed, rec), view, centres(view, {t.name:t.prompts for t in self.trained(fold, rec)}), parts=rec.parts)
+        z = ZeroShot(run, cache, self.base(fold, seed, rec), view,
+            centres(view, {t.name:t.prompts for t in self.trained(fold, rec)}), parts=rec.parts)
         f = run.folder/'calibration.json'
         if not f.exists():
             with self.clock('calibration', f'{fold.name}, seed {seed}'): write_json(f, self.calibration(fold, z, rec, seed))
@@ -90,11 +94,15 @@ def doubt(self:Study, fold, z, made, ads, harm)->list: # numbers of training tas
 @patch
 def calibration(self:Study, fold, z, rec, seed, n=3)->dict:
     "Loss on validation tasks against strength, and the curve that follows from it"
-    made = {t.name:prompt_batches(self.val_prompts(t), self.cfg.k*rec.parts, n, f'{seed}/cal/{t.name}') for t in fold.val}
+    made = {t.name:prompt_batches(self.val_prompts(t), self.cfg.k*rec.parts, n, f'{seed}/cal/{t.name}')
+        for t in fold.val}
     ads = {t:z.generate(b, 1.) for t,b in made.items()}
     z.doubted = self.doubt(fold, z, made, ads, rec.harm) if rec.doubt else []
-    nll = {s:self.val_table(fold, lambda t: follow(z.fallback, ads[t.name], z.strength(made[t.name], Curve(s,s)))) for s in rec.strengths}
+    nll = {s:self.val_table(fold, lambda t: follow(z.fallback, ads[t.name], z.strength(made[t.name], Curve(s,s))))
+        for s in rec.strengths}
     d = {t:float(z.distance(b).mean()) for t,b in made.items()}
     table = np.array([[nll[s][t] for s in rec.strengths] for t in d])
     curve = calibrate(list(d.values()), table, rec.strengths, rec.harm, rec.border)
-    return dict(curve=asdict(curve), doubted=z.doubted, strengths=list(rec.strengths), tasks={t:dict(distance=d[t], nll=[nll[s][t] for s in rec.strengths]) for t in d}, nll=table.mean(0).tolist(), **{k:z.run.selected[k] for k in ('step','val_nll')})
+    return dict(curve=asdict(curve), doubted=z.doubted, strengths=list(rec.strengths),
+        tasks={t:dict(distance=d[t], nll=[nll[s][t] for s in rec.strengths]) for t in d},
+        nll=table.mean(0).tolist(), **{k:z.run.selected[k] for k in ('step','val_nll')})

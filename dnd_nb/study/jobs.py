@@ -31,7 +31,9 @@ def deal(st, jobs, minutes, recipes): # this very command in `jobs` processes, e
         def args():
             left = minutes-(time.time()-st.began)/60
             if all(p.exists() for p in paths) or _held(st, _unit(paths[0].name)) or not all(p.exists() for p in needs) or minutes and left<=0: return None
-            return ['-c', 'from dnd_nb.study.command import main; main()', *sys.argv[1:], '--jobs', '1', '--export', '', '--folds', fold, '--pieces', ','.join(p.name for p in paths), *more, *(['--minutes', str(left)] if minutes else [])]
+            return ['-c', 'from dnd_nb.study.command import main; main()', *sys.argv[1:], '--jobs', '1', '--export',
+                '', '--folds', fold, '--pieces', ','.join(p.name for p in paths), *more,
+                *(['--minutes', str(left)] if minutes else [])]
         return args
     todo,after = (_comparisons(st, recipes),{}) if recipes else _units(st)
     if todo: st.shared()
@@ -48,7 +50,8 @@ def _held(st, unit): # is a process at it?
 # %% ../../nbs/study/12_jobs.ipynb #75d81b64
 def _comparisons(st, recipes): # what is made by one process → (fold, files, arguments): every recipe, fold and seed that is not compared yet
     later = lambda n: n!='default' and 1+(n not in AXES['start']) # while some make the soup, others do what starts elsewhere
-    every = [(st.compared(f, s, n),f.name,n,s) for f in st.folds for w in (0,1,2) for s in st.seeds for n in recipes if later(n)==w]
+    every = [(st.compared(f, s, n),f.name,n,s) for f in st.folds for w in (0,1,2) for s in st.seeds
+        for n in recipes if later(n)==w]
     return {_unit(p.name):(f, [p], ('--seeds', str(s), '--compare', n)) for p,f,n,s in every if not p.exists()}
 
 # %% ../../nbs/study/12_jobs.ipynb #8ca310fe

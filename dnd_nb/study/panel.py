@@ -63,7 +63,8 @@ def with_shots(
     return replace(task, test=[replace(e, prompt=text()+e.prompt) for e in task.test])
 
 # %% ../../nbs/study/05_panel.ipynb #a2fb9588
-SOURCES = ('base','few_shot','mean_teacher','nearest_teacher','weighted_teachers','multitask','generated','generated_shuffled','generated_other_task','generated_gibberish','teacher')
+SOURCES = ('base','few_shot','mean_teacher','nearest_teacher','weighted_teachers','multitask','generated',
+    'generated_shuffled','generated_other_task','generated_gibberish','teacher')
 
 @patch
 def judged(self:Study, fold)->tuple: # (tasks, task → split)
@@ -89,7 +90,8 @@ def strangers(self:Study, fold, t)->dict: # task → prompts
 def panel(self:Study, fold, sources, tasks=None)->pd.DataFrame:
     "Some sources on the fold's tasks"
     ts,split = self.judged(fold)
-    return run_panel(self.model, self.tok, tasks or ts, sources, split, self.cfg.rows, max_len=self.cfg.max_len, max_tokens=self.max_tokens)
+    return run_panel(self.model, self.tok, tasks or ts, sources, split, self.cfg.rows, max_len=self.cfg.max_len,
+        max_tokens=self.max_tokens)
 
 # %% ../../nbs/study/05_panel.ipynb #a2fb9601
 @patch
@@ -100,11 +102,13 @@ def fixed_sources(self:Study, fold)->dict:
     mid = F.normalize(centres(cache, {t.name:t.prompts for t in fold.train}), dim=1)
     order = [names.index(t.name) for t in fold.train]
     def near(t): # similarity of each prompt batch to each training task
-        return F.normalize(torch.cat([pooled(cache, [b]) for b in self.batches(fold, t, c.conditions, 'fixed')]), dim=1)@mid.T
+        return F.normalize(torch.cat([pooled(cache, [b]) for b in self.batches(fold, t, c.conditions, 'fixed')]),
+            dim=1)@mid.T
     def weighted(t):
         w,i = near(t).topk(min(c.nearest, len(order)), 1)
         w = w.clamp(min=1e-6)/w.clamp(min=1e-6).sum(1, keepdim=True)
-        return Adapters.cat([mixture(last[[order[j] for j in row]], v[None].to(self.device)) for row,v in zip(i.tolist(), w)])
+        return Adapters.cat([mixture(last[[order[j] for j in row]], v[None].to(self.device))
+            for row,v in zip(i.tolist(), w)])
     return dict(base=lambda t: None, mean_teacher=lambda t: mean, nearest_teacher=lambda t: last[[order[j] for j in near(t).argmax(1).tolist()]],
         weighted_teachers=weighted, teacher=lambda t: oracle.get(t.name) or last[names.index(t.name)]) | {f'single:{n}': (lambda t,n=n: last[names.index(n)]) for n in fold.singles}
 
@@ -114,8 +118,10 @@ def few_shot(self:Study, fold)->pd.DataFrame:
     ts,split = self.judged(fold)
     res = []
     for i in range(self.cfg.shot_draws):
-        w = [with_shots(replace(t, test=t.test[:self.cfg.rows]), self.cfg.shots, i, self.tok, max_len=self.cfg.shot_len) for t in ts]
-        res.append(run_panel(self.model, self.tok, w, {'few_shot':lambda t: None}, split, self.cfg.rows, max_len=self.cfg.shot_len, max_tokens=self.max_tokens).assign(condition=i))
+        w = [with_shots(replace(t, test=t.test[:self.cfg.rows]), self.cfg.shots, i, self.tok,
+            max_len=self.cfg.shot_len) for t in ts]
+        res.append(run_panel(self.model, self.tok, w, {'few_shot':lambda t: None}, split, self.cfg.rows,
+            max_len=self.cfg.shot_len, max_tokens=self.max_tokens).assign(condition=i))
     return pd.concat(res)
 
 @patch

@@ -25,7 +25,8 @@ def piece(self:Study, kind, fold, seed, path):
         with self.clock(f'panel {kind}', f'{fold.name}' + ('' if seed is None else f', seed {seed}')):
             single = {s:f for s,f in src.items() if s.startswith('single:')}
             df = self.panel(fold, {s:f for s,f in src.items() if s not in single})
-            if kind=='fixed': df = pd.concat([df, self.few_shot(fold), *([self.panel(fold, single, fold.held)] if single else [])])
+            if kind=='fixed': df = pd.concat([df, self.few_shot(fold),
+                *([self.panel(fold, single, fold.held)] if single else [])])
         if kind=='made': write_json(path.with_name(path.name.replace('.csv.gz','.json')), self.made_of(fold, seed))
     put_table(path, df)
 
@@ -45,7 +46,9 @@ def made_of(self:Study, fold, seed)->dict:
     "How a seed's generator and multi-task LoRA came about, and how far it was followed on each task"
     z,(_,fit) = self.zero_shot(fold, seed),self.full(fold, seed)
     mean = lambda f,t: float(f(self.batches(fold, t, self.cfg.conditions, seed)).mean())
-    use = {t.name:dict(split=fold.split(t)) | {k:mean(f, t) for k,f in dict(distance=z.distance, strength=z.strength, familiarity=z.familiarity).items()} for t in fold.held}
+    use = {t.name:dict(split=fold.split(t)) | {k:mean(f, t)
+        for k,f in dict(distance=z.distance, strength=z.strength, familiarity=z.familiarity).items()}
+        for t in fold.held}
     return dict(fold=fold.name, seed=seed, recipe=self.cfg.recipe.name, calibration=read_json(z.run.folder/'calibration.json'), multitask=fit, passes=self.passes(fold), tasks=use,
         **(dict(soup=read_json(self.soup_folder(fold, seed, self.cfg.recipe)/'soup.json')) if self.cfg.recipe.start=='soup' else {}), generator=sha256(z.run.folder/'generator.safetensors'), parameters=z.run.gen.n_params)
 
@@ -72,7 +75,8 @@ def gathered(self:Study, kind='')->pd.DataFrame: # as of `run_panel`, with colum
     for i,f in enumerate(self.folds):
         mine = [g for g in self.goals() if g[1] is f and g[0] not in RATES and (g[0]=='tune')==(kind=='tune') and g[3].exists()]
         if kind!='tune' and {g[0] for g in mine}<{'fixed','made'}: continue
-        for g in mine: parts.append(get_table(g[3]).assign(setting=f.setting, at=lambda d: i*10**6 + (self.seeds.index(g[2]) if g[2] is not None else 0)*10**4 + d.condition))
+        for g in mine: parts.append(get_table(g[3]).assign(setting=f.setting,
+            at=lambda d: i*10**6 + (self.seeds.index(g[2]) if g[2] is not None else 0)*10**4 + d.condition))
     if not parts: return pd.DataFrame()
     df = pd.concat(parts, ignore_index=True)
     df['condition'] = df.groupby(['setting','source','split','task'])['at'].transform(lambda s: s.rank(method='dense')).astype(int)-1

@@ -47,7 +47,8 @@ def plot_sources(rep:dict, metric='nll'):
 def task_frame(rep:dict, split='held_out', figure='nll')->pd.DataFrame: # task × source: nats a token
     "Per-task losses of a split; `first`: the part in answers' first tokens"
     at = lambda v: v if v.get('split')==split else v.get(split)
-    return pd.DataFrame({t:{s:x[figure] for s,v in d.items() if figure in (x := at(v) or {})} for t,d in rep['tasks'].items()}).T.dropna(how='all')
+    return pd.DataFrame({t:{s:x[figure] for s,v in d.items() if figure in (x := at(v) or {})}
+        for t,d in rep['tasks'].items()}).T.dropna(how='all')
 
 def plot_gap(rep:dict, split='held_out'):
     "Share of the gap between base and own teacher, task by task: generated beside the multi-task LoRA"
@@ -68,9 +69,11 @@ def plot_strength(rep:dict):
     import matplotlib.pyplot as plt
     fig,(a,b) = plt.subplots(1, 2, figsize=(5.6,2.3), dpi=44)
     for m in rep['selected']:
-        c = m['calibration']; a.plot(c['strengths'], np.array(c['nll'])-c['nll'][c['strengths'].index(0.)], '-', lw=.8, color=f'C{sorted({o["fold"] for o in rep["selected"]}).index(m["fold"])%10}')
+        c = m['calibration']; a.plot(c['strengths'], np.array(c['nll'])-c['nll'][c['strengths'].index(0.)], '-',
+            lw=.8, color=f'C{sorted({o["fold"] for o in rep["selected"]}).index(m["fold"])%10}')
     a.axhline(0, color='k', lw=.5); a.set_xlabel('strength of the correction'); a.set_ylabel('validation nats − fall-back')
-    v = [(g['distance'],d['generated']['nll']-d['multitask']['nll'],g['strength']) for d in rep['tasks'].values() if 'distance' in (g := d.get('generated',{}))]
+    v = [(g['distance'],d['generated']['nll']-d['multitask']['nll'],g['strength'])
+        for d in rep['tasks'].values() if 'distance' in (g := d.get('generated',{}))]
     x,y,s = zip(*v)
     p = b.scatter(x, y, c=s, s=14, vmin=0, vmax=1, cmap=plt.get_cmap('viridis', 5)); fig.colorbar(p, label='strength'); b.axhline(0, color='k', lw=.5); b.axhline(.5, color='C3', lw=.7, ls=':')
     b.set_xlabel('distance from the nearest training task'); b.set_ylabel('generated − multitask')
@@ -104,10 +107,12 @@ def plot_axes(
     axes = {a:[n for n in ns if n in there] for a,ns in AXES.items() if set(ns)&there}
     fig,axs = plt.subplots(-(-len(axes)//3), 3, figsize=(7.6,1.7*-(-len(axes)//3)), dpi=42, squeeze=False)
     for ax,(a,ns) in zip(axs.flat, axes.items()):
-        for (i,f),(k,source,color) in ((x,y) for x in enumerate(folds) for y in ((0,'generated','C3'),(1,'generated_full','0.6'))):
+        for (i,f),(k,source,color) in ((x,y) for x in enumerate(folds)
+            for y in ((0,'generated','C3'),(1,'generated_full','0.6'))):
             g = pd.DataFrame([from_default(df[df.fold==f], n, metric, source) for n in ns])
             at = np.arange(len(g))+.6*((k*len(folds)+i+.5)/(2*len(folds))-.5)
-            ax.errorbar(at, g['diff'], [g['diff']-g.lo, g.hi-g['diff']], fmt='os^v'[i%4], ms=4, color=color, lw=1, label=f if len(folds)>1 and not k else None)
+            ax.errorbar(at, g['diff'], [g['diff']-g.lo, g.hi-g['diff']], fmt='os^v'[i%4], ms=4, color=color, lw=1,
+                label=f if len(folds)>1 and not k else None)
         ax.axhline(0, color='k', lw=.6); ax.set_xlim(-.7,len(ns)-.3); ax.set_xticks(range(len(ns)), ns, rotation=30, fontsize=7); ax.tick_params(axis='y', labelsize=7); ax.set_title(a, fontsize=8)
     for ax in axs.flat[len(axes):]: ax.axis('off')
     for ax in axs[:,0]: ax.set_ylabel(f'{metric} − default', fontsize=7)
@@ -125,5 +130,6 @@ def from_default(
     "A recipe's difference from the default on validation tasks, over the seeds that both have"
     from dnd_nb.ablations import compare
     both = set(df[df.config=='default'].seed)&set(df[df.config==name].seed)
-    t = compare(df[df.config.isin(['default',name])&df.seed.isin(both)], 'default', 'validation', metric, source) if both else []
+    t = compare(df[df.config.isin(['default',name])&df.seed.isin(both)], 'default', 'validation', metric,
+        source) if both else []
     return t.iloc[0].to_dict() if len(t) else dict(config=name, diff=np.nan, lo=np.nan, hi=np.nan)

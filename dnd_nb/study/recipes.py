@@ -26,7 +26,8 @@ class Recipe:
     bag:int=4 # 2 or more: blind multi-task LoRAs of the soup, half the steps each and each without one part of the training families
     smooth:tuple=(.05,.1) # of these blind ones: shares of the targets that go to the vocabulary and to the prompt's own words, see `smoothed_nats`
     cross:int=0 # parts of the training families: in training, a task's base is a multi-task LoRA that never saw its part; 0: one for all. These LoRAs come on top of equal compute
-    generator:dict=field(default_factory=lambda: dict(kind='MLPGenerator', hidden=256, noise=.3, cond_drop=.1, zero_start=True))
+    generator:dict=field(default_factory=lambda: dict(kind='MLPGenerator', hidden=256, noise=.3, cond_drop=.1,
+        zero_start=True))
     recon:int=600 # reconstruction steps, which do not touch the base model
     recon_lr:float=1e-3
     recon_batch:int=32
@@ -56,7 +57,9 @@ class Recipe:
     def tail(self)->str: "Of the names of LoRAs with smoothed targets"; return '_smooth{:g}_{:g}'.format(*self.smooth) if any(self.smooth) else ''
     @property
     def stages(self)->tuple:
-        return tuple(s for s in (Stage('reconstruction', self.recon, {'weight:z':1.}, self.recon_lr, batch=self.recon_batch), Stage('sft', self.sft, dict(self.terms), self.lr, batch=self.batch, rows=self.rows)) if s.steps)
+        return tuple(s for s in (Stage('reconstruction', self.recon, {'weight:z':1.}, self.recon_lr,
+            batch=self.recon_batch), Stage('sft', self.sft, dict(self.terms), self.lr, batch=self.batch,
+            rows=self.rows)) if s.steps)
     def within(self, rows:int)->'Recipe': "The same on so many training rows: with no more than `epochs` passes over them"; return self if self.epochs is None else replace(self, sft=min(self.sft, max(1, round(self.epochs*rows/(self.batch*self.rows)))))
     def base_passes(self, multi:float)->float: "Rows of what is corrected, if one multi-task LoRA takes `multi`"; return multi*dict(soup=1+self.bag/2, multitask=1+self.cross/2).get(self.start, 0)
     @property
@@ -66,7 +69,8 @@ class Recipe:
 AXES = dict( # axis → recipe → what is changed
     reading=dict(minilm=dict(encoder=MINILM), hidden=dict(encoder='base:18'), raw=dict(standardise=False)), # what reads the prompts, and how
     start=dict(multitask=dict(start='multitask'), bag2=dict(bag=2), sharp=dict(smooth=(0.,0.)), mean=dict(start='mean', recon=600), fresh=dict(start='fresh', recon=600)), # what is corrected
-    loss=dict(recon=dict(recon=600), joint=dict(terms={'sft':1.,'weight:z':.1}), kl=dict(terms={'sft':1.,'kl':1.}), all=dict(recon=600, terms={'sft':1.,'kl':1.,'weight:z':.1})),
+    loss=dict(recon=dict(recon=600), joint=dict(terms={'sft':1.,'weight:z':.1}), kl=dict(terms={'sft':1.,'kl':1.}),
+        all=dict(recon=600, terms={'sft':1.,'kl':1.,'weight:z':.1})),
     generator=dict(attention=dict(kind='AttentionGenerator'), set=dict(kind='SetGenerator')),
     regularisation=dict(mixed=dict(mix=.3), nodrop=dict(cond_drop=0.), nonoise=dict(noise=0.), slow=dict(lr=3e-4), byrows=dict(proportional=True)), # against learning tasks by heart
     prompts=dict(k1=dict(k=(1,1)), k8=dict(k=(8,8)), k64=dict(k=(64,64))), # of a condition
@@ -84,7 +88,8 @@ def recipe(
     if name not in RECIPES: raise ValueError(f'no recipe is called {name!r}; there are {", ".join(RECIPES)}')
     c = changes | _kinds.get(name, {})
     own = {f.name for f in fields(Recipe)}
-    r = replace(Recipe(**{k:v for k,v in changes.items() if k in own and k not in _kinds.get(name, {}) and k!='generator'}), name=name)
+    r = replace(Recipe(**{k:v
+        for k,v in changes.items() if k in own and k not in _kinds.get(name, {}) and k!='generator'}), name=name)
     g = r.generator | changes.get('generator', {}) | {k:v for k,v in c.items() if k not in own}
     res = replace(r, generator=g, **{k:v for k,v in c.items() if k in own and k!='generator'})
     want = r.passes + replace(r, cross=0).base_passes(multi)
@@ -101,7 +106,8 @@ class StudyConfig:
     rank:int=8
     alpha:float=16.
     max_len:int=256 # tokens of a row
-    teacher:TeacherConfig=field(default_factory=lambda: TeacherConfig(steps=100, rows=8, lr=2e-3, keep=(.8,.9,1.), at_once=77, max_tokens=8192))
+    teacher:TeacherConfig=field(default_factory=lambda: TeacherConfig(steps=100, rows=8, lr=2e-3, keep=(.8,.9,1.),
+        at_once=77, max_tokens=8192))
     multi_steps:int=280 # of the multi-task LoRA that generators correct
     multi_rows:int=32 # rows a step
     multi_lr:float=2e-3
@@ -142,7 +148,8 @@ class StudyConfig:
     def passes(self, n:int, recipe:Recipe=None)->dict:
         "Rows through the base and back, of a generator with `n` training tasks and all it is made from"
         r = recipe or self.recipe
-        d = dict(teachers=n*self.teacher.steps*self.teacher.rows, multitask=r.base_passes(self.multi_passes), generator=round(r.passes))
+        d = dict(teachers=n*self.teacher.steps*self.teacher.rows, multitask=r.base_passes(self.multi_passes),
+            generator=round(r.passes))
         return d | dict(total=sum(d.values()))
 
 # %% ../../nbs/study/01_recipes.ipynb #8c271301

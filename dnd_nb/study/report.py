@@ -28,7 +28,8 @@ class Boot:
         self.n,self.seed,self.cubes,self._w,self._d = n,seed,{},{},{}
         df = df.sort_values(['split','source','task','condition','row'], kind='stable')
         key = df.groupby(['split','source','task'], sort=False).ngroup().to_numpy()
-        cuts,col = np.flatnonzero(np.diff(key))+1,{c:df[c].to_numpy() for c in ('split','source','task','row',*METRICS,'tokens')}
+        cuts,col = np.flatnonzero(np.diff(key))+1,{c:df[c].to_numpy()
+            for c in ('split','source','task','row',*METRICS,'tokens')}
         for i,j in zip([0,*cuts], [*cuts,len(df)]):
             rows = len(np.unique(col['row'][i:j]))
             for m in METRICS:
@@ -59,9 +60,11 @@ def table(self:Boot)->list: # rows: source, split, metric, mean, lo, hi, n_tasks
     for sp in self.splits:
         for s in self.sources:
             for m in METRICS:
-                if x := self.get(sp,s,m): res.append(dict(source=s, split=sp, metric=m) | _line(*x[:2]) | dict(n_tasks=len(x[2])))
+                if x := self.get(sp,s,m): res.append(dict(source=s, split=sp, metric=m) | _line(*x[:2])
+                    | dict(n_tasks=len(x[2])))
             x,b,t = (self.get(sp,o,'nll') for o in (s,'base','teacher'))
-            if x and b and t and x[2]==b[2]==t[2]: res.append(dict(source=s, split=sp, metric='gap_closed') | _line((b[0]-x[0])/(b[0]-t[0]), (b[1]-x[1])/(b[1]-t[1])) | dict(n_tasks=len(x[2])))
+            if x and b and t and x[2]==b[2]==t[2]: res.append(dict(source=s, split=sp, metric='gap_closed')
+                | _line((b[0]-x[0])/(b[0]-t[0]), (b[1]-x[1])/(b[1]-t[1])) | dict(n_tasks=len(x[2])))
     return res
 
 @patch
@@ -81,10 +84,13 @@ def task_table(
 )->pd.DataFrame: # split, task, source, nll, first, accuracy, exact_match, sd, gap_closed
     "One line a task and source; first is the part of nll that sits in answers' first tokens, sd is between conditions, gap_closed the share of the gap between base and the task's teacher"
     g = df.groupby(['split','task','source'], sort=False)
-    res = pd.DataFrame(dict(nll=g.nll.sum()/g.tokens.sum(), **(dict(first=g.nll_first.sum()/g.tokens.sum()) if 'nll_first' in df else {}), accuracy=g.accuracy.mean(), exact_match=g.exact_match.mean(), conditions=g.condition.nunique()))
+    res = pd.DataFrame(dict(nll=g.nll.sum()/g.tokens.sum(),
+        **(dict(first=g.nll_first.sum()/g.tokens.sum()) if 'nll_first' in df else {}), accuracy=g.accuracy.mean(),
+        exact_match=g.exact_match.mean(), conditions=g.condition.nunique()))
     c = df.groupby(['split','task','source','condition'], sort=False)[['nll','tokens']].sum()
     res = res.assign(sd=(c.nll/c.tokens).groupby(level=[0,1,2], sort=False).std()).reset_index()
-    at = lambda s: res.merge(res[res.source==s][['split','task','nll']], on=['split','task'], how='left', suffixes=('','_'))['nll_']
+    at = lambda s: res.merge(res[res.source==s][['split','task','nll']], on=['split','task'], how='left',
+        suffixes=('','_'))['nll_']
     b,t = at('base'),at('teacher')
     return res.assign(gap_closed=(b-res.nll)/(b-t))
 
@@ -142,9 +148,12 @@ def _difference_bars(rep, sp): # bars on paired differences
     p = {(r['a'],r['b'],r['metric']):r for r in rep['paired'] if r['split']==sp}
     get = lambda a,b,m='nll': p.get((a,b,m))
     res = []
-    for a,b in (('generated','generated_other_task'),('generated_other_task','base'),*(('generated',r) for r in RIVALS)):
-        if r := get(a,b): res.append(_bar(f'NLL: {a} − {b}', sp, r['mean'], '< 0, interval clear', r['hi']<0, r['lo'], r['hi']))
-    m = {r['source']:r['mean'] for r in rep['panel'] if r['split']==sp and r['metric']=='accuracy' and r['source'] in RIVALS}
+    for a,b in (('generated','generated_other_task'),('generated_other_task','base'),
+        *(('generated',r) for r in RIVALS)):
+        if r := get(a,b): res.append(_bar(f'NLL: {a} − {b}', sp, r['mean'], '< 0, interval clear', r['hi']<0,
+            r['lo'], r['hi']))
+    m = {r['source']:r['mean']
+        for r in rep['panel'] if r['split']==sp and r['metric']=='accuracy' and r['source'] in RIVALS}
     if m and (r := get('generated', best := max(m, key=m.get), 'accuracy')): res.append(_bar('accuracy: generated − best rival', sp, r['mean'], '≥ 0', r['mean']>=0, r['lo'], r['hi'], best))
     return res
 
@@ -152,14 +161,19 @@ def _level_bars(rep, sp): # bars on levels
     res,near = [],sp=='held_out_near'
     g = next((r for r in rep['panel'] if (r['source'],r['split'],r['metric'])==('generated',sp,'gap_closed')), None)
     want = .9 if near else .75
-    if g: res.append(_bar('share of the base-to-oracle gap closed', sp, g['mean'], f'≥ {want}', g['mean']>=want, g['lo'], g['hi']))
-    at = {t:(v['generated'] if v['generated'].get('split')==sp else v['generated'].get(sp), v['multitask'] if v['multitask'].get('split')==sp else v['multitask'].get(sp)) for t,v in rep['tasks'].items() if 'generated' in v and 'multitask' in v}
+    if g: res.append(_bar('share of the base-to-oracle gap closed', sp, g['mean'], f'≥ {want}', g['mean']>=want,
+        g['lo'], g['hi']))
+    at = {t:(v['generated'] if v['generated'].get('split')==sp else v['generated'].get(sp),
+        v['multitask'] if v['multitask'].get('split')==sp else v['multitask'].get(sp))
+        for t,v in rep['tasks'].items() if 'generated' in v and 'multitask' in v}
     worse = {t:a['nll']-b['nll'] for t,(a,b) in at.items() if a and b}
     if worse:
         w = max(worse, key=worse.get)
-        res.append(_bar('never confidently wrong: worst task, generated − multitask', sp, worse[w], '≤ 0.5', worse[w]<=.5, note=f'{w}; {sum(v>.5 for v in worse.values())} of {len(worse)} tasks above'))
+        res.append(_bar('never confidently wrong: worst task, generated − multitask', sp, worse[w], '≤ 0.5',
+            worse[w]<=.5, note=f'{w}; {sum(v>.5 for v in worse.values())} of {len(worse)} tasks above'))
     r = next((r for r in rep.get('tuned_paired', []) if (r['a'],r['b'],r['split'],r['metric'])==('generated@10','zero@50',sp,'nll')), None)
-    if r: res.append(_bar('NLL: 10 steps from generated − 50 from zero', sp, r['mean'], '≤ 0', r['mean']<=0, r['lo'], r['hi']))
+    if r: res.append(_bar('NLL: 10 steps from generated − 50 from zero', sp, r['mean'], '≤ 0', r['mean']<=0,
+        r['lo'], r['hi']))
     return res
 
 # %% ../../nbs/study/08_report.ipynb #abb55935
@@ -172,7 +186,8 @@ def _single_bars(rep): # leave-one-dataset-out: against each training LoRA
     mean = [t for t in at if gen[t]<np.mean(list(single[t].values()))]
     both = [t for t in mean if gen[t]<at[t]['mean_teacher']['nll']]
     return [_bar('datasets on which generated beats the best single training LoRA in NLL', 'held_out', len(best), f'≥ {n-1} of {n}', len(best)>=n-1, note=', '.join(best)),
-        _bar('datasets on which it beats the mean over the training LoRAs', 'held_out', len(mean), f'{n} of {n}', len(mean)==n, note=', '.join(mean)),
+        _bar('datasets on which it beats the mean over the training LoRAs', 'held_out', len(mean), f'{n} of {n}',
+            len(mean)==n, note=', '.join(mean)),
         _bar('… and the mean LoRA as well', 'held_out', len(both), f'{n} of {n}', len(both)==n, note=', '.join(both))]
 
 def bars(
@@ -180,27 +195,33 @@ def bars(
 )->list: # dicts: bar, split, value, lo, hi, target, met, note
     "What was promised, and what came out"
     here = {r['split'] for r in rep['panel']}
-    res = [b for sp in ('held_out','held_out_near') if sp in here for b in (*_difference_bars(rep, sp), *_level_bars(rep, sp))]
+    res = [b for sp in ('held_out','held_out_near') if sp in here
+        for b in (*_difference_bars(rep, sp), *_level_bars(rep, sp))]
     r = next((r for r in rep['paired'] if (r['a'],r['b'],r['split'],r['metric'])==('generated','teacher','seen','nll')), None)
     if r: res.append(_bar('NLL: generated − teacher', 'seen', r['mean'], '≤ 0', r['mean']<=0, r['lo'], r['hi']))
     return res + _single_bars(rep)
 
 # %% ../../nbs/study/08_report.ipynb #3fa2bafe
-PAIRS = tuple(('generated',s) for s in SOURCES if s!='generated') + (('generated_other_task','base'),('generated_shuffled','base'),('generated_gibberish','base'),('multitask','mean_teacher'),('multitask','few_shot'),('generated','corrected'),('corrected','multitask'))
+PAIRS = tuple(('generated',s) for s in SOURCES if s!='generated') + (('generated_other_task','base'),
+    ('generated_shuffled','base'),('generated_gibberish','base'),('multitask','mean_teacher'),
+    ('multitask','few_shot'),('generated','corrected'),('corrected','multitask'))
 
 @patch
 def figures(self:Study, df, tuned, made)->dict: # panel, tasks, paired, more, tuned, tuned_paired, bars
     "Everything that follows from the scored rows of one setting"
-    boot,of = Boot(df, self.cfg.boot),lambda rows,main: [r for r in rows if (r['source'] in SOURCES)==main and (main or r['split']!='seen')]
+    boot,of = Boot(df, self.cfg.boot),lambda rows,main: [r
+        for r in rows if (r['source'] in SOURCES)==main and (main or r['split']!='seen')]
     table,have = boot.table(),set(df.source)
     use = {}
     for t,u in ((t,u) for m in made for t,u in m['tasks'].items()): use.setdefault((u['split'],t),[]).append([u[k] for k in ('distance','strength','familiarity')])
     use = {k:dict(zip(('distance','strength','familiarity'), np.mean(v,0))) for k,v in use.items()}
-    res = dict(panel=_round(of(table,True)), tasks=nested_tasks(task_table(df), _round(use)), paired=_round(boot.differences([p for p in PAIRS if set(p)<=have])), more=_round(of(table,False)))
+    res = dict(panel=_round(of(table,True)), tasks=nested_tasks(task_table(df), _round(use)),
+        paired=_round(boot.differences([p for p in PAIRS if set(p)<=have])), more=_round(of(table,False)))
     if len(tuned):
         boot,last = Boot(tuned, self.cfg.boot),max(self.cfg.tune_steps)
         split = lambda r: dict(zip(('start','steps'), (lambda a,b: (a,int(b)))(*r['source'].split('@')))) | {k:v for k,v in r.items() if k!='source'}
-        vs = [(f'generated@{k}',f'{s}@{m}') for s in ('zero','multitask') for k in (0,*self.cfg.tune_steps) for m in sorted({k,last})]
+        vs = [(f'generated@{k}',f'{s}@{m}') for s in ('zero','multitask') for k in (0,*self.cfg.tune_steps)
+            for m in sorted({k,last})]
         res |= dict(tuned=[split(r) for r in _round(boot.table())], tuned_paired=_round(boot.differences(vs)))
     return res | dict(bars=bars(res))
 
@@ -213,9 +234,11 @@ def report(self:Study, **about)->dict:
     made = [read_json(f) for s in self.seeds for o in self.folds if (f := p/f'{o.name}_s{s}.json').exists()]
     of = lambda d,s: d[d.setting==s].drop(columns='setting') if len(d) else d
     names = list(dict.fromkeys(f.setting for f in self.folds if f.setting in set(df.setting)))
-    figs = {s:self.figures(of(df,s), of(tuned,s), [m for m in made if m['fold'] in {f.name for f in self.folds if f.setting==s}]) for s in names}
+    figs = {s:self.figures(of(df,s), of(tuned,s),
+        [m for m in made if m['fold'] in {f.name for f in self.folds if f.setting==s}]) for s in names}
     wall = {k:round(v['seconds'],1) for k,v in self.all_times().items()}
-    folds = [dict(name=f.name, setting=f.setting, train=[t.name for t in f.train], rows=total_rows(f.train), val=[t.name for t in f.val], held={t.name:f.split(t) for t in f.held}, removed=f.removed) for f in self.folds]
+    folds = [dict(name=f.name, setting=f.setting, train=[t.name for t in f.train], rows=total_rows(f.train),
+        val=[t.name for t in f.val], held={t.name:f.split(t) for t in f.held}, removed=f.removed) for f in self.folds]
     key = lambda f: f'{f.name}_s{self.seeds[0]}'
     search = [f for f in self.folds if all(self.rates_path(f, s).exists() for s in STARTS)]
     lrs = {key(f):{s:{str(k):lr for k,lr in d.items()} for s,d in self.rates(f).items()} for f in search}

@@ -40,13 +40,15 @@ def mixture(
 @patch
 def val_nll(self:Study, fold, adapters)->float: # mean over validation tasks
     "Nats a token on the validation tasks' rows, under one adapter for all or one for each"
-    return float(np.mean(list(self.val_table(fold, lambda t: adapters if len(adapters)==1 else adapters[[v.name for v in fold.val].index(t.name)]).values())))
+    return float(np.mean(list(self.val_table(fold,
+        lambda t: adapters if len(adapters)==1 else adapters[[v.name for v in fold.val].index(t.name)]).values())))
 
 @patch
 def val_table(self:Study, fold, source)->dict: # validation task → nats a token
     "Loss on the last rows of each validation task's training part, which no condition is drawn from"
     ts = [replace(t, test=t.train[-self.cfg.val_rows:]) for t in fold.val]
-    df = run_panel(self.model, self.tok, bare(ts), {'x':source}, n_rows=self.cfg.val_rows, max_len=self.cfg.max_len, max_tokens=self.max_tokens)
+    df = run_panel(self.model, self.tok, bare(ts), {'x':source}, n_rows=self.cfg.val_rows, max_len=self.cfg.max_len,
+        max_tokens=self.max_tokens)
     g = df.groupby('task', sort=False)[['nll','tokens']].sum()
     return (g.nll/g.tokens).to_dict()
 
@@ -64,17 +66,20 @@ def fit_lora(self:Study, folder, tasks, tc:TeacherConfig, checks=(), validate=No
 @patch
 def _mixed(self:Study, tasks, words): # rows of many tasks, each task as often
     n = max(len(t.train) for t in tasks)
-    return encode_rows(self.tok, [t.train[i%len(t.train)] for i in range(n) for t in tasks], Template(), self.cfg.max_len, words)
+    return encode_rows(self.tok, [t.train[i%len(t.train)] for i in range(n) for t in tasks], Template(),
+        self.cfg.max_len, words)
 
 @patch
 def _fit_loras(self:Study, folders, groups, tc, checks=(), validate=None): # one on each group of tasks, side by side; `checks` are for one alone
     state,cfg,n = folders[0].with_name(folders[0].name+'_state'),self.cfg,len(folders)
     tc,steps = replace(tc, max_len=cfg.max_len, max_tokens=cfg.teacher.max_tokens),tc.steps
-    tr = AdapterTrainer(self.model, self.spec, [self._mixed(g, tc.words) for g in groups], tc, ['multitask']*n, self.tok.pad_token_id, Adapters.init(self.spec, n, cfg.teacher_seed))
+    tr = AdapterTrainer(self.model, self.spec, [self._mixed(g, tc.words) for g in groups], tc, ['multitask']*n,
+        self.tok.pad_token_id, Adapters.init(self.spec, n, cfg.teacher_seed))
     seen,saved = {},time.time() # step → nats on validation tasks; those that were the best so far are on disk
     if (state/'now.safetensors').exists():
         tr.load(state/'now.safetensors')
-        if (state/'seen.json').exists(): seen = {int(k):v for k,v in read_json(state/'seen.json').items() if int(k)<=tr.step}
+        if (state/'seen.json').exists(): seen = {int(k):v
+            for k,v in read_json(state/'seen.json').items() if int(k)<=tr.step}
     while tr.step<steps and not _given_up(seen, cfg.full_patience):
         tr.one_step()
         if tr.step in checks:
@@ -85,7 +90,8 @@ def _fit_loras(self:Study, folders, groups, tc, checks=(), validate=None): # one
         if time.time()-saved>self.save_every: tr.save(state/'now.safetensors'); saved = time.time()
     best = min(seen, key=seen.get) if checks else steps
     ads = Adapters.from_flat(self.spec, load_tensors(state/f'best_{best}.safetensors')['x']) if checks else tr.adapters
-    about = dict(step=best, steps=steps, rows=tc.rows, lr=tc.lr, smooth=tc.smooth, passes=steps*tc.rows) | (dict(nll=seen[best], checks=seen, stopped=tr.step) if checks else {})
+    about = dict(step=best, steps=steps, rows=tc.rows, lr=tc.lr, smooth=tc.smooth,
+        passes=steps*tc.rows) | (dict(nll=seen[best], checks=seen, stopped=tr.step) if checks else {})
     for f,ad in zip(folders, ads): save_peft(ad, f, extra={'fit.json': lambda p: write_json(p, about)})
     shutil.rmtree(state, ignore_errors=True)
 
@@ -118,10 +124,13 @@ def full(self:Study, fold, seed)->tuple: # (Adapters n=1, how it came about)
     steps = max(1, round(self.passes(fold)['total']*(2 if c.recipe.start=='soup' else 1)/c.full_rows)) # a soup holds this LoRA too
     checks = {max(1, round(steps*s)) for s in c.full_checks}
     def make():
-        with self.unless(folder, 'full multitask', f'{fold.name}, seed {seed}'): ad = self.fit_lora(folder, fold.train, TeacherConfig(steps=steps, rows=c.full_rows, lr=c.full_lr, seed=seed), checks, partial(self.val_nll, fold))
+        with self.unless(folder, 'full multitask', f'{fold.name}, seed {seed}'): ad = self.fit_lora(folder,
+            fold.train, TeacherConfig(steps=steps, rows=c.full_rows, lr=c.full_lr, seed=seed), checks,
+            partial(self.val_nll, fold))
         fit = read_json(folder/'fit.json')
         some = {f'step {fit["step"]}':ad, 'short':self.multi(fold, seed)}
-        if any(c.recipe.smooth): some['short, smoothed'] = self._multi(fold, f'multi_s{seed}{c.recipe.tail}', fold.train, c.multi_steps, seed, c.recipe.smooth)
+        if any(c.recipe.smooth): some['short, smoothed'] = self._multi(fold, f'multi_s{seed}{c.recipe.tail}',
+            fold.train, c.multi_steps, seed, c.recipe.smooth)
         nll = {n:fit['nll'] if a is ad else self.val_nll(fold, a) for n,a in some.items()}
         best = min(nll, key=nll.get)
         return some[best], fit | dict(tried=nll, chosen=best)
@@ -135,7 +144,8 @@ def parted(self:Study, fold, seed, rec, n)->tuple: # (n times Adapters n=1, fami
     fams = sorted({t.family for t in tasks})
     if len(fams)<n or n==1: raise ValueError(f'{fold.name}: recipe {rec.name} makes {n} parts of the training families, but there are {len(fams)} ({", ".join(fams)}); expected two parts or more, and a family for each')
     part = {f:i%n for i,f in enumerate(random.Random(f'{seed}/cross').sample(fams, len(fams)))}
-    return self._blind(fold, [f'cross_s{seed}_{len(tasks)}_{n}_{k}{rec.tail}' for k in range(n)], [[t for t in tasks if part[t.family]!=k] for k in range(n)], seed, rec.smooth), part
+    return self._blind(fold, [f'cross_s{seed}_{len(tasks)}_{n}_{k}{rec.tail}' for k in range(n)],
+        [[t for t in tasks if part[t.family]!=k] for k in range(n)], seed, rec.smooth), part
 
 @patch
 def _blind(self:Study, fold, names, groups, seed, smooth):
@@ -190,9 +200,11 @@ def _cook(self:Study, folder, fold, seed, rec):
     with self.clock('soup', f'{fold.name}, seed {seed}'):
         ads = Adapters.cat([whole, *blind, last[[names.index(t.name) for t in tasks]].mean()])
         loss = [np.array(list(self.val_table(fold, lambda t,m=averaged(ads, *s): m).values())) for s in SOUPS]
-        tried = [dict(zip(('multitask','blind','mean_teacher'), s)) | dict(nll=float(l.mean()), worst=float((l-loss[0]).max())) for s,l in zip(SOUPS, loss)]
+        tried = [dict(zip(('multitask','blind','mean_teacher'), s))
+            | dict(nll=float(l.mean()), worst=float((l-loss[0]).max())) for s,l in zip(SOUPS, loss)]
         best = min((d for d in tried if rec.harm is None or d['worst']<=rec.harm), key=lambda d: d['nll']) # the first, the multi-task LoRA itself, harms none
-        save_peft(averaged(ads, *(best[k] for k in ('multitask','blind','mean_teacher'))), folder, extra={'soup.json': lambda p: write_json(p, best | dict(parts=n, tried=tried))})
+        save_peft(averaged(ads, *(best[k] for k in ('multitask','blind','mean_teacher'))), folder,
+            extra={'soup.json': lambda p: write_json(p, best | dict(parts=n, tried=tried))})
 
 @patch
 def base(self:Study, fold, seed, rec=None)->Adapters: # n=1

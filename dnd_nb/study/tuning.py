@@ -50,10 +50,12 @@ def tuned(self:Study, tasks, starts, lrs, seed)->dict: # (start, steps) → Adap
     rows = [encode_rows(self.tok, t.train, Template(), c.max_len) for t in tasks]
     for s,lr in ((s,lr) for s in lrs for lr in sorted(set(lrs[s].values()))):
         ad,steps = starts[s],[k for k in lrs[s] if lrs[s][k]==lr]
-        cfg = SteadyConfig(steps=max(steps), rows=c.tune_rows, lr=lr, seed=seed, max_len=c.max_len, max_tokens=c.teacher.max_tokens)
+        cfg = SteadyConfig(steps=max(steps), rows=c.tune_rows, lr=lr, seed=seed, max_len=c.max_len,
+            max_tokens=c.teacher.max_tokens)
         for i in range(0, n, c.teacher.at_once):
             j = list(range(i, min(i+c.teacher.at_once, n)))
-            for k,a in fine_tuned(self.model, ad[j], [rows[o] for o in j], [tasks[o].name for o in j], cfg, steps, self.tok.pad_token_id).items(): res.setdefault((s,k), []).append(a)
+            for k,a in fine_tuned(self.model, ad[j], [rows[o] for o in j], [tasks[o].name for o in j], cfg, steps,
+                self.tok.pad_token_id).items(): res.setdefault((s,k), []).append(a)
     return {k:Adapters.cat(v) if isinstance(v,list) else v for k,v in res.items()}
 
 # %% ../../nbs/study/06_tuning.ipynb #b159ff81

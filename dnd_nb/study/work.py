@@ -63,7 +63,8 @@ class Study:
         self.longest = {k:v['longest'] for k,v in self.all_times().items()}
         self.folds = []
         for o in folds:
-            with self.clock('plan', o.name): self.folds.append(planned(o, self.work/'pieces'/f'{o.name}.plan.json', share=cfg.val_share, overlap=overlap))
+            with self.clock('plan', o.name): self.folds.append(planned(o, self.work/'pieces'/f'{o.name}.plan.json',
+                share=cfg.val_share, overlap=overlap))
     @cached_property
     def world(self):
         with self.clock('loading'): res = self._world()
@@ -86,7 +87,8 @@ def _same(self:Study, now):
     f = self.work/'study.json'
     if not f.exists(): return write_json(f, now)
     old = read_json(f)
-    flat = lambda d,p='': {k2:v2 for k,v in d.items() for k2,v2 in (flat(v,f'{p}{k}.').items() if isinstance(v,dict) else [(p+k,v)])}
+    flat = lambda d,p='': {k2:v2 for k,v in d.items()
+        for k2,v2 in (flat(v,f'{p}{k}.').items() if isinstance(v,dict) else [(p+k,v)])}
     a,b = flat(old),flat(now)
     if bad := [k for k in {**a,**b} if a.get(k)!=b.get(k)]: raise ValueError(f'{self.work}: begun with another {bad[0]} ({a.get(bad[0])!r} then, {b.get(bad[0])!r} now); choose another work folder, or the same settings to go on')
 
@@ -111,7 +113,9 @@ def makers(self:Study)->dict: # device, commit, versions
     "What the base model was loaded on in this folder, by any process; where that differs, one and the other"
     by = [b for f in sorted((self.work/'times').glob('*.json')) if (b := _times(f)['by'])] or [_unknown]
     one = lambda xs: ' and '.join(dict.fromkeys(xs))
-    return dict({k:one(b[k] for b in by) for k in ('device','commit')}, versions={k:one(b['versions'].get(k, 'unknown') for b in by) for k in dict.fromkeys(k for b in by for k in b['versions'])})
+    return dict({k:one(b[k] for b in by) for k in ('device','commit')},
+        versions={k:one(b['versions'].get(k, 'unknown') for b in by)
+        for k in dict.fromkeys(k for b in by for k in b['versions'])})
 
 def _maker(device)->dict: return dict(device=device_name(device), commit=this_commit(), versions=versions())
 
@@ -201,7 +205,8 @@ def linked_zoo(
     folder,by = Path(folder),{}
     for e in store.entries: by.setdefault(e['task'],[]).append(e)
     path = lambda e: os.path.relpath(store.folder/e['folder'], folder)
-    entries = [e | dict(task=t.name, family=t.family, folder=path(e)) for t in tasks for e in by[variants.get(t.name,t.name)]]
+    entries = [e | dict(task=t.name, family=t.family, folder=path(e)) for t in tasks
+        for e in by[variants.get(t.name,t.name)]]
     for t in tasks: write_json(folder/t.name/'prompts.json', t.prompts)
     write_json(folder/'manifest.json', store.manifest | dict(entries=entries))
     return Zoo(folder)
@@ -226,7 +231,8 @@ def teachers(self:Study)->Zoo:
 @patch
 def zoo(self:Study, fold)->Zoo:
     "Teachers of the fold's training tasks"
-    return self.keep(('zoo',fold.name), lambda: linked_zoo(self.teachers(), self.work/'folds'/fold.name/'zoo', fold.train, fold.variants))
+    return self.keep(('zoo',fold.name), lambda: linked_zoo(self.teachers(), self.work/'folds'/fold.name/'zoo',
+        fold.train, fold.variants))
 
 @patch
 def last(self:Study, fold)->tuple: # (names, Adapters)
@@ -252,7 +258,8 @@ def cache(self:Study, fold, rec=None):
     "What reads prompts for a recipe in a fold"
     rec = rec or self.cfg.recipe
     def make():
-        c = PromptCache(self.work/'embeddings', self._encoder or make_encoder(rec.encoder, self.model, self.tok, str(self.device)))
+        c = PromptCache(self.work/'embeddings',
+            self._encoder or make_encoder(rec.encoder, self.model, self.tok, str(self.device)))
         return c
     c = self.keep(('cache',rec.encoder), make)
     def read():
@@ -264,7 +271,8 @@ def cache(self:Study, fold, rec=None):
 def view(self:Study, fold, rec=None)->Standardised:
     "The same in units of the training tasks' spread: in it prompts are compared"
     rec = rec or self.cfg.recipe
-    return self.keep(('view',fold.name,rec.encoder), lambda: standardise(self.cache(fold, rec), {t.name:t.prompts for t in fold.train}))
+    return self.keep(('view',fold.name,rec.encoder),
+        lambda: standardise(self.cache(fold, rec), {t.name:t.prompts for t in fold.train}))
 
 def total_rows(tasks)->int: "Training rows of all tasks"; return sum(len(t.train) for t in tasks)
 

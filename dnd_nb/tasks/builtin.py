@@ -33,7 +33,8 @@ class Maker:
     frames:tuple      # what may stand around a wording, with the blank {q}
 
 BUILTIN = {} # name -> Maker, in order of definition
-FRAMES = ('{q}',)*4 + ('Q: {q}', 'Question: {q}', 'Please answer: {q}', 'Tell me: {q}', '{q} Answer briefly.', 'Quick one: {q}', 'Hello! {q}', '{q} Just the answer.', 'Try this. {q}', '{q} Thanks!')
+FRAMES = ('{q}',)*4 + ('Q: {q}', 'Question: {q}', 'Please answer: {q}', 'Tell me: {q}', '{q} Answer briefly.',
+    'Quick one: {q}', 'Hello! {q}', '{q} Just the answer.', 'Try this. {q}', '{q} Thanks!')
 
 def task_maker(
     family:str,      # its relatives share this
@@ -78,8 +79,10 @@ def builtin_tasks(
     seed:int=0,         # same seed, same rows
 )->L: # of Task
     "The built-in programmatic tasks"
-    known_names(names, BUILTIN, 'built-in task'); known_names(families, {m.family for m in BUILTIN.values()}, 'built-in family')
-    return L(BUILTIN[n].task(n_train, n_test, seed) for n in names or BUILTIN if families is None or BUILTIN[n].family in families)
+    known_names(names, BUILTIN, 'built-in task'); known_names(families, {m.family for m in BUILTIN.values()},
+        'built-in family')
+    return L(BUILTIN[n].task(n_train, n_test, seed)
+        for n in names or BUILTIN if families is None or BUILTIN[n].family in families)
 
 # %% ../../nbs/tasks/builtin.ipynb #d3ba084a
 def _cat(s): return tuple(s.split())
@@ -87,66 +90,100 @@ def _pick(r, *xs): return r.choice(xs)
 def _yes(b): return ('no','yes')[bool(b)]
 YN = ['yes','no']
 
-@task_maker('arithmetic', 'What is {a} plus {b}?', '{a} + {b} =', 'Add {a} and {b}.', 'The sum of {a} and {b} is what?', 'Compute {a} + {b}.', 'How much is {a} and {b} together?', 'I have {a} coins and find {b} more. How many coins now?')
+@task_maker('arithmetic', 'What is {a} plus {b}?', '{a} + {b} =', 'Add {a} and {b}.',
+    'The sum of {a} and {b} is what?', 'Compute {a} + {b}.', 'How much is {a} and {b} together?',
+    'I have {a} coins and find {b} more. How many coins now?')
 def add(r): a,b = r.randint(0,10), r.randint(0,10); return dict(a=a, b=b), a+b
 
-@task_maker('arithmetic', 'What is {a} minus {b}?', '{a} - {b} =', 'Subtract {b} from {a}.', 'Take {b} away from {a}.', 'Compute {a} - {b}.', 'How much is left of {a} after removing {b}?', 'I have {a} coins and lose {b}. How many are left?')
+@task_maker('arithmetic', 'What is {a} minus {b}?', '{a} - {b} =', 'Subtract {b} from {a}.',
+    'Take {b} away from {a}.', 'Compute {a} - {b}.', 'How much is left of {a} after removing {b}?',
+    'I have {a} coins and lose {b}. How many are left?')
 def subtract(r): b,a = sorted((r.randint(0,20), r.randint(0,20))); return dict(a=a, b=b), a-b
 
-@task_maker('arithmetic', 'What is twice {a}?', 'Double the number {a}.', '{a} times 2 =', 'What is two times {a}?', '2 x {a} =', 'Give the double of {a}.', 'How much is {a} doubled?')
+@task_maker('arithmetic', 'What is twice {a}?', 'Double the number {a}.', '{a} times 2 =', 'What is two times {a}?',
+    '2 x {a} =', 'Give the double of {a}.', 'How much is {a} doubled?')
 def double(r): a = r.randint(1,50); return dict(a=a), 2*a
 
-@task_maker('arithmetic', 'What is half of {a}?', 'Halve the number {a}.', '{a} divided by 2 =', '{a} / 2 =', 'Split {a} into two equal parts. How big is one?', 'Give one half of {a}.', 'How much is {a} halved?')
+@task_maker('arithmetic', 'What is half of {a}?', 'Halve the number {a}.', '{a} divided by 2 =', '{a} / 2 =',
+    'Split {a} into two equal parts. How big is one?', 'Give one half of {a}.', 'How much is {a} halved?')
 def halve(r): a = r.randint(1,30); return dict(a=2*a), a
 
-@task_maker('arithmetic', 'Which number comes after {a}?', 'What is the next whole number after {a}?', 'Count on by one from {a}.', 'What follows {a} when counting up?', 'Name the successor of {a}.', '{a} is followed by which number?', 'Continue counting: {b}, {a}, ...')
+@task_maker('arithmetic', 'Which number comes after {a}?', 'What is the next whole number after {a}?',
+    'Count on by one from {a}.', 'What follows {a} when counting up?', 'Name the successor of {a}.',
+    '{a} is followed by which number?', 'Continue counting: {b}, {a}, ...')
 def next_number(r): a = r.randint(1,98); return dict(a=a, b=a-1), a+1
 
-@task_maker('arithmetic', 'Which number comes before {a}?', 'What is the whole number just before {a}?', 'Count back by one from {a}.', 'What follows {a} when counting down?', 'Name the predecessor of {a}.', '{a} is preceded by which number?', 'Continue counting down: {b}, {a}, ...')
+@task_maker('arithmetic', 'Which number comes before {a}?', 'What is the whole number just before {a}?',
+    'Count back by one from {a}.', 'What follows {a} when counting down?', 'Name the predecessor of {a}.',
+    '{a} is preceded by which number?', 'Continue counting down: {b}, {a}, ...')
 def previous_number(r): a = r.randint(1,98); return dict(a=a, b=a+1), a-1
 
-@task_maker('arithmetic', 'What is {a} plus ten?', 'Add 10 to {a}.', '{a} + 10 =', 'Ten more than {a} is what?', 'Increase {a} by ten.', 'Count on ten from {a}.')
+@task_maker('arithmetic', 'What is {a} plus ten?', 'Add 10 to {a}.', '{a} + 10 =', 'Ten more than {a} is what?',
+    'Increase {a} by ten.', 'Count on ten from {a}.')
 def plus_ten(r): a = r.randint(1,89); return dict(a=a), a+10
 
 # %% ../../nbs/tasks/builtin.ipynb #2daacbf8
-@task_maker('number checks', 'Is {a} odd or even?', 'Odd or even: {a}?', 'Say whether {a} is an odd or an even number.', 'What is the parity of {a}, odd or even?', 'Does {a} count as odd or as even?', 'What kind of number is {a}, odd or even?', 'The number {a}: even or odd?')
+@task_maker('number checks', 'Is {a} odd or even?', 'Odd or even: {a}?',
+    'Say whether {a} is an odd or an even number.', 'What is the parity of {a}, odd or even?',
+    'Does {a} count as odd or as even?', 'What kind of number is {a}, odd or even?', 'The number {a}: even or odd?')
 def odd_even(r): a = r.randint(0,99); return dict(a=a), ('even','odd')[a%2], ['even','odd']
 
-@task_maker('number checks', 'Is {a} more than fifty?', 'Is the number {a} above 50?', 'Does {a} exceed 50, yes or no?', 'Yes or no: {a} is greater than fifty.', 'Is {a} over 50?', 'Would you say {a} is larger than 50?')
+@task_maker('number checks', 'Is {a} more than fifty?', 'Is the number {a} above 50?',
+    'Does {a} exceed 50, yes or no?', 'Yes or no: {a} is greater than fifty.', 'Is {a} over 50?',
+    'Would you say {a} is larger than 50?')
 def over_fifty(r): a = _pick(r, r.randint(1,49), r.randint(51,99)); return dict(a=a), _yes(a>50), YN
 
-@task_maker('number checks', 'Can {a} be divided by 5?', 'Is {a} a multiple of five?', 'Does 5 divide {a} evenly?', 'Yes or no: {a} is divisible by 5.', 'Is {a} in the table of five?', 'Does {a} end in 0 or 5?')
+@task_maker('number checks', 'Can {a} be divided by 5?', 'Is {a} a multiple of five?', 'Does 5 divide {a} evenly?',
+    'Yes or no: {a} is divisible by 5.', 'Is {a} in the table of five?', 'Does {a} end in 0 or 5?')
 def multiple_of_five(r): a = _pick(r, 5*r.randint(1,40), 5*r.randint(1,40)+r.randint(1,4)); return dict(a=a), _yes(a%5==0), YN
 
-@task_maker('number checks', 'How many digits has {a}?', 'Count the digits of {a}.', 'The number {a} is written with how many digits?', 'What is the digit count of {a}?', 'How long is the number {a}, in digits?', '{a} consists of how many digits?')
+@task_maker('number checks', 'How many digits has {a}?', 'Count the digits of {a}.',
+    'The number {a} is written with how many digits?', 'What is the digit count of {a}?',
+    'How long is the number {a}, in digits?', '{a} consists of how many digits?')
 def digit_count(r): k = r.randint(1,4); return dict(a=r.randint(10**(k-1), 10**k-1)), k, list('1234')
 
-@task_maker('number checks', 'Is {a} positive or negative?', 'Positive or negative: {a}?', 'What sign has {a}, positive or negative?', 'Does {a} lie below or above zero? Say positive or negative.', 'The sign of the number {a} is?', 'Say whether {a} is a positive or a negative number.')
+@task_maker('number checks', 'Is {a} positive or negative?', 'Positive or negative: {a}?',
+    'What sign has {a}, positive or negative?', 'Does {a} lie below or above zero? Say positive or negative.',
+    'The sign of the number {a} is?', 'Say whether {a} is a positive or a negative number.')
 def sign(r): a = r.randint(1,99)*_pick(r,1,-1); return dict(a=a), 'positive' if a>0 else 'negative', ['positive','negative']
 
 # %% ../../nbs/tasks/builtin.ipynb #30406029
 DAYS = 'Monday Tuesday Wednesday Thursday Friday Saturday Sunday'.split()
 MONTHS = 'January February March April May June July August September October November December'.split()
 
-@task_maker('dates', 'What day comes after {d}?', 'Which weekday follows {d}?', 'Today is {d}. What day is tomorrow?', 'If today is {d}, what is the next day?', 'Name the day after {d}.', 'The day following {d} is?', 'It is {d}. What day will it be tomorrow?')
+@task_maker('dates', 'What day comes after {d}?', 'Which weekday follows {d}?', 'Today is {d}. What day is tomorrow?',
+    'If today is {d}, what is the next day?', 'Name the day after {d}.', 'The day following {d} is?',
+    'It is {d}. What day will it be tomorrow?')
 def next_weekday(r): i = r.randrange(7); return dict(d=DAYS[i]), DAYS[(i+1)%7], DAYS
 
-@task_maker('dates', 'What day comes before {d}?', 'Which weekday precedes {d}?', 'Today is {d}. What day was yesterday?', 'If today is {d}, what was the previous day?', 'Name the day before {d}.', 'The day just before {d} is?', 'It is {d}. What day was it yesterday?')
+@task_maker('dates', 'What day comes before {d}?', 'Which weekday precedes {d}?',
+    'Today is {d}. What day was yesterday?', 'If today is {d}, what was the previous day?',
+    'Name the day before {d}.', 'The day just before {d} is?', 'It is {d}. What day was it yesterday?')
 def previous_weekday(r): i = r.randrange(7); return dict(d=DAYS[i]), DAYS[i-1], DAYS
 
-@task_maker('dates', 'Which month number is {m}?', '{m} is month number what?', 'Give the number of the month {m}.', 'Write {m} as a month number.', 'On a form, {m} is month number?', 'Which place has {m} in the year, from 1 to 12?')
+@task_maker('dates', 'Which month number is {m}?', '{m} is month number what?', 'Give the number of the month {m}.',
+    'Write {m} as a month number.', 'On a form, {m} is month number?',
+    'Which place has {m} in the year, from 1 to 12?')
 def month_number(r): i = r.randrange(12); return dict(m=MONTHS[i]), i+1
 
-@task_maker('dates', 'Which month comes after {m}?', 'What is the next month after {m}?', 'It is {m}. What month is next?', 'Name the month that follows {m}.', '{m} is followed by which month?', 'If this month is {m}, what is next month?')
+@task_maker('dates', 'Which month comes after {m}?', 'What is the next month after {m}?',
+    'It is {m}. What month is next?', 'Name the month that follows {m}.', '{m} is followed by which month?',
+    'If this month is {m}, what is next month?')
 def next_month(r): i = r.randrange(12); return dict(m=MONTHS[i]), MONTHS[(i+1)%12]
 
-@task_maker('dates', 'Which month comes before {m}?', 'What is the month just before {m}?', 'It is {m}. What month was last month?', 'Name the month that precedes {m}.', '{m} comes right after which month?', 'If this month is {m}, what was the previous month?')
+@task_maker('dates', 'Which month comes before {m}?', 'What is the month just before {m}?',
+    'It is {m}. What month was last month?', 'Name the month that precedes {m}.',
+    '{m} comes right after which month?', 'If this month is {m}, what was the previous month?')
 def previous_month(r): i = r.randrange(12); return dict(m=MONTHS[i]), MONTHS[i-1]
 
-@task_maker('dates', 'In the north, which season is {m}?', 'What season is it in {m}?', '{m} falls in which season?', 'Name the season of {m}.', 'Spring, summer, autumn or winter: {m}?', 'If it is {m} in Europe, which season is it?')
+@task_maker('dates', 'In the north, which season is {m}?', 'What season is it in {m}?', '{m} falls in which season?',
+    'Name the season of {m}.', 'Spring, summer, autumn or winter: {m}?',
+    'If it is {m} in Europe, which season is it?')
 def season(r): i = r.randrange(12); s = ['winter','spring','summer','autumn']; return dict(m=MONTHS[i]), s[(i+1)//3%4], s
 
-@task_maker('dates', 'Is {d} a weekday or part of the weekend?', 'Weekday or weekend: {d}?', 'Say weekday or weekend for {d}.', 'Does {d} belong to the weekend? Say weekday or weekend.', '{d}, is it weekend or weekday?', 'Which is {d}: weekend or weekday?')
+@task_maker('dates', 'Is {d} a weekday or part of the weekend?', 'Weekday or weekend: {d}?',
+    'Say weekday or weekend for {d}.', 'Does {d} belong to the weekend? Say weekday or weekend.',
+    '{d}, is it weekend or weekday?', 'Which is {d}: weekend or weekday?')
 def weekend(r): d = r.choice(_pick(r, DAYS[:5], DAYS[5:])); return dict(d=d), 'weekend' if d in DAYS[5:] else 'weekday', ['weekday','weekend']
 
 # %% ../../nbs/tasks/builtin.ipynb #3c4a8eaf
@@ -175,40 +212,59 @@ def _pair_maker(name, *wordings):
     @task_maker('word forms', *wordings, name=name)
     def _(r): w = r.choice(list(PAIRS[name])); return dict(w=w), PAIRS[name][w]
 
-_pair_maker('plural', 'What is the plural of {w}?', 'One {w}, two what?', 'Plural form of "{w}"?', 'Make {w} plural.', 'Write the word {w} for more than one.', 'I see one {w}. Now there are many. What are they?', 'Pluralise: {w}')
-_pair_maker('past', 'What is the past tense of {w}?', 'Today I {w}. Yesterday I did what?', 'Past form of "{w}"?', 'Put {w} into the past.', 'Write the verb {w} as it was yesterday.', 'Simple past of {w}?')
-_pair_maker('ing', 'What is the -ing form of {w}?', 'Add -ing to {w}.', 'Right now I {w}; I am what?', 'Present participle of "{w}"?', 'Write {w} with its ing ending.', 'Turn {w} into its -ing form.')
-_pair_maker('comparative', 'What is the comparative of {w}?', 'Comparative form of "{w}"?', 'This is {w}, but that is even what?', 'More {w} in one word?', 'Write {w} as used before "than".', 'Compare two things: one is {w}, the other is what?')
-_pair_maker('superlative', 'What is the superlative of {w}?', 'Superlative form of "{w}"?', 'Of all three, this is the most {w}: the what?', 'Most {w} in one word?', 'Write {w} to its highest degree.', 'Compare all things: one is the most {w}, the what?')
-_pair_maker('opposite', 'What is the opposite of {w}?', 'Opposite of "{w}"?', 'Not {w}, but the contrary. Which word?', 'Give an antonym of {w}.', 'Name the word that means the reverse of {w}.', 'Antonym: {w}')
-_pair_maker('doer', 'Someone who can {w} is called what?', 'A person who likes to {w} is a what?', 'Name the doer of the verb {w}.', 'Agent noun of "{w}"?', 'They {w} all day. What are they called, one of them?', 'Turn the verb {w} into a person.')
+_pair_maker('plural', 'What is the plural of {w}?', 'One {w}, two what?', 'Plural form of "{w}"?', 'Make {w} plural.',
+    'Write the word {w} for more than one.', 'I see one {w}. Now there are many. What are they?', 'Pluralise: {w}')
+_pair_maker('past', 'What is the past tense of {w}?', 'Today I {w}. Yesterday I did what?', 'Past form of "{w}"?',
+    'Put {w} into the past.', 'Write the verb {w} as it was yesterday.', 'Simple past of {w}?')
+_pair_maker('ing', 'What is the -ing form of {w}?', 'Add -ing to {w}.', 'Right now I {w}; I am what?',
+    'Present participle of "{w}"?', 'Write {w} with its ing ending.', 'Turn {w} into its -ing form.')
+_pair_maker('comparative', 'What is the comparative of {w}?', 'Comparative form of "{w}"?',
+    'This is {w}, but that is even what?', 'More {w} in one word?', 'Write {w} as used before "than".',
+    'Compare two things: one is {w}, the other is what?')
+_pair_maker('superlative', 'What is the superlative of {w}?', 'Superlative form of "{w}"?',
+    'Of all three, this is the most {w}: the what?', 'Most {w} in one word?', 'Write {w} to its highest degree.',
+    'Compare all things: one is the most {w}, the what?')
+_pair_maker('opposite', 'What is the opposite of {w}?', 'Opposite of "{w}"?',
+    'Not {w}, but the contrary. Which word?', 'Give an antonym of {w}.',
+    'Name the word that means the reverse of {w}.', 'Antonym: {w}')
+_pair_maker('doer', 'Someone who can {w} is called what?', 'A person who likes to {w} is a what?',
+    'Name the doer of the verb {w}.', 'Agent noun of "{w}"?', 'They {w} all day. What are they called, one of them?',
+    'Turn the verb {w} into a person.')
 
 # %% ../../nbs/tasks/builtin.ipynb #946001b2
 ANIMALS = _cat('cat dog horse cow pig sheep lion tiger bear wolf fox mouse rabbit monkey elephant snake frog duck eagle owl whale shark goat deer bee')
 FRUITS = _cat('apple banana cherry grape lemon mango orange peach pear plum kiwi melon fig lime berry papaya coconut apricot')
 COLOURS = _cat('red blue green yellow black white brown pink purple grey orange')
 THINGS = _cat('table chair lamp hammer spoon phone door window box pen book shoe clock bottle knife key coin ladder brush mirror')
-WORDS = tuple(dict.fromkeys(ANIMALS+FRUITS+THINGS+_cat('river cloud music garden summer paper bread stone winter sugar train plane friend market island silver')))
+WORDS = tuple(dict.fromkeys(ANIMALS+FRUITS+THINGS
+    +_cat('river cloud music garden summer paper bread stone winter sugar train plane friend market island silver')))
 
 def _items(r, lo=3, hi=5): return r.sample(WORDS, r.randint(lo, hi))
 def _listed(xs): return dict(l=', '.join(xs))
 
-@task_maker('lists', 'What is the first item of this list: {l}?', 'First of: {l}', 'Which word comes first in {l}?', 'Name the first thing in the list {l}.', '{l}. Which of these was first?', 'The list {l} starts with what?')
+@task_maker('lists', 'What is the first item of this list: {l}?', 'First of: {l}', 'Which word comes first in {l}?',
+    'Name the first thing in the list {l}.', '{l}. Which of these was first?', 'The list {l} starts with what?')
 def first_item(r): xs = _items(r); return _listed(xs), xs[0]
 
-@task_maker('lists', 'What is the last item of this list: {l}?', 'Last of: {l}', 'Which word comes last in {l}?', 'Name the final thing in the list {l}.', '{l}. Which of these was last?', 'The list {l} ends with what?')
+@task_maker('lists', 'What is the last item of this list: {l}?', 'Last of: {l}', 'Which word comes last in {l}?',
+    'Name the final thing in the list {l}.', '{l}. Which of these was last?', 'The list {l} ends with what?')
 def last_item(r): xs = _items(r); return _listed(xs), xs[-1]
 
-@task_maker('lists', 'What is the second item of this list: {l}?', 'Second of: {l}', 'Which word comes second in {l}?', 'Name the second thing in the list {l}.', '{l}. Which of these was second?', 'In the list {l}, what is number two?')
+@task_maker('lists', 'What is the second item of this list: {l}?', 'Second of: {l}',
+    'Which word comes second in {l}?', 'Name the second thing in the list {l}.', '{l}. Which of these was second?',
+    'In the list {l}, what is number two?')
 def second_item(r): xs = _items(r); return _listed(xs), xs[1]
 
-@task_maker('lists', 'How many items are in this list: {l}?', 'Count the items: {l}', 'How many words are in {l}?', 'Give the length of the list {l}.', '{l}. How many things is that?', 'The list {l} has how many items?')
+@task_maker('lists', 'How many items are in this list: {l}?', 'Count the items: {l}', 'How many words are in {l}?',
+    'Give the length of the list {l}.', '{l}. How many things is that?', 'The list {l} has how many items?')
 def count_items(r): xs = _items(r, 1, 6); return _listed(xs), len(xs)
 
-@task_maker('lists', 'Does this list contain {w}: {l}?', 'Is {w} among {l}?', 'Look for {w} in: {l}. Is it there?', 'Is the word {w} in the list {l}?', '{l}. Was {w} one of these?', 'Yes or no: the list {l} includes {w}.')
+@task_maker('lists', 'Does this list contain {w}: {l}?', 'Is {w} among {l}?', 'Look for {w} in: {l}. Is it there?',
+    'Is the word {w} in the list {l}?', '{l}. Was {w} one of these?', 'Yes or no: the list {l} includes {w}.')
 def contains_item(r): xs = _items(r); yes = r.random()<.5; return dict(w=r.choice(xs if yes else [w for w in WORDS if w not in xs]), **_listed(xs)), _yes(yes), YN
 
-@task_maker('lists', 'Put this list in reverse order: {l}', 'Reverse the list {l}.', '{l}. Say them backwards.', 'List from last to first: {l}', 'Turn around the order of {l}.', 'Write the items {l} in the opposite order.')
+@task_maker('lists', 'Put this list in reverse order: {l}', 'Reverse the list {l}.', '{l}. Say them backwards.',
+    'List from last to first: {l}', 'Turn around the order of {l}.', 'Write the items {l} in the opposite order.')
 def reverse_list(r): xs = _items(r, 2, 3); return _listed(xs), ', '.join(xs[::-1])
 
 # %% ../../nbs/tasks/builtin.ipynb #519fc619
@@ -216,76 +272,128 @@ NAMES = _cat('Anna Ben Carla David Emma Felix Grace Henry Iris Jack Karen Leo Ma
 SURNAMES = _cat('Adams Baker Clark Davis Evans Fisher Green Hill Irwin Jones King Lopez Moore Nash Owens Price Quinn Reed Smith Turner')
 def _word(f): return lambda r: (lambda w: (dict(w=w, u=w.upper(), c=w.capitalize()), f(w)))(r.choice(WORDS))
 
-task_maker('formats', 'Write {w} in capital letters.', 'Upper case: {w}', 'Shout the word {w} in all caps.', 'Convert {w} to uppercase.', 'Put "{w}" in capitals.', 'What is {w} in big letters?', name='upper_case')(_word(str.upper))
-task_maker('formats', 'Write {u} in small letters.', 'Lower case: {u}', 'Say the word {u} without capitals.', 'Convert {u} to lowercase.', 'Put "{u}" in lowercase letters.', 'What is {u} in small letters?', name='lower_case')(_word(str.lower))
-task_maker('formats', 'Write {w} with a capital first letter.', 'Capitalise: {w}', 'Begin the word {w} with a capital.', 'Put {w} as at the start of a sentence.', 'Make only the first letter of "{w}" big.', 'Title case of {w}?', name='capitalise')(_word(str.capitalize))
-task_maker('formats', 'Put the word {w} in square brackets.', 'Wrap {w} in [ and ].', 'Bracket this: {w}', 'Surround {w} with square brackets.', 'Write {w} between brackets.', 'Enclose the word {w} in [ ].', name='brackets')(_word('[{}]'.format))
-task_maker('formats', 'Put the word {w} in double quotes.', 'Quote this: {w}', 'Wrap {w} in quotation marks.', 'Surround {w} with double quotes.', 'Write {w} as a quoted string.', 'Enclose the word {w} in quote marks.', name='quote')(_word('"{}"'.format))
-task_maker('formats', 'Make the word {w} bold in markdown.', 'Markdown bold: {w}', 'Wrap {w} in double asterisks.', 'Surround {w} with ** for bold.', 'Write {w} in bold with asterisks.', 'How do I make {w} bold in markdown?', name='bold')(_word('**{}**'.format))
+task_maker('formats', 'Write {w} in capital letters.', 'Upper case: {w}', 'Shout the word {w} in all caps.',
+    'Convert {w} to uppercase.', 'Put "{w}" in capitals.', 'What is {w} in big letters?',
+    name='upper_case')(_word(str.upper))
+task_maker('formats', 'Write {u} in small letters.', 'Lower case: {u}', 'Say the word {u} without capitals.',
+    'Convert {u} to lowercase.', 'Put "{u}" in lowercase letters.', 'What is {u} in small letters?',
+    name='lower_case')(_word(str.lower))
+task_maker('formats', 'Write {w} with a capital first letter.', 'Capitalise: {w}',
+    'Begin the word {w} with a capital.', 'Put {w} as at the start of a sentence.',
+    'Make only the first letter of "{w}" big.', 'Title case of {w}?', name='capitalise')(_word(str.capitalize))
+task_maker('formats', 'Put the word {w} in square brackets.', 'Wrap {w} in [ and ].', 'Bracket this: {w}',
+    'Surround {w} with square brackets.', 'Write {w} between brackets.', 'Enclose the word {w} in [ ].',
+    name='brackets')(_word('[{}]'.format))
+task_maker('formats', 'Put the word {w} in double quotes.', 'Quote this: {w}', 'Wrap {w} in quotation marks.',
+    'Surround {w} with double quotes.', 'Write {w} as a quoted string.', 'Enclose the word {w} in quote marks.',
+    name='quote')(_word('"{}"'.format))
+task_maker('formats', 'Make the word {w} bold in markdown.', 'Markdown bold: {w}', 'Wrap {w} in double asterisks.',
+    'Surround {w} with ** for bold.', 'Write {w} in bold with asterisks.', 'How do I make {w} bold in markdown?',
+    name='bold')(_word('**{}**'.format))
 
-@task_maker('formats', 'What are the initials of {n} {s}?', 'Initials: {n} {s}', 'Shorten the name {n} {s} to initials.', 'Write {n} {s} as two initials.', '{n} {s} signs with which initials?', 'Give the first letters of the name {n} {s}.')
+@task_maker('formats', 'What are the initials of {n} {s}?', 'Initials: {n} {s}',
+    'Shorten the name {n} {s} to initials.', 'Write {n} {s} as two initials.', '{n} {s} signs with which initials?',
+    'Give the first letters of the name {n} {s}.')
 def initials(r): n,s = r.choice(NAMES), r.choice(SURNAMES); return dict(n=n, s=s), f'{n[0]}.{s[0]}.'
 
-@task_maker('formats', 'Write as comma separated values: {l}', 'Make a CSV line of {l}.', 'Join with commas: {l}', 'Put commas between these words: {l}', 'CSV row for {l}?', 'Separate by commas, no spaces: {l}')
+@task_maker('formats', 'Write as comma separated values: {l}', 'Make a CSV line of {l}.', 'Join with commas: {l}',
+    'Put commas between these words: {l}', 'CSV row for {l}?', 'Separate by commas, no spaces: {l}')
 def csv_join(r): xs = _items(r, 2, 4); return dict(l=' '.join(xs)), ','.join(xs)
 
-@task_maker('formats', 'Write as JSON: {k} is {v}.', 'JSON object with key {k} and value {v}?', 'Make a JSON pair, {k}: {v}', 'Turn "{k} = {v}" into JSON.', 'Encode {k} as {v} in JSON.', 'A JSON object where {k} has the value {v}?')
+@task_maker('formats', 'Write as JSON: {k} is {v}.', 'JSON object with key {k} and value {v}?',
+    'Make a JSON pair, {k}: {v}', 'Turn "{k} = {v}" into JSON.', 'Encode {k} as {v} in JSON.',
+    'A JSON object where {k} has the value {v}?')
 def json_pair(r): k,v = r.choice(THINGS), r.randint(1,20); return dict(k=k, v=v), f'{{"{k}": {v}}}'
 
 # %% ../../nbs/tasks/builtin.ipynb #576618ec
 def _two(r): return dict(zip('ab', r.sample(range(1,100), 2)))
 def _words2(r): return dict(zip('ab', r.sample(WORDS, 2)))
 
-@task_maker('comparisons', 'Which number is larger, {a} or {b}?', 'The bigger of {a} and {b}?', 'Name the greater number: {a}, {b}', 'max({a}, {b}) =', 'Choose the larger: {a} or {b}', 'Of {a} and {b}, which is more?')
+@task_maker('comparisons', 'Which number is larger, {a} or {b}?', 'The bigger of {a} and {b}?',
+    'Name the greater number: {a}, {b}', 'max({a}, {b}) =', 'Choose the larger: {a} or {b}',
+    'Of {a} and {b}, which is more?')
 def larger(r): d = _two(r); return d, max(d.values()), [str(v) for v in d.values()]
 
-@task_maker('comparisons', 'Which number is smaller, {a} or {b}?', 'The lesser of {a} and {b}?', 'Name the lower number: {a}, {b}', 'min({a}, {b}) =', 'Choose the smaller: {a} or {b}', 'Of {a} and {b}, which is less?')
+@task_maker('comparisons', 'Which number is smaller, {a} or {b}?', 'The lesser of {a} and {b}?',
+    'Name the lower number: {a}, {b}', 'min({a}, {b}) =', 'Choose the smaller: {a} or {b}',
+    'Of {a} and {b}, which is less?')
 def smaller(r): d = _two(r); return d, min(d.values()), [str(v) for v in d.values()]
 
-@task_maker('comparisons', 'True or false: {a} is greater than {b}.', 'Is it true that {a} > {b}? Say true or false.', '{a} > {b}, true or false?', 'Judge the claim: {a} is more than {b}. True or false?', 'Claim: {a} exceeds {b}. True or false?', 'Say true or false: {b} is less than {a}.')
+@task_maker('comparisons', 'True or false: {a} is greater than {b}.', 'Is it true that {a} > {b}? Say true or false.',
+    '{a} > {b}, true or false?', 'Judge the claim: {a} is more than {b}. True or false?',
+    'Claim: {a} exceeds {b}. True or false?', 'Say true or false: {b} is less than {a}.')
 def greater_true(r): d = _two(r); return d, str(d['a']>d['b']).lower(), ['true','false']
 
-@task_maker('comparisons', 'Which word is longer, {a} or {b}?', 'The longer word of {a} and {b}?', 'Which has more letters: {a} or {b}?', 'Compare lengths and name the longer: {a}, {b}', 'Choose the word with more letters: {a} or {b}', 'Of {a} and {b}, which word is longer?')
+@task_maker('comparisons', 'Which word is longer, {a} or {b}?', 'The longer word of {a} and {b}?',
+    'Which has more letters: {a} or {b}?', 'Compare lengths and name the longer: {a}, {b}',
+    'Choose the word with more letters: {a} or {b}', 'Of {a} and {b}, which word is longer?')
 def longer_word(r):
     a,b = r.choice([(a,b) for a in r.sample(WORDS, 8) for b in WORDS if abs(len(a)-len(b))>1])
     return dict(a=a, b=b), max(a, b, key=len), [a,b]
 
-@task_maker('comparisons', 'Which comes first in the alphabet, {a} or {b}?', 'In a dictionary, which is first: {a} or {b}?', 'Alphabetical order: which of {a} and {b} is first?', 'Sort {a} and {b} by letters. Which one is first?', 'Alphabetically earlier: {a} or {b}?', 'Of {a} and {b}, which starts a sorted list?')
+@task_maker('comparisons', 'Which comes first in the alphabet, {a} or {b}?',
+    'In a dictionary, which is first: {a} or {b}?', 'Alphabetical order: which of {a} and {b} is first?',
+    'Sort {a} and {b} by letters. Which one is first?', 'Alphabetically earlier: {a} or {b}?',
+    'Of {a} and {b}, which starts a sorted list?')
 def alphabet_first(r):
     a,b = r.choice([(a,b) for a in r.sample(WORDS, 8) for b in WORDS if a[0]!=b[0]])
     return dict(a=a, b=b), min(a, b), [a,b]
 
-@task_maker('comparisons', 'Are these the same word: {a} and {b}?', 'Same or different: {a}, {b}?', 'Is {a} equal to {b}? Say same or different.', 'Compare {a} with {b}: same or different?', 'Do {a} and {b} match? Say same or different.', '{a} / {b}: same word or different words?')
+@task_maker('comparisons', 'Are these the same word: {a} and {b}?', 'Same or different: {a}, {b}?',
+    'Is {a} equal to {b}? Say same or different.', 'Compare {a} with {b}: same or different?',
+    'Do {a} and {b} match? Say same or different.', '{a} / {b}: same word or different words?')
 def same_word(r): d = _words2(r); yes = r.random()<.5; return dict(d, b=d['a'] if yes else d['b']), 'same' if yes else 'different', ['same','different']
 
 # %% ../../nbs/tasks/builtin.ipynb #91212a90
-task_maker('spelling', 'What is the first letter of {w}?', 'The word {w} begins with which letter?', 'First letter: {w}', 'Which letter starts the word "{w}"?', 'Name the letter at the start of {w}.', '{w} starts with the letter?', name='first_letter')(_word(lambda w: w[0]))
-task_maker('spelling', 'What is the last letter of {w}?', 'The word {w} ends with which letter?', 'Last letter: {w}', 'Which letter ends the word "{w}"?', 'Name the letter at the end of {w}.', '{w} finishes with the letter?', name='last_letter')(_word(lambda w: w[-1]))
-task_maker('spelling', 'Spell the word {w} with hyphens.', 'Spell out {w}, letter by letter.', 'How do you spell {w}? Use hyphens.', 'Letters of "{w}", joined by hyphens?', 'Hyphenate every letter of {w}.', 'Spelling of {w}, one letter at a time?', name='spell_out')(_word('-'.join))
-task_maker('spelling', 'How many letters has the word {w}?', 'Count the letters of {w}.', 'Number of letters in "{w}"?', 'How long is the word {w}, in letters?', 'The word {w} is written with how many letters?', 'Letter count of {w}?', name='letter_count')(_word(len))
-task_maker('spelling', 'What are the first two letters of {w}?', 'The word {w} begins with which two letters?', 'First two letters: {w}', 'Which pair of letters starts "{w}"?', 'Name the two letters at the start of {w}.', 'Cut {w} down to two letters.', name='first_two_letters')(_word(lambda w: w[:2]))
+task_maker('spelling', 'What is the first letter of {w}?', 'The word {w} begins with which letter?',
+    'First letter: {w}', 'Which letter starts the word "{w}"?', 'Name the letter at the start of {w}.',
+    '{w} starts with the letter?', name='first_letter')(_word(lambda w: w[0]))
+task_maker('spelling', 'What is the last letter of {w}?', 'The word {w} ends with which letter?', 'Last letter: {w}',
+    'Which letter ends the word "{w}"?', 'Name the letter at the end of {w}.', '{w} finishes with the letter?',
+    name='last_letter')(_word(lambda w: w[-1]))
+task_maker('spelling', 'Spell the word {w} with hyphens.', 'Spell out {w}, letter by letter.',
+    'How do you spell {w}? Use hyphens.', 'Letters of "{w}", joined by hyphens?', 'Hyphenate every letter of {w}.',
+    'Spelling of {w}, one letter at a time?', name='spell_out')(_word('-'.join))
+task_maker('spelling', 'How many letters has the word {w}?', 'Count the letters of {w}.',
+    'Number of letters in "{w}"?', 'How long is the word {w}, in letters?',
+    'The word {w} is written with how many letters?', 'Letter count of {w}?', name='letter_count')(_word(len))
+task_maker('spelling', 'What are the first two letters of {w}?', 'The word {w} begins with which two letters?',
+    'First two letters: {w}', 'Which pair of letters starts "{w}"?', 'Name the two letters at the start of {w}.',
+    'Cut {w} down to two letters.', name='first_two_letters')(_word(lambda w: w[:2]))
 
-@task_maker('spelling', 'Does {w} start with a vowel?', 'Is the first letter of {w} a vowel?', 'Yes or no: {w} begins with a vowel.', 'Would one say "an {w}"? Yes or no.', 'Does the word {w} open with a, e, i, o or u?', 'Is there a vowel at the very start of {w}?')
+@task_maker('spelling', 'Does {w} start with a vowel?', 'Is the first letter of {w} a vowel?',
+    'Yes or no: {w} begins with a vowel.', 'Would one say "an {w}"? Yes or no.',
+    'Does the word {w} open with a, e, i, o or u?', 'Is there a vowel at the very start of {w}?')
 def starts_with_vowel(r): v = r.random()<.5; return dict(w=r.choice([w for w in WORDS if (w[0] in 'aeiou')==v])), _yes(v), YN
 
 # %% ../../nbs/tasks/builtin.ipynb #aca1d9a9
 def _either(r, *classes): # classes: (label, words) each; labels are equally frequent
     label,words = r.choice(classes); return dict(w=r.choice(words)), label, [c[0] for c in classes]
 
-@task_maker('categories', 'Is {w} an animal or a fruit?', 'Animal or fruit: {w}?', 'Say animal or fruit for the word {w}.', 'Which is {w}: a fruit or an animal?', 'Sort {w} into fruit or animal.', 'Would {w} be in a zoo or a fruit bowl? Say animal or fruit.')
+@task_maker('categories', 'Is {w} an animal or a fruit?', 'Animal or fruit: {w}?',
+    'Say animal or fruit for the word {w}.', 'Which is {w}: a fruit or an animal?', 'Sort {w} into fruit or animal.',
+    'Would {w} be in a zoo or a fruit bowl? Say animal or fruit.')
 def animal_or_fruit(r): return _either(r, ('animal', ANIMALS), ('fruit', FRUITS))
 
-@task_maker('categories', 'Is {w} a colour or a thing?', 'Colour or thing: {w}?', 'Say colour or thing for the word {w}.', 'Which is {w}: a thing or a colour?', 'Sort {w} into thing or colour.', 'Does {w} name a colour or a thing?')
+@task_maker('categories', 'Is {w} a colour or a thing?', 'Colour or thing: {w}?',
+    'Say colour or thing for the word {w}.', 'Which is {w}: a thing or a colour?', 'Sort {w} into thing or colour.',
+    'Does {w} name a colour or a thing?')
 def colour_or_thing(r): return _either(r, ('colour', COLOURS[:-1]), ('thing', THINGS))
 
-@task_maker('categories', 'Is {w} living or not living?', 'Alive or lifeless: is {w} living or nonliving?', 'Say living or nonliving for the word {w}.', 'Which is a {w}: living or nonliving?', 'Sort {w} into living or nonliving.', 'Does a {w} breathe? Say living or nonliving.')
+@task_maker('categories', 'Is {w} living or not living?', 'Alive or lifeless: is {w} living or nonliving?',
+    'Say living or nonliving for the word {w}.', 'Which is a {w}: living or nonliving?',
+    'Sort {w} into living or nonliving.', 'Does a {w} breathe? Say living or nonliving.')
 def living(r): return _either(r, ('living', ANIMALS), ('nonliving', THINGS))
 
-@task_maker('categories', 'Is {w} a first name or an object?', 'Name or object: {w}?', 'Say name or object for the word {w}.', 'Which is {w}: an object or a name?', 'Sort {w} into object or name.', 'Does {w} refer to a person or to a thing? Say name or object.')
+@task_maker('categories', 'Is {w} a first name or an object?', 'Name or object: {w}?',
+    'Say name or object for the word {w}.', 'Which is {w}: an object or a name?', 'Sort {w} into object or name.',
+    'Does {w} refer to a person or to a thing? Say name or object.')
 def name_or_object(r): return _either(r, ('name', NAMES), ('object', [t.capitalize() for t in THINGS]))
 
 VERBS, ADJECTIVES = tuple(PAIRS['past']), tuple(PAIRS['comparative'])
-@task_maker('categories', 'Is {w} a verb or an adjective?', 'Verb or adjective: {w}?', 'Which part of speech is {w}, adjective or verb?', 'Say verb or adjective for the word {w}.', 'Sort {w} into adjective or verb.', 'Grammar: does {w} describe or act? Say adjective or verb.')
+@task_maker('categories', 'Is {w} a verb or an adjective?', 'Verb or adjective: {w}?',
+    'Which part of speech is {w}, adjective or verb?', 'Say verb or adjective for the word {w}.',
+    'Sort {w} into adjective or verb.', 'Grammar: does {w} describe or act? Say adjective or verb.')
 def verb_or_adjective(r): return _either(r, ('verb', VERBS), ('adjective', ADJECTIVES))
 
 # %% ../../nbs/tasks/builtin.ipynb #e6490cb6
@@ -300,33 +408,53 @@ def _place(name, q, a, *wordings): # blank and answer: 0 capital, 1 language, 2 
         c = r.choice(list(COUNTRIES)); v = dict(zip('012', (x.replace('-',' ') for x in COUNTRIES[c])), c=c)
         return dict(w=v[q]), v[a], *([['Europe','Asia','Africa','America']] if a=='2' else [])
 
-_place('capital', 'c', '0', 'What is the capital of {w}?', 'Capital city of {w}?', 'Name the capital of {w}.', 'Which city is the seat of government of {w}?', '{w} is governed from which city?', '{w} has which capital?')
-_place('country_of_capital', '0', 'c', 'Which country has the capital {w}?', '{w} is the capital of which country?', 'Name the country whose capital is {w}.', 'In which country is the city of {w}?', 'The city {w} lies in which country?', 'I fly to {w}. Which country is that?')
-_place('continent', 'c', '2', 'On which continent is {w}?', '{w} is part of which continent?', 'Name the continent of {w}.', 'Europe, Asia, Africa or America: {w}?', 'The country {w} lies on which continent?', 'In what part of the world is {w}?')
-_place('language_of', 'c', '1', 'Which language is spoken in {w}?', 'What do people speak in {w}?', 'Name the main language of {w}.', 'People in {w} talk in which language?', 'I travel to {w}. Which language should I learn?', 'The language of {w} is?')
+_place('capital', 'c', '0', 'What is the capital of {w}?', 'Capital city of {w}?', 'Name the capital of {w}.',
+    'Which city is the seat of government of {w}?', '{w} is governed from which city?', '{w} has which capital?')
+_place('country_of_capital', '0', 'c', 'Which country has the capital {w}?', '{w} is the capital of which country?',
+    'Name the country whose capital is {w}.', 'In which country is the city of {w}?',
+    'The city {w} lies in which country?', 'I fly to {w}. Which country is that?')
+_place('continent', 'c', '2', 'On which continent is {w}?', '{w} is part of which continent?',
+    'Name the continent of {w}.', 'Europe, Asia, Africa or America: {w}?', 'The country {w} lies on which continent?',
+    'In what part of the world is {w}?')
+_place('language_of', 'c', '1', 'Which language is spoken in {w}?', 'What do people speak in {w}?',
+    'Name the main language of {w}.', 'People in {w} talk in which language?',
+    'I travel to {w}. Which language should I learn?', 'The language of {w} is?')
 
 # %% ../../nbs/tasks/builtin.ipynb #f993e2e6
 GOOD = _cat('great wonderful lovely excellent delicious fantastic brilliant charming superb perfect')
 BAD = _cat('awful terrible boring dreadful horrible disgusting poor nasty rotten miserable')
 NOUNS = _cat('film book meal hotel song trip show game party dinner concert service play story room')
-JOY = ('got a present','won a prize','met an old friend','passed the exam','went on holiday','heard good news','got a new puppy','won the match')
-WOE = ('lost the keys','failed the exam','broke an arm','missed the train','lost a friend','heard bad news','fell off a bike','lost the match')
-SPORT = ('scored two goals','won the race','kicked the ball','ran a marathon','swam ten laps','joined the tennis club','threw the ball','beat the other team')
-FOOD = ('baked a cake','cooked some rice','ate a pizza','fried two eggs','made a salad','drank some soup','peeled the potatoes','ordered a burger')
+JOY = ('got a present','won a prize','met an old friend','passed the exam','went on holiday','heard good news',
+    'got a new puppy','won the match')
+WOE = ('lost the keys','failed the exam','broke an arm','missed the train','lost a friend','heard bad news',
+    'fell off a bike','lost the match')
+SPORT = ('scored two goals','won the race','kicked the ball','ran a marathon','swam ten laps',
+    'joined the tennis club','threw the ball','beat the other team')
+FOOD = ('baked a cake','cooked some rice','ate a pizza','fried two eggs','made a salad','drank some soup',
+    'peeled the potatoes','ordered a burger')
 
 def _sentence(r, *classes):
     label,parts = r.choice(classes); return dict(s=f'{r.choice(NAMES)} {r.choice(parts)}.'), label, [c[0] for c in classes]
 
-@task_maker('feeling and topic', 'Review: The {n} was {a}. Positive or negative?', 'Is this positive or negative? The {n} was {a}.', 'Sentiment of "The {n} was {a}", positive or negative?', 'A guest wrote: what a {a} {n}! Positive or negative?', 'Judge the review: a really {a} {n}. Positive or negative?', 'The {n} was so {a}. Is the opinion positive or negative?')
+@task_maker('feeling and topic', 'Review: The {n} was {a}. Positive or negative?',
+    'Is this positive or negative? The {n} was {a}.', 'Sentiment of "The {n} was {a}", positive or negative?',
+    'A guest wrote: what a {a} {n}! Positive or negative?',
+    'Judge the review: a really {a} {n}. Positive or negative?',
+    'The {n} was so {a}. Is the opinion positive or negative?')
 def review(r): label,words = r.choice([('positive',GOOD),('negative',BAD)]); return dict(n=r.choice(NOUNS), a=r.choice(words)), label, ['positive','negative']
 
-@task_maker('feeling and topic', '{s} Happy or sad?', 'How does the person feel, happy or sad? {s}', '{s} Is that a happy or a sad event?', 'Mood, happy or sad: {s}', '{s} Would that make one sad or happy?', 'Tell the feeling (happy or sad) behind: {s}')
+@task_maker('feeling and topic', '{s} Happy or sad?', 'How does the person feel, happy or sad? {s}',
+    '{s} Is that a happy or a sad event?', 'Mood, happy or sad: {s}', '{s} Would that make one sad or happy?',
+    'Tell the feeling (happy or sad) behind: {s}')
 def happy_or_sad(r): return _sentence(r, ('happy',JOY), ('sad',WOE))
 
-@task_maker('feeling and topic', '{s} Sport or food?', 'What is this about, sport or food? {s}', '{s} Is the topic sport or food?', 'Topic, sport or food: {s}', '{s} Does that concern food or sport?', 'Name the theme (food or sport) of: {s}')
+@task_maker('feeling and topic', '{s} Sport or food?', 'What is this about, sport or food? {s}',
+    '{s} Is the topic sport or food?', 'Topic, sport or food: {s}', '{s} Does that concern food or sport?',
+    'Name the theme (food or sport) of: {s}')
 def sport_or_food(r): return _sentence(r, ('sport',SPORT), ('food',FOOD))
 
-@task_maker('feeling and topic', 'Who is this about? {s}', '{s} Who was it?', 'Name the person: {s}', '{s} Whose news is that?', 'Which person does this speak of? {s}', 'Find the name in: {s}')
+@task_maker('feeling and topic', 'Who is this about? {s}', '{s} Who was it?', 'Name the person: {s}',
+    '{s} Whose news is that?', 'Which person does this speak of? {s}', 'Find the name in: {s}')
 def who(r): n = r.choice(NAMES); return dict(s=f'{n} {r.choice(JOY+WOE+SPORT+FOOD)}.'), n
 
 # %% ../../nbs/tasks/builtin.ipynb #104bc8e1
@@ -338,18 +466,34 @@ def _fact(name, yes, no, *wordings):
     @task_maker('yes-no facts', *wordings, name=name)
     def _(r): b = r.random()<.5; return dict(w=r.choice(yes if b else no)), _yes(b), YN
 
-_fact('can_fly', FLYERS, WALKERS, 'Can the {w} fly?', 'Does a {w} have wings to fly?', 'Yes or no: the {w} flies.', 'Would you see the {w} up in the air?', 'Is flying something the {w} does?', 'The {w} can fly, yes or no?')
-_fact('lives_in_water', SWIMMERS, WALKERS, 'Does the {w} live in water?', 'Is the sea a home for the {w}?', 'Yes or no: the {w} lives in water.', 'Would you find the {w} under water?', 'Is the {w} a water animal?', 'The {w} lives in the sea, yes or no?')
-_fact('edible', FRUITS, THINGS, 'Can you eat a {w}?', 'Is a {w} something to eat?', 'Yes or no: people eat the {w}.', 'Would you put a {w} in a salad?', 'Is the {w} edible?', 'A {w} is food, yes or no?')
-_fact('bigger_than_a_car', BIG, SMALL, 'Is a {w} bigger than a car?', 'Is the {w} larger than a car?', 'Yes or no: a {w} is bigger than a car.', 'Would a {w} be too big for a garage?', 'Compared with a car, is a {w} large?', 'A {w} is larger than a car, yes or no?')
-_fact('has_wheels', RIDES, THINGS, 'Does a {w} have wheels?', 'Are there wheels on a {w}?', 'Yes or no: the {w} has wheels.', 'Would you see wheels under a {w}?', 'Does the {w} roll on wheels?', 'A {w} comes with wheels, yes or no?')
+_fact('can_fly', FLYERS, WALKERS, 'Can the {w} fly?', 'Does a {w} have wings to fly?', 'Yes or no: the {w} flies.',
+    'Would you see the {w} up in the air?', 'Is flying something the {w} does?', 'The {w} can fly, yes or no?')
+_fact('lives_in_water', SWIMMERS, WALKERS, 'Does the {w} live in water?', 'Is the sea a home for the {w}?',
+    'Yes or no: the {w} lives in water.', 'Would you find the {w} under water?', 'Is the {w} a water animal?',
+    'The {w} lives in the sea, yes or no?')
+_fact('edible', FRUITS, THINGS, 'Can you eat a {w}?', 'Is a {w} something to eat?', 'Yes or no: people eat the {w}.',
+    'Would you put a {w} in a salad?', 'Is the {w} edible?', 'A {w} is food, yes or no?')
+_fact('bigger_than_a_car', BIG, SMALL, 'Is a {w} bigger than a car?', 'Is the {w} larger than a car?',
+    'Yes or no: a {w} is bigger than a car.', 'Would a {w} be too big for a garage?',
+    'Compared with a car, is a {w} large?', 'A {w} is larger than a car, yes or no?')
+_fact('has_wheels', RIDES, THINGS, 'Does a {w} have wheels?', 'Are there wheels on a {w}?',
+    'Yes or no: the {w} has wheels.', 'Would you see wheels under a {w}?', 'Does the {w} roll on wheels?',
+    'A {w} comes with wheels, yes or no?')
 
 # %% ../../nbs/tasks/builtin.ipynb #fe6f2dfe
 def _phrase(f): return lambda r: (lambda xs: (dict(p=' '.join(xs)), f(xs)))(r.sample(WORDS, r.randint(2,4)))
 
-task_maker('copying', 'Repeat exactly: {p}', 'Say this again: {p}', 'Copy these words: {p}', 'Echo: {p}', 'Write the same words once more: {p}', 'Repeat after me: {p}', name='copy')(_phrase(' '.join))
-task_maker('copying', 'Say the first word only: {p}', 'First word of "{p}"?', 'Keep just the first word: {p}', 'Which word opens "{p}"?', 'Drop all but the first word: {p}', 'Begin of the phrase {p}: which word?', name='first_word')(_phrase(lambda xs: xs[0]))
-task_maker('copying', 'Say the last word only: {p}', 'Last word of "{p}"?', 'Keep just the last word: {p}', 'Which word closes "{p}"?', 'Drop all but the last word: {p}', 'End of the phrase {p}: which word?', name='last_word')(_phrase(lambda xs: xs[-1]))
-task_maker('copying', 'Say the word twice: {w}', 'Repeat {w} two times.', 'Write {w} and then {w} again.', 'Double the word {w}.', 'Echo the word {w} twice.', 'Two copies of the word {w}?', name='say_twice')(_word(lambda w: f'{w} {w}'))
-@task_maker('copying', 'Swap the two words: {a} {b}', 'Exchange {a} and {b}.', 'Write "{a} {b}" the other way round.', 'Turn around the pair {a} {b}.', 'Change places: {a} {b}', 'Put the second word first: {a} {b}')
+task_maker('copying', 'Repeat exactly: {p}', 'Say this again: {p}', 'Copy these words: {p}', 'Echo: {p}',
+    'Write the same words once more: {p}', 'Repeat after me: {p}', name='copy')(_phrase(' '.join))
+task_maker('copying', 'Say the first word only: {p}', 'First word of "{p}"?', 'Keep just the first word: {p}',
+    'Which word opens "{p}"?', 'Drop all but the first word: {p}', 'Begin of the phrase {p}: which word?',
+    name='first_word')(_phrase(lambda xs: xs[0]))
+task_maker('copying', 'Say the last word only: {p}', 'Last word of "{p}"?', 'Keep just the last word: {p}',
+    'Which word closes "{p}"?', 'Drop all but the last word: {p}', 'End of the phrase {p}: which word?',
+    name='last_word')(_phrase(lambda xs: xs[-1]))
+task_maker('copying', 'Say the word twice: {w}', 'Repeat {w} two times.', 'Write {w} and then {w} again.',
+    'Double the word {w}.', 'Echo the word {w} twice.', 'Two copies of the word {w}?',
+    name='say_twice')(_word(lambda w: f'{w} {w}'))
+@task_maker('copying', 'Swap the two words: {a} {b}', 'Exchange {a} and {b}.', 'Write "{a} {b}" the other way round.',
+    'Turn around the pair {a} {b}.', 'Change places: {a} {b}', 'Put the second word first: {a} {b}')
 def swap(r): d = _words2(r); return d, f'{d["b"]} {d["a"]}'

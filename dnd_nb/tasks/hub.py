@@ -98,8 +98,10 @@ _ABC = 'question', 'choices', 'answerKey'
 HUB = dict(
     arc_easy=Source('allenai/ai2_arc', 'ARC-Easy', 'train', 'test', _ABC, _arc('question'), _ask(), 'answer'),
     arc_challenge=Source('allenai/ai2_arc', 'ARC-Challenge', 'train', 'test', _ABC, _arc('question'), _ask(), 'answer'),
-    openbookqa=Source('allenai/openbookqa', 'main', 'train', 'test', ('question_stem','choices','answerKey'), _arc('question_stem'), _ask(), 'answer'),
-    piqa=Source('ybisk/piqa', None, 'train', 'validation', ('goal','sol1','sol2','label'), lambda d: (d['goal'], [d['sol1'], d['sol2']], _index_of(d['label'])), _ask('solution to'), 'solution'),
+    openbookqa=Source('allenai/openbookqa', 'main', 'train', 'test', ('question_stem','choices','answerKey'),
+        _arc('question_stem'), _ask(), 'answer'),
+    piqa=Source('ybisk/piqa', None, 'train', 'validation', ('goal','sol1','sol2','label'),
+        lambda d: (d['goal'], [d['sol1'], d['sol2']], _index_of(d['label'])), _ask('solution to'), 'solution'),
     hellaswag=Source('Rowan/hellaswag', None, 'train', 'validation', ('activity_label','ctx','endings','label'),
         lambda d: (f'{d["activity_label"]}: {d["ctx"]}', d['endings'], _index_of(d['label'])), 'Please choose the correct ending to complete the given sentence: {q}', 'ending'),
     boolq=Source('google/boolq', None, 'train', 'validation', ('question','answer'), lambda d: (d['question'].rstrip('?')+'?', ['true','false'], None if d['answer'] is None else int(not d['answer'])),
@@ -114,7 +116,8 @@ def _hub_rows(src:Source, path, split:str)->list: # [dict]
     if path is None: return list(datasets.load_dataset(src.repo, src.config, split=split))
     path = Path(path)
     if (path/split/'state.json').exists(): return list(datasets.load_from_disk(str(path/split)))
-    if (path/f'{split}.jsonl').exists(): return [json.loads(l) for l in (path/f'{split}.jsonl').read_text(encoding='utf-8').split('\n') if l.strip()]
+    if (path/f'{split}.jsonl').exists(): return [json.loads(l)
+        for l in (path/f'{split}.jsonl').read_text(encoding='utf-8').split('\n') if l.strip()]
     if (path/f'{split}.parquet').exists(): return list(datasets.Dataset.from_parquet(str(path/f'{split}.parquet'), cache_dir=str(path/'.cache')))
     raise TaskError(f'{path}: no split {split!r}; expected {split}/ (of save_to_disk), {split}.jsonl or {split}.parquet')
 
@@ -137,4 +140,5 @@ def read_hub(
     "A commonsense set of the Hub as a task; all are of the family 'commonsense'"
     known_names([name], HUB, 'Hub data set here')
     src = HUB[name]
-    return Task(name, 'commonsense', _hub_split(name, path, train_split or src.train, n_train, seed), _hub_split(name, path, test_split or src.test, n_test, seed))
+    return Task(name, 'commonsense', _hub_split(name, path, train_split or src.train, n_train, seed),
+        _hub_split(name, path, test_split or src.test, n_test, seed))

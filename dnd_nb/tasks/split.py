@@ -60,7 +60,8 @@ def _draw_families(
 )->list: # [Task], one a family as long as families last
     fams = {f:rng.sample(ts, len(ts)) for f,ts in sorted(fams.items()) if len(ts) >= least}
     order = rng.sample(list(fams), len(fams))
-    pool = [ts[i] for i in range(max(map(len, fams.values()), default=0)) for ts in (fams[f] for f in order) if i < len(ts)-keep]
+    pool = [ts[i] for i in range(max(map(len, fams.values()), default=0))
+        for ts in (fams[f] for f in order) if i < len(ts)-keep]
     if len(pool) < n: raise TaskError(f'{n} {what} tasks asked for, {len(pool)} possible among {len(fams)} families of {least} or more tasks; ask for fewer or add tasks')
     return pool[:n]
 
@@ -77,14 +78,16 @@ def split_tasks(
     def named(x): known_names(x, byname, 'task'); return [byname[n] for n in x]
     near = [] if isinstance(held_out_near, int) else named(held_out_near)
     nearf = {t.family for t in near}
-    far = (_draw_families({f:ts for f,ts in _by_family(tasks).items() if f not in nearf}, held_out_far, 1, 0, rng, 'far') if isinstance(held_out_far, int) else named(held_out_far))
+    far = (_draw_families({f:ts for f,ts in _by_family(tasks).items() if f not in nearf}, held_out_far, 1, 0, rng,
+        'far') if isinstance(held_out_far, int) else named(held_out_far))
     farf = {t.family for t in far}
     rest = {f:ts for f,ts in _by_family(tasks).items() if f not in farf}
     if isinstance(held_out_near, int): near = _draw_families(rest, held_out_near, 3, 2, rng, 'near')
     out = {t.name for t in near+far}
     train = _even([t for ts in rest.values() for t in ts if t.name not in out], [t.family for t in near], n_train, rng)
     used = out | {t.name for t in train}
-    return Split(train.sorted(lambda t: list(byname).index(t.name)), near, far, left_out=tasks.filter(lambda t: t.name not in used))
+    return Split(train.sorted(lambda t: list(byname).index(t.name)), near, far,
+        left_out=tasks.filter(lambda t: t.name not in used))
 
 def _even(
     tasks:list,      # [Task] to choose from
@@ -98,7 +101,8 @@ def _even(
     fams = {f:rng.sample(ts, len(ts)) for f,ts in sorted(_by_family(tasks).items())}
     order = rng.sample(list(fams), len(fams))
     head = [t for f in dict.fromkeys(first) for t in fams[f][:2]]
-    tail = [fams[f][i] for i in range(max(map(len, fams.values()))) for f in order if i < len(fams[f]) and fams[f][i] not in head]
+    tail = [fams[f][i] for i in range(max(map(len, fams.values())))
+        for f in order if i < len(fams[f]) and fams[f][i] not in head]
     return L((head+tail)[:n])
 
 # %% ../../nbs/tasks/split.ipynb #4b4487f5
@@ -121,7 +125,8 @@ def near_fold(
 )->Split: # train and held_out_near
     "Hold out one task of each family that has at least three"
     rng = random.Random(stable_seed('near_fold', seed))
-    out = [rng.choice(sorted(ts, key=lambda t: t.name)) for f,ts in sorted(_by_family(tasks).items()) if len(ts) >= least]
+    out = [rng.choice(sorted(ts, key=lambda t: t.name))
+        for f,ts in sorted(_by_family(tasks).items()) if len(ts) >= least]
     if not out: raise TaskError(f'no family has {least} tasks; a near fold needs relatives (is there a families.json?)')
     names = {t.name for t in out}
     return Split([t for t in tasks if t.name not in names], out)
@@ -138,7 +143,8 @@ def val_split(
     sp = tasks if isinstance(tasks, Split) else Split(tasks)
     fams, most, rng = _by_family(sp.train), max(1, round(share*len(sp.train))), random.Random(stable_seed('val', seed))
     known_names(families, fams, 'training family')
-    if near: out = _draw_families({f:ts for f,ts in fams.items() if families is None or f in families}, most if families is None else len(families), 3, 2, rng, 'near validation')
+    if near: out = _draw_families({f:ts for f,ts in fams.items() if families is None or f in families},
+        most if families is None else len(families), 3, 2, rng, 'near validation')
     else: out = [t for f in (_val_families(fams, {t.family for t in sp.held_out_near}, most, rng) if families is None else families) for t in fams[f]]
     names = {t.name for t in out}
     return replace(sp, train=[t for t in sp.train if t.name not in names], val=out)
@@ -179,7 +185,8 @@ def label_report(
     rows = []
     for t in tasks:
         (label,k), = Counter(e.answer for e in t.test).most_common(1)
-        rows.append(dict(task=t.name, n=len(t.test), label=label, share=k/len(t.test), lopsided=k > threshold*len(t.test)))
+        rows.append(dict(task=t.name, n=len(t.test), label=label, share=k/len(t.test),
+            lopsided=k > threshold*len(t.test)))
         if rows[-1]['lopsided'] and warn: warnings.warn(f'task {t.name}: {k} of {len(t.test)} test rows have the answer {label!r}; accuracy on them says nothing about the task')
     return LabelReport(rows, threshold)
 
@@ -217,7 +224,8 @@ def _index(
     key,count = np.unique(num.astype(np.int64)*(max(tasks)+1) + np.array(tasks)[row], return_counts=True)
     most = np.zeros(n, dtype=np.int64); np.maximum.at(most, key//(max(tasks)+1), count)
     w = 1/most
-    return _Grams(np.split(num, np.cumsum(lens)[:-1]), w, np.bincount(num, minlength=n), np.bincount(row, w[num], minlength=len(texts)))
+    return _Grams(np.split(num, np.cumsum(lens)[:-1]), w, np.bincount(num, minlength=n),
+        np.bincount(row, w[num], minlength=len(texts)))
 
 # %% ../../nbs/tasks/split.ipynb #8d751a71
 def _prefix(ix:_Grams, i:int, t:float)->list:
@@ -265,7 +273,8 @@ class Overlap:
     def _repr_markdown_(self):
         rows = [f'| {h} | {t} | {k} | {n} |' for (h,t,k),n in self.by_tasks().most_common(8)]
         ex = [f'\nFor example ({p["score"]:.2f}): *{table_cell(p["held_out_prompt"],110)}* and *{table_cell(p["train_prompt"],110)}*' for p in sorted(self.pairs, key=lambda p: p['score'])[:1]]
-        return '\n'.join([self.summary(), '', *(['| held out | training task | kind | pairs |', '|---|---|---|---|', *rows] if rows else []), *ex])
+        return '\n'.join([self.summary(), '', *(['| held out | training task | kind | pairs |', '|---|---|---|---|',
+            *rows] if rows else []), *ex])
 
 # %% ../../nbs/tasks/split.ipynb #d3962911
 def _flat(tasks): return [(t, part, i, e) for t in tasks for part in ('train','test') for i,e in enumerate(getattr(t, part))]
@@ -302,7 +311,8 @@ def remove_overlap(
     "Training tasks without the rows whose prompts are held out"
     rep = overlap_report(train_tasks, held_out_tasks, threshold, **kw); bad, res = rep.rows, L()
     for t in train_tasks:
-        tr,te = ([e for i,e in enumerate(getattr(t, part)) if (t.name, part, i) not in bad] for part in ('train','test'))
+        tr,te = ([e for i,e in enumerate(getattr(t, part)) if (t.name, part, i) not in bad]
+            for part in ('train','test'))
         if len(tr)+len(te) == len(t.train)+len(t.test): res.append(t)
         elif len(tr) < least_rows or not te: rep.dropped.append(t.name)
         else: res.append(replace(t, train=tr, test=te))
