@@ -17,7 +17,7 @@ from .io.peft import as_peft, load_peft, load_tensors, save_peft, _key
 from .tasks.sources import read_examples
 from .crew import Crew, versions
 from .io.files import *
-from .io.identity import identity, same_base
+from .io.identity import identity, not_finite, same_base
 from .io.lock import lock
 from .model import base_id
 from .delta import ProbeSet, check_probes, delta_embedding
@@ -619,7 +619,9 @@ def _train_all(model, tok, tasks, spec, folder, cfg, template, probes, save_ever
             if crew.size==1: _merge(folder, man, order)
             shutil.rmtree(state, ignore_errors=True)
     crew.once(lambda: (_merge(folder, man, order), shutil.rmtree(folder/'state', ignore_errors=True)))
-    if bad := sum(crew.share(bad), []): raise ValueError(f'{len(bad)} teachers diverged and were left out (first: {bad[0]}); the other {len({e["task"] for e in read_json(folder/"manifest.json")["entries"]})} are in {folder}. Lower the learning rate ({cfg.lr:g}) and call again to train what is missing')
+    bad = sum(crew.share(bad), [])
+    if bad and (why := not_finite(model)): raise ValueError(f'{why}, so no teacher can be trained; fetch the base model again')
+    if bad: raise ValueError(f'{len(bad)} teachers diverged and were left out (first: {bad[0]}); the other {len({e["task"] for e in read_json(folder/"manifest.json")["entries"]})} are in {folder}. Lower the learning rate ({cfg.lr:g}) and call again to train what is missing')
     return Zoo(folder)
 
 # %% ../nbs/04_teacher.ipynb #55d71fbe

@@ -15,7 +15,7 @@ from .adapter import *
 from .io.peft import load_tensors
 from .crew import Crew, own_device, versions
 from .io.files import *
-from .io.identity import identity, same_base
+from .io.identity import identity, not_finite, same_base
 from .model import base_id
 from .task import Template, encode_rows, collate
 from .fast.graphs import engine_for
@@ -294,7 +294,9 @@ def one_step(self:Trainer)->dict:
     sum((t*g).sum() for t,g in grads).backward()
     if self.crew.size>1: logs = self._together(logs, len(at)/stage.batch)
     norms = [float(torch.nn.utils.clip_grad_norm_(ps, c)) for ps,c in ((self.gen.body_parameters(), stage.clip), (self.gen.head_parameters(), stage.head_clip))]
-    if not np.isfinite(logs['loss']) or not np.isfinite(norms).all(): raise ValueError(f'step {self.step} ({stage.name}): loss {logs["loss"]}, gradient norms {norms}: training diverged. Lower the learning rate of the stage ({stage.lr:g})')
+    if not np.isfinite(logs['loss']) or not np.isfinite(norms).all():
+        if bad := not_finite(self.model, **{'the conditions':cond}, **({} if b.get('teacher') is None else {'a teacher':b['teacher'].flat()})): raise ValueError(f'step {self.step} ({stage.name}): {bad}, so no loss can be had; it was damaged, fetch or make it again')
+        raise ValueError(f'step {self.step} ({stage.name}): loss {logs["loss"]}, gradient norms {norms}: training diverged. Lower the learning rate of the stage ({stage.lr:g})')
     for p in self.opt.param_groups: p['lr'] = stage.lr_at(i)
     self.opt.step()
     d = min(self.cfg.ema, (1+self.step)/(10+self.step))

@@ -25,7 +25,7 @@ def args_of(command, **more):
     res = ARGS[command].split()
     for k,v in more.items():
         o = '--'+k.replace('_','-')
-        if o in res: res[res.index(o)+1] = str(v)
+        if o in res[:-1]: res[res.index(o)+1] = str(v)
         else: res += [o, str(v)]
     return res
 

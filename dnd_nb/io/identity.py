@@ -13,7 +13,7 @@ from .files import atomic_write, inside, read_json, regular, sha256
 
 # %% auto #0
 __all__ = ['MODULES', 'cache_home', 'file_sum', 'config_sum', 'tokenizer_sum', 'tensors_sum', 'folder_sum', 'identity',
-           'same_base', 'whole', 'safe_base', 'safe_encoder']
+           'same_base', 'whole', 'not_finite', 'safe_base', 'safe_encoder']
 
 # %% ../../nbs/io/identity.ipynb #fe952cf0
 def cache_home()->Path:
@@ -117,6 +117,15 @@ def whole(
         bad = [o for o in bad if not (ignore and re.search(ignore, o))]
         if bad: raise ValueError(f'{folder}: {len(bad)} tensors {what} (first: {bad[0]}); fetch the model again')
     if e := info.get('error_msgs'): raise ValueError(f'{folder}: {str(e)[:200]}')
+
+# %% ../../nbs/io/identity.ipynb #670ad388
+def not_finite(
+    model, # any nn.Module; None: nothing to look at
+    **more, # name → tensor
+)->str: # what holds NaN or infinity, '' if nothing does
+    "The first tensor that is not finite, in words"
+    ts = [] if model is None else [(f'the base model\'s {n}', p) for n,p in model.named_parameters()]
+    return next((f'{n} holds NaN or infinity' for n,t in (*ts, *more.items()) if t.is_floating_point() and not t.isfinite().all()), '')
 
 # %% ../../nbs/io/identity.ipynb #cd0af3d4
 MODULES = ('Transformer','Pooling','Normalize','Dense','LayerNorm','Dropout','StaticEmbedding') # the list

@@ -15,7 +15,7 @@ from safetensors.torch import save as st_save
 from ..adapter import Adapters, truncate
 from ..diagnostics import bare
 from ..evaluate import run_panel
-from ..io.files import atomic_write, read_json, write_json
+from ..io.files import atomic_write, read_json, read_tensors, write_json, write_tensors
 from ..io.peft import load_peft, load_tensors, save_peft
 from .work import Study, alone
 from ..task import Template, encode_rows
@@ -85,11 +85,11 @@ def _fit_loras(self:Study, folders, groups, tc, checks=(), validate=None): # one
         if tr.step in checks:
             seen[tr.step] = validate(tr.adapters)
             if seen[tr.step]==min(seen.values()):
-                with atomic_write(state/f'best_{tr.step}.safetensors','wb') as f: f.write(st_save(dict(x=tr.adapters.flat().cpu())))
+                write_tensors(state/f'best_{tr.step}.safetensors', dict(x=tr.adapters.flat()))
             write_json(state/'seen.json', seen)
         if time.time()-saved>self.save_every: tr.save(state/'now.safetensors'); saved = time.time()
     best = min(seen, key=seen.get) if checks else steps
-    ads = Adapters.from_flat(self.spec, load_tensors(state/f'best_{best}.safetensors')['x']) if checks else tr.adapters
+    ads = Adapters.from_flat(self.spec, read_tensors(state/f'best_{best}.safetensors')[0]['x']) if checks else tr.adapters
     about = dict(step=best, steps=steps, rows=tc.rows, lr=tc.lr, smooth=tc.smooth,
         passes=steps*tc.rows) | (dict(nll=seen[best], checks=seen, stopped=tr.step) if checks else {})
     for f,ad in zip(folders, ads): save_peft(ad, f, extra={'fit.json': lambda p: write_json(p, about)})

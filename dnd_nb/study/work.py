@@ -4,7 +4,7 @@
 
 # %% ../../nbs/study/02_work.ipynb #463773e3
 from __future__ import annotations
-import gzip, os, platform, random, time, uuid
+import gzip, os, platform, random, time, uuid, zlib
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache, cached_property
@@ -15,7 +15,7 @@ from filelock import FileLock
 from ..adapter import LoraSpec
 from ..crew import this_commit, versions
 from ..encoder import PromptCache, SentenceEncoder, make_encoder
-from ..io.files import as_json, atomic_write, read_json, write_json
+from ..io.files import as_json, atomic_write, read_json, set_aside, write_json
 from ..model import tiny_base, tiny_encoder
 from ..strength import Standardised, standardise
 from .folds import family_folds, planned, tiny_tasks
@@ -31,7 +31,11 @@ def put_table(path, df):
     "A table, whole or not at all"
     with atomic_write(path, 'wb') as f: f.write(gzip.compress(df.to_csv(index=False, float_format='%.6g').encode(), mtime=0))
 
-def get_table(path): return pd.read_csv(path, float_precision='round_trip', keep_default_na=False, na_values=['']) if Path(path).exists() else None
+def get_table(path):
+    "The table, or None; one that was cut short is set aside, to be made again"
+    if not Path(path).exists(): return None
+    try: return pd.read_csv(path, float_precision='round_trip', keep_default_na=False, na_values=[''])
+    except (EOFError, OSError, ValueError, zlib.error) as e: set_aside(path, f'not a whole table ({e})', 'made again')
 
 # %% ../../nbs/study/02_work.ipynb #d4a00c3a
 def alone(folder): # what several processes need is made by the first that asks; the others wait for it
