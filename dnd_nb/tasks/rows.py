@@ -152,6 +152,7 @@ def read_csv(
     "Rows of a CSV or TSV text, every cell as text"
     if m := re.match(r'sep=(.)\r?\n', text): sep,text = m[1],text[m.end():]
     lines = _csv_lines(text, sep or _separator(text.lstrip().split('\n')[0]), name)
+    if not lines: raise TaskError(f'{name}: no rows')
     head = list(columns or lines.pop(0)[1])
     if twice := [h for h in head if h and head.count(h) > 1]:
         raise TaskError(f'{name}: two columns are called {twice[0]!r}; rename one')
@@ -418,6 +419,7 @@ def read_table(
 )->Table:
     "Rows of whatever holds them"
     if not isinstance(source, (str, Path)): return _few(_of_object(source), most, seed)
+    if '\n' in str(source): return _few(read_string(str(source), split=split, **kw), most, seed)
     p = Path(source).expanduser()
     if str(source).startswith('reasoning-gym:'): return read_gym(str(source).partition(':')[2], min(most, 300), seed)
     if str(source) == '-':

@@ -30,11 +30,11 @@ class Examples(list):
     def _repr_markdown_(self): return describe(self)._repr_markdown_()
 
 def _example(prompt, answer=None, choices=None, question=None, opts=None):
-    "An Example; without an answer too, where its own door wants one"
+    "An Example, whose answer may be missing"
     if not prompt: raise TaskError('the prompt is empty; fill it in or drop the row')
     if answer is not None: return Example(prompt, answer, choices, question, opts)
-    e = object.__new__(Example)
-    e.__dict__.update(prompt=prompt, answer=None, choices=choices, question=question, options=opts)
+    e = Example(prompt, 'none', None, question, opts) # all but the answer is checked
+    e.__dict__.update(answer=None, choices=choices)
     return e
 
 # %% ../../nbs/tasks/sources.ipynb #2c9047cc
