@@ -22,7 +22,7 @@ from .task import Example, Template, encode_rows
 
 # %% auto #0
 __all__ = ['DEFAULT', 'DEFAULT_SHA256', 'WAYS', 'METHODS', 'NO_ANSWERS', 'CARD', 'default_generator', 'generate_adapters',
-           'in_context', 'Decision', 'deal', 'decide', 'Written', 'generate', 'plan', 'adapter_card']
+           'in_context', 'Decision', 'deal', 'n_folds', 'decide', 'Written', 'generate', 'plan', 'adapter_card']
 
 # %% ../nbs/14a_use.ipynb #f46416bb
 DEFAULT = Path(__file__).parent/'default' if '__file__' in globals() else None
@@ -94,6 +94,14 @@ def deal(
     order = random.Random(seed).sample(range(n), n)
     k = min(most, n)
     return [sorted(order[i::k]) for i in range(k)]
+def n_folds(
+    tok, # the base's tokenizer
+    examples:list, # of Example
+    template:Template=None,
+    long:int=800, # tokens of all examples together
+)->int:
+    "4 folds, or 2 where the examples are long: two folds cost half as much"
+    return 4 if sum(map(len, encode_rows(tok, examples, template or Template())))<=long else 2
 
 # %% ../nbs/14a_use.ipynb #e6fc4181
 def _judged(model, tok, examples, folds, ads, template): # (nats a token, right?) of each example, by its fold's adapter; ads None: the base
@@ -118,7 +126,7 @@ def decide(
     lr:float=1e-3, # their learning rate
     ways=WAYS, # which to compare
     template:Template=None,
-    folds:int=4, # at most
+    folds:int=None, # at most; None: 4, and 2 where the examples are long
     seed:int=0,
 )->tuple: # (Decision, way → Adapters n=1 from all examples)
     "Compare every way on examples held back from it, and write the adapters from all examples"
@@ -126,7 +134,7 @@ def decide(
     examples = [e for e in examples if e.answer is not None]
     if len(examples)<2: raise ValueError(f'{len(examples)} example with an answer; two or more are needed to judge: one to show, one to hold back')
     if odd := [w for w in ways if w not in WAYS]: raise ValueError(f'way {odd[0]!r}; expected one of {", ".join(WAYS)}')
-    parts = deal(len(examples), folds, seed)
+    parts = deal(len(examples), folds or n_folds(tok, examples, template), seed)
     rest = [[i for i in range(len(examples)) if i not in f] for f in parts]
     lists = [[examples[i] for i in r] for r in rest]+[examples] # the last one is for use
     got,ads = {},{}
@@ -290,7 +298,7 @@ def plan(
     known = [e for e in examples if e.answer is not None]
     if len(known)<2: return f'{len(known)} answered examples: an adapter is written, nothing is judged'
     lens = [len(r) for r in encode_rows(tok, known)]
-    runs,folds = gen.config['steps']+steps*min(1, 8/len(lens)), min(4, len(lens))
+    runs,folds = gen.config['steps']+steps*min(1, 8/len(lens)), min(n_folds(tok, known), len(lens))
     total = sum(lens)*(runs*folds+3*len(WAYS)) # the folds' adapters and the last one, and a forward pass is a third of both
     return f'{len(known)} answered examples in {folds} folds: {len(WAYS)} ways are compared, about {total/speed:.0f} s on two CPU cores'
 
