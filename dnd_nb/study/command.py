@@ -112,6 +112,5 @@ def _say_removed(st):
         else: print(f'{f.name}: no held-out prompt in training')
 
 def main():
-    "`dnd_study` from the shell, where --held-out and --held_out are the same"
-    dash = lambda a: '--'+a[2:].partition('=')[0].replace('-','_')+''.join(a.partition('=')[1:]) if a.startswith('--') else a
-    from_shell(dnd_study, [dash(a) for a in sys.argv[1:]])
+    "`dnd_study` from the shell"
+    from_shell(dnd_study, sys.argv[1:])
