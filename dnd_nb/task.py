@@ -51,13 +51,13 @@ def _row_fault(
 class Example:
     "One row of a task"
     prompt:str            # the input as a person would give it, without the answer
-    answer:str            # the gold answer
+    answer:str            # the gold answer; None where it is not known, which no row of a task may be
     choices:list=None     # possible answers, the gold one among them; None for free text
     question:str=None     # the bare question, where `prompt` wraps it in instructions
     options:list=None     # the text behind each choice, in the order of `choices`
 
     def __post_init__(self):
-        fault = _row_fault(self.__dict__)
+        fault = _row_fault(self.__dict__ if self.answer is not None else dict(prompt=self.prompt, answer='?'))
         if fault: raise TaskError(f'Example {self.prompt!r}: {fault}')
 
     def to_dict(self): return {k:v for k,v in asdict(self).items() if v is not None or k=='choices'}
@@ -88,6 +88,7 @@ class Task:
             if not rows: raise TaskError(f'task {self.name}: no {part} rows; it needs at least one')
             bad = [r for r in rows if not isinstance(r, Example)]
             if bad: raise TaskError(f'task {self.name}: {part} holds a {type(bad[0]).__name__}, expected Example; build rows with Example(prompt, answer)')
+            if unknown := [r for r in rows if r.answer is None]: raise TaskError(f'task {self.name}: {part} row {unknown[0].prompt!r} has no answer; fill it in or drop the row')
 
     @property
     def prompts(self)->list: return [e.prompt for e in self.train]   # what a condition may be drawn from
