@@ -74,7 +74,7 @@ def settle(self:RefiningGenerator)->RefiningGenerator:
 @patch
 def first(self:RefiningGenerator, cond, mask=None)->tuple: # (values [n, P], log rates [n, steps, 2M])
     "The first adapters, and how far each round will go"
-    n,steps = len(cond.answered),self.config['steps']
+    n = len(cond.answered)
     mask = torch.ones_like(cond.answered) if mask is None else mask
     k = (mask & cond.answered).sum(1).clamp(min=1).float().log()
     rates = math.log(self.config['rate']) + self.log_rate + k[:,None,None]*self.by_count
