@@ -103,7 +103,7 @@ def decode(
         raise TaskError(f'{name}: not a text in UTF-8 (byte {e.start}); save it as UTF-8, in a spreadsheet as '
             f'"CSV UTF-8"') from None
 
-# %% ../../nbs/tasks/rows.ipynb #dd43b80c
+# %% ../../nbs/tasks/rows.ipynb #a85e715f
 def _lines(text): return text.replace('\r\n', '\n').replace('\r', '\n').split('\n')
 
 def _asked(lines): # rows of lines that are by turns a question and its answer; None for others
@@ -113,6 +113,7 @@ def _asked(lines): # rows of lines that are by turns a question and its answer; 
         said = [l.partition(':')[2].strip() for l in lines]
         return [dict(prompt=p, answer=r) for p,r in zip(said[::2], said[1::2])]
 
+# %% ../../nbs/tasks/rows.ipynb #dd43b80c
 def read_text(
     text:str,
     name:str='text', # for messages
@@ -185,7 +186,7 @@ def _spread(r): # rows inside a row
         return [r]
     return [dict(q, context=p.get('context')) for p in ps for q in p['qas'] if isinstance(q, dict)]
 
-# %% ../../nbs/tasks/rows.ipynb #c1c36a6d
+# %% ../../nbs/tasks/rows.ipynb #982fa9d0
 def json_rows(
     o, # what a JSON file holds
     split:str=None, # where it holds one list a split
@@ -206,12 +207,13 @@ def json_rows(
     beside = {n:o[n] for n in ('Definition','task_prefix') if n in o}
     return [r | beside for r in json_rows(o[k])[0]],[]
 
+# %% ../../nbs/tasks/rows.ipynb #c1c36a6d
 def pick_split(have, split=None, name='it'): # the split asked for, or the first of train, …, or the only one
     "Which split of a data set to read"
     if split and split not in have: raise TaskError(f'{name} has no split {split!r}; it has {", ".join(have)}')
     return split or next((s for s in _splits if s in have), list(have)[0])
 
-# %% ../../nbs/tasks/rows.ipynb #df1cec10
+# %% ../../nbs/tasks/rows.ipynb #f9a784dd
 def _json_lines(text, name):
     res = []
     for i,l in enumerate(text.split('\n'), 1):
@@ -222,6 +224,7 @@ def _json_lines(text, name):
                 f'{{"prompt": "…", "answer": "…"}}') from None
     return res[0] if len(res) == 1 and isinstance(res[0], list) else res
 
+# %% ../../nbs/tasks/rows.ipynb #df1cec10
 def read_json_text(
     text:str, # JSON or JSONL
     name:str='text', # for messages
@@ -259,7 +262,7 @@ def sniff(
     head = len(cells) > 1 and all(len(c) < 30 for c in cells) and {re.sub(r'[^a-z]', '', c) for c in cells[:2]} & _known
     return ('tsv' if _separator(first) == '\t' else 'csv') if head else 'text'
 
-# %% ../../nbs/tasks/rows.ipynb #5ce0d6e8
+# %% ../../nbs/tasks/rows.ipynb #875be438
 def _arrow(t, name, most, seed):
     "A pyarrow table, or a random part of it if it is long"
     from datasets import Features
@@ -271,6 +274,7 @@ def _arrow(t, name, most, seed):
     fs = Features.from_arrow_schema(t.schema)
     return Table(t.to_pylist(), name, _class_names(fs), notes)
 
+# %% ../../nbs/tasks/rows.ipynb #5ce0d6e8
 def _class_names(fs): # of integer classes, or of lists of them
     fs = {k:getattr(f, 'feature', f) for k,f in fs.items()}
     return {k:list(f.names) for k,f in fs.items() if hasattr(f, 'names')}
@@ -283,7 +287,14 @@ def _arrow_file(b, kind, name):
     except (pa.ArrowInvalid, OSError) as e:
         raise TaskError(f'{name}: damaged or not {kind} ({short(e, 120)}); copy or download it again') from None
 
-# %% ../../nbs/tasks/rows.ipynb #0ce6917d
+# %% ../../nbs/tasks/rows.ipynb #fe1549da
+def _few(t, most, seed):
+    if len(t) <= most: return t
+    keep = sorted(random.Random(seed).sample(range(len(t)), most))
+    return Table([t.rows[i] for i in keep], t.source, t.names,
+        [*t.notes, f'{most:,} of {len(t):,} rows, drawn by seed {seed}'])
+
+# %% ../../nbs/tasks/rows.ipynb #743976d8
 def read_file(
     path, # of any kind above
     kind:str=None, # text, jsonl, json, csv, tsv, parquet or arrow; None: by the ending, else by the content
@@ -298,6 +309,7 @@ def read_file(
     if kind in ('parquet','arrow'): return _arrow(_arrow_file(b, kind, path.name), str(path), most, seed)
     return _few(read_string(decode(b, str(path)), str(path), kind, blocks, columns, split), most, seed)
 
+# %% ../../nbs/tasks/rows.ipynb #0ce6917d
 def read_string(text, name='text', kind='sniff', blocks=False, columns=None, split=None):
     "Rows of a text of one of the kinds"
     if not text.strip():
@@ -307,12 +319,6 @@ def read_string(text, name='text', kind='sniff', blocks=False, columns=None, spl
     if kind in ('csv','tsv'): return read_csv(text, name, '\t' if kind == 'tsv' else None, columns)
     if kind in ('json','jsonl'): return read_json_text(text, name, split)
     raise TaskError(f'kind {kind!r}; expected text, jsonl, json, csv, tsv, parquet or arrow')
-
-def _few(t, most, seed):
-    if len(t) <= most: return t
-    keep = sorted(random.Random(seed).sample(range(len(t)), most))
-    return Table([t.rows[i] for i in keep], t.source, t.names,
-        [*t.notes, f'{most:,} of {len(t):,} rows, drawn by seed {seed}'])
 
 # %% ../../nbs/tasks/rows.ipynb #ff0ae667
 def _saved(folder, split, most, seed):
@@ -357,6 +363,18 @@ def read_folder(
     notes = ([f'split {part} of {", ".join(parts)}'] if part else []) + [n for t in ts for n in t.notes]
     return _few(Table([r for t in ts for r in t.rows], str(folder), ts[0].names, notes), most, seed)
 
+# %% ../../nbs/tasks/rows.ipynb #33fd0d2c
+def _why_not(name, e, dead): # one line
+    if dead:
+        return (f'{name}: no file of that name, and the Hub does not answer ({dead}); '
+            'name a file, or download the data set where there is a network and copy it here')
+    said = ' '.join(str(e).split())
+    configs = re.search(r'Please pick one among the available configs: \[([^\]]*)\]', said)
+    if configs:
+        one = configs[1].split(',')[0].strip("'")
+        return f'{name}: several configurations ({configs[1]}); name one, as {name}:{one}'
+    return f'{name}: no file of that name, and not to be had from the Hub: {short(said, 200)}'
+
 # %% ../../nbs/tasks/rows.ipynb #40b03fcf
 def read_hub_rows(
     name:str, # of a data set on the Hub, perhaps NAME:CONFIG
@@ -377,17 +395,6 @@ def read_hub_rows(
     part = pick_split(ds, split, name)
     return _loaded(ds[part], name, [f'split {part} of {", ".join(ds)}'], most, seed)
 
-def _why_not(name, e, dead): # one line
-    if dead:
-        return (f'{name}: no file of that name, and the Hub does not answer ({dead}); '
-            'name a file, or download the data set where there is a network and copy it here')
-    said = ' '.join(str(e).split())
-    configs = re.search(r'Please pick one among the available configs: \[([^\]]*)\]', said)
-    if configs:
-        one = configs[1].split(',')[0].strip("'")
-        return f'{name}: several configurations ({configs[1]}); name one, as {name}:{one}'
-    return f'{name}: no file of that name, and not to be had from the Hub: {short(said, 200)}'
-
 # %% ../../nbs/tasks/rows.ipynb #78fa5540
 def read_gym(
     names:str, # of reasoning-gym's data sets, separated by commas
@@ -407,6 +414,17 @@ def read_gym(
         rows += [dict(question=o['question'], answer=o['answer'], task=name.strip(), family='reasoning-gym')
             for o in ds]
     return Table(rows, f'reasoning-gym:{names}')
+
+# %% ../../nbs/tasks/rows.ipynb #a5141071
+def _of_object(o):
+    if isinstance(o, Table): return o
+    if isinstance(o, dict): return read_json_text(json.dumps(o), 'a dict')
+    if hasattr(o, 'with_format'): return _loaded(o, 'a Dataset', [], 1<<60, 0)
+    if hasattr(o, 'iloc'): return Table(o.astype(object).where(o.notna(), None).to_dict('records'), 'a DataFrame')
+    rows = [dict(prompt=r) if isinstance(r, str) else r for r in o]
+    if not rows or not all(isinstance(r, dict) for r in rows):
+        raise TaskError(f'{short(o)}: expected a list of texts or dicts, with at least one')
+    return Table(rows, 'rows')
 
 # %% ../../nbs/tasks/rows.ipynb #50b8a5bf
 def read_table(
@@ -431,13 +449,3 @@ def read_table(
         '.gz':0}:
         raise FileNotFoundError(f'{source}: no such file')
     return read_hub_rows(str(source), split, revision, most, seed)
-
-def _of_object(o):
-    if isinstance(o, Table): return o
-    if isinstance(o, dict): return read_json_text(json.dumps(o), 'a dict')
-    if hasattr(o, 'with_format'): return _loaded(o, 'a Dataset', [], 1<<60, 0)
-    if hasattr(o, 'iloc'): return Table(o.astype(object).where(o.notna(), None).to_dict('records'), 'a DataFrame')
-    rows = [dict(prompt=r) if isinstance(r, str) else r for r in o]
-    if not rows or not all(isinstance(r, dict) for r in rows):
-        raise TaskError(f'{short(o)}: expected a list of texts or dicts, with at least one')
-    return Table(rows, 'rows')

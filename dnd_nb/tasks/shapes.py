@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ..task import TaskError
 from .rows import Table, short
 
-# %% ../../nbs/tasks/shapes.ipynb #ba5b03fc
+# %% ../../nbs/tasks/shapes.ipynb #55b6ecce
 def _unwrapped(v): # a cell without what is around its text
     if hasattr(v, 'tolist'): v = v.tolist() # numpy
     if not isinstance(v, dict): return v
@@ -22,6 +22,7 @@ def _unwrapped(v): # a cell without what is around its text
     if k is None and len(v) != 1: raise TaskError(f'{short(v)}: an object with {len(v)} fields, expected text')
     return _unwrapped(v[k] if k else next(iter(v.values())))
 
+# %% ../../nbs/tasks/shapes.ipynb #ba5b03fc
 def as_text(
     v, # a cell
     join:str=None, # between the texts of a list; None: the first of them
@@ -38,11 +39,27 @@ def as_text(
     if not isinstance(v, str): raise TaskError(f'{short(repr(v))}: {type(v).__name__}, expected text')
     return v.strip() or None
 
-# %% ../../nbs/tasks/shapes.ipynb #d17fa499
+# %% ../../nbs/tasks/shapes.ipynb #bdcdf18d
 ROLES = {k:r for r,v in dict(user='user human prompter customer client question', system='system developer',
     tool='tool function observation ipython function_call',
     assistant='assistant gpt chatgpt bot model ai bing bard claude agent answer').items() for k in v.split()}
 
+def _turn(o): # one message, or a question and its answer
+    role,text = (next((k for k in ks if k in o), None) for ks in (('role','from','speaker','author'),
+        ('content','value','text','message')))
+    if role and text: return [(ROLES.get(str(o[role]).lower()), _parts(o[text]))]
+    return [(ROLES.get(str(k).lower()), _parts(t)) for k,t in o.items() if isinstance(t, str)]
+
+# %% ../../nbs/tasks/shapes.ipynb #cafff633
+def _parts(c): # the text of a message, which may be in parts
+    if not isinstance(c, (list,tuple)):
+        return (c or '').strip() if isinstance(c, str) or c is None else json.dumps(c, ensure_ascii=False)
+    ts = [p.get('text') if isinstance(p, dict) else p for p in c]
+    if odd := [p for p,t in zip(c, ts) if not isinstance(t, str)]:
+        raise TaskError(f'a message with the part {short(odd[0])}, expected text; leave such rows out')
+    return '\n'.join(ts).strip()
+
+# %% ../../nbs/tasks/shapes.ipynb #d17fa499
 def turns(
     v, # a cell
 )->list: # [(role, text)]; None if it is no chat
@@ -55,20 +72,6 @@ def turns(
     if not isinstance(v, (list,tuple)) or not v or not all(isinstance(o, dict) for o in v): return
     res = [t for o in v for t in _turn(o)]
     return res if res and all(r for r,_ in res) else None
-
-def _turn(o): # one message, or a question and its answer
-    role,text = (next((k for k in ks if k in o), None) for ks in (('role','from','speaker','author'),
-        ('content','value','text','message')))
-    if role and text: return [(ROLES.get(str(o[role]).lower()), _parts(o[text]))]
-    return [(ROLES.get(str(k).lower()), _parts(t)) for k,t in o.items() if isinstance(t, str)]
-
-def _parts(c): # the text of a message, which may be in parts
-    if not isinstance(c, (list,tuple)):
-        return (c or '').strip() if isinstance(c, str) or c is None else json.dumps(c, ensure_ascii=False)
-    ts = [p.get('text') if isinstance(p, dict) else p for p in c]
-    if odd := [p for p,t in zip(c, ts) if not isinstance(t, str)]:
-        raise TaskError(f'a message with the part {short(odd[0])}, expected text; leave such rows out')
-    return '\n'.join(ts).strip()
 
 # %% ../../nbs/tasks/shapes.ipynb #b69e57cd
 def chat(
@@ -138,7 +141,7 @@ _blank = re.compile(r'\{([^{}]+)\}')
 
 def canon(name): return re.sub(r'[\W_]+', '', str(name)).lower()
 
-# %% ../../nbs/tasks/shapes.ipynb #b3f0b4a4
+# %% ../../nbs/tasks/shapes.ipynb #1e3e3ffb
 def columns_of(
     template:str, # with blanks
     have:dict, # canonical name → column
@@ -160,6 +163,7 @@ def resolved(
         if not _blank.findall(l) or any(cols[b] for b in _blank.findall(l))]
     return '\n'.join(lines)
 
+# %% ../../nbs/tasks/shapes.ipynb #b3f0b4a4
 def fill(
     template:str, # with blanks
     value, # blank → text or None
@@ -171,7 +175,14 @@ def fill(
         if not vs or any(vs.values()): lines.append(_blank.sub(lambda m: vs[m[1]] or '', l))
     return '\n'.join(lines)
 
-# %% ../../nbs/tasks/shapes.ipynb #849f9851
+# %% ../../nbs/tasks/shapes.ipynb #6a85cec1
+def _names(groups): return [short('+'.join(sorted(g))) for g in groups]
+
+def _seen(table):
+    return ', '.join(f'{short(c, 30)} ({short(table.rows[0].get(c), 30)})' for c in table.columns[:8]) + (' …'
+        if len(table.columns) > 8 else '')
+
+# %% ../../nbs/tasks/shapes.ipynb #709e5707
 def find_prompt(
     table:Table,
     have:dict, # canonical name → column
@@ -192,11 +203,7 @@ def find_prompt(
     raise TaskError(f'{table.source}: no column with a known name for prompts among {_seen(table)}; say which it is, '
         f'as {mend}')
 
-def _names(groups): return [short('+'.join(sorted(g))) for g in groups]
-def _seen(table):
-    return ', '.join(f'{short(c, 30)} ({short(table.rows[0].get(c), 30)})' for c in table.columns[:8]) + (' …'
-        if len(table.columns) > 8 else '')
-
+# %% ../../nbs/tasks/shapes.ipynb #849f9851
 def find_answer(
     table:Table,
     have:dict, # canonical name → column, without those of the prompt
@@ -209,7 +216,7 @@ def find_answer(
                 f'--answer-field NAME')
         if fits: return fits[0]
 
-# %% ../../nbs/tasks/shapes.ipynb #82818bba
+# %% ../../nbs/tasks/shapes.ipynb #bf366692
 def _parsed(v): # a list or dict that was written into a cell
     if not isinstance(v, str): return v
     for f in (json.loads, ast.literal_eval):
@@ -219,6 +226,7 @@ def _parsed(v): # a list or dict that was written into a cell
     sep = next((s for s in ('\n','|',';',',') if s in v), None)
     return [o for o in v.split(sep) if o.strip()] if sep else v
 
+# %% ../../nbs/tasks/shapes.ipynb #82818bba
 def options(
     v, # a cell with choices
 )->tuple: # (texts, keys); keys is empty where there are none
@@ -248,7 +256,7 @@ def option_columns(
     good = {s:g for s,g in groups.items() if len(g) > 1 and min(g) in ('0','1','a')}
     return dict(sorted(next(iter(good.values())).items())) if good else {}
 
-# %% ../../nbs/tasks/shapes.ipynb #ac792ccf
+# %% ../../nbs/tasks/shapes.ipynb #aeb95cf0
 def _letter(v):
     m = re.match(r'\(?([A-Ha-h])(?:[).:]|$)', v)
     return ord(m[1].lower())-97 if m else -1
@@ -263,6 +271,15 @@ def _named_key(a, t, k): # option2, Answer B
     if not m: return -1
     return _at(k, m[1]) if k else int(m[1])-1 if m[1].isdigit() else _letter(m[1])
 
+# %% ../../nbs/tasks/shapes.ipynb #32e5b9c3
+def _first(known, first, name):
+    if first is not None: return first
+    if any(int(a) == 0 for a,*_ in known): return 0
+    if any(int(a) == len(t) for a,t,_ in known): return 1
+    raise TaskError(f'{name}: answers {", ".join(sorted({a for a,*_ in known})[:4])} are numbers of choices that may '
+        f'count from 0 or from 1; say --first-index 0 or 1')
+
+# %% ../../nbs/tasks/shapes.ipynb #ac792ccf
 def gold_index(
     answers:list, # text or None, one a row
     opts:list, # (texts, keys), one a row
@@ -283,13 +300,6 @@ def gold_index(
         raise TaskError(f'{name}: answer {short(a)!r} is none of the choices {short(t)}, nor a letter or number of '
             f'one in every row; mend it, or say which column has the answer with --answer-field')
     return [None if a is None else way(a,t,k) for a,(t,k) in zip(answers, opts)]
-
-def _first(known, first, name):
-    if first is not None: return first
-    if any(int(a) == 0 for a,*_ in known): return 0
-    if any(int(a) == len(t) for a,t,_ in known): return 1
-    raise TaskError(f'{name}: answers {", ".join(sorted({a for a,*_ in known})[:4])} are numbers of choices that may '
-        f'count from 0 or from 1; say --first-index 0 or 1')
 
 # %% ../../nbs/tasks/shapes.ipynb #ba3db13f
 def name_labels(
@@ -316,26 +326,10 @@ def name_labels(
     few = 2 <= len(seen) <= min(100, max(2, sum(v is not None for v in values)//2))
     return values,(sorted(seen) if few else None)
 
-# %% ../../nbs/tasks/shapes.ipynb #5ca38110
-WHOLE = 'chat','marked text','translation' # shapes whose prompt and answer are in one column
-
-@dataclass
-class Shape:
-    "How the rows of a table are read"
-    name:str           # e.g. chat, multiple choice
-    prompt:str         # template over columns, or the column of a chat
-    answer:str=None    # column
-    choices:list=None  # columns
-    def __repr__(self):
-        if self.name in WHOLE:
-            return f'{self.name} in column {self.prompt}' + (f', answer from {self.answer}' if self.answer else '')
-        parts = [f'prompt from {short(self.prompt)}', f'answer from {self.answer}' if self.answer else 'no answers',
-            f'choices from {", ".join(self.choices)}' if self.choices else '']
-        return f'{self.name}: {"; ".join(p for p in parts if p)}'
-
-# %% ../../nbs/tasks/shapes.ipynb #008b91b1
+# %% ../../nbs/tasks/shapes.ipynb #c6e215da
 def _first_of(table, c): return next((r[c] for r in table.rows if r.get(c) not in (None,'',[])), None)
 
+# %% ../../nbs/tasks/shapes.ipynb #acd7b972
 def _special(table, have):
     "Chats, marked texts, translations"
     for n in ('messages','conversations','conversation','dialog','dialogue','chat','body','turns'):
@@ -352,7 +346,33 @@ def _special(table, have):
         for r in table.rows):
         return Shape('marked text', one)
 
+# %% ../../nbs/tasks/shapes.ipynb #008b91b1
 def _is_marked(v): return isinstance(v, str) and marked(v) is not None
+
+# %% ../../nbs/tasks/shapes.ipynb #8aec94bb
+def _given(have, name): return [have[canon(name)]] if name else []
+
+def _answer(table, rest, choices): # of choices, a key is as good as a text
+    keys = [rest[k] for k in KEYS if k in rest]
+    if choices and keys and canon(choices[0]) not in ('targetscores','mc1targets'): return keys[0]
+    return find_answer(table, rest)
+
+# %% ../../nbs/tasks/shapes.ipynb #5ca38110
+WHOLE = 'chat','marked text','translation' # shapes whose prompt and answer are in one column
+
+@dataclass
+class Shape:
+    "How the rows of a table are read"
+    name:str           # e.g. chat, multiple choice
+    prompt:str         # template over columns, or the column of a chat
+    answer:str=None    # column
+    choices:list=None  # columns
+    def __repr__(self):
+        if self.name in WHOLE:
+            return f'{self.name} in column {self.prompt}' + (f', answer from {self.answer}' if self.answer else '')
+        parts = [f'prompt from {short(self.prompt)}', f'answer from {self.answer}' if self.answer else 'no answers',
+            f'choices from {", ".join(self.choices)}' if self.choices else '']
+        return f'{self.name}: {"; ".join(p for p in parts if p)}'
 
 # %% ../../nbs/tasks/shapes.ipynb #b1024369
 def find_shape(
@@ -378,10 +398,3 @@ def find_shape(
     answer, = _given(have, answer_field) or [_answer(table, rest, choices)]
     kind = 'multiple choice' if choices else 'labels' if answer and canon(answer) in LABELS else 'prompt and answer'
     return Shape(kind if choices or answer else 'prompts', prompt, answer, choices or None)
-
-def _given(have, name): return [have[canon(name)]] if name else []
-
-def _answer(table, rest, choices): # of choices, a key is as good as a text
-    keys = [rest[k] for k in KEYS if k in rest]
-    if choices and keys and canon(choices[0]) not in ('targetscores','mc1targets'): return keys[0]
-    return find_answer(table, rest)

@@ -17,6 +17,15 @@ from .rows import Table, read_table, short
 from .shapes import (LABELS, PROMPTS, WHOLE, as_text, canon, chat, fill, find_shape, gold_index, marked,
     name_labels, option_columns, options, turns, _blank)
 
+# %% ../../nbs/tasks/sources.ipynb #71322ddc
+def _example(prompt, answer=None, choices=None, question=None, opts=None):
+    "An Example, whose answer may be missing"
+    if not prompt: raise TaskError('the prompt is empty; fill it in or drop the row')
+    if answer is not None: return Example(prompt, answer, choices, question, opts)
+    e = Example(prompt, 'none', None, question, opts) # all but the answer is checked
+    e.__dict__.update(answer=None, choices=choices)
+    return e
+
 # %% ../../nbs/tasks/sources.ipynb #2ac2f13a
 class Examples(list):
     "Examples, the table that they were read from, and how"
@@ -29,18 +38,11 @@ class Examples(list):
     def __repr__(self): return repr(describe(self))
     def _repr_markdown_(self): return describe(self)._repr_markdown_()
 
-def _example(prompt, answer=None, choices=None, question=None, opts=None):
-    "An Example, whose answer may be missing"
-    if not prompt: raise TaskError('the prompt is empty; fill it in or drop the row')
-    if answer is not None: return Example(prompt, answer, choices, question, opts)
-    e = Example(prompt, 'none', None, question, opts) # all but the answer is checked
-    e.__dict__.update(answer=None, choices=choices)
-    return e
-
-# %% ../../nbs/tasks/sources.ipynb #2c9047cc
+# %% ../../nbs/tasks/sources.ipynb #2ce9fd37
 def _cell(r, c):
     return as_text(r.get(c), ' ' if canon(c) in ('tokens','words') else None if canon(c) == 'turns' else '\n')
 
+# %% ../../nbs/tasks/sources.ipynb #3ba92a48
 def _pairs(table, shape):
     "Prompt and answer of each row of a chat, a marked text or a translation"
     system = next((c for c in table.columns if canon(c) in ('system','systemprompt')), None)
@@ -56,6 +58,7 @@ def _pairs(table, shape):
         return '\n'.join(t for t in (as_text(r.get(system)), p) if t),a or as_text(r.get(shape.answer))
     return _each(table, pair)
 
+# %% ../../nbs/tasks/sources.ipynb #9ee05eb2
 def _must(ok, v, want):
     if not ok: raise TaskError(f'{short(v)}: expected {want}')
 
@@ -66,6 +69,7 @@ def _each(table, f): # f of each row; an error names the row
         except TaskError as e: raise TaskError(f'{table.source}, row {i}: {e}') from None
     return res
 
+# %% ../../nbs/tasks/sources.ipynb #2c9047cc
 def _prompts(table, shape, texts):
     "The prompt of each row; `texts` are the row's choices"
     ts = iter(texts)
@@ -74,7 +78,7 @@ def _prompts(table, shape, texts):
         return fill(shape.prompt, lambda b: ', '.join(own) if b == 'choices' and own else _cell(r, b)) or None
     return _each(table, prompt)
 
-# %% ../../nbs/tasks/sources.ipynb #06225c98
+# %% ../../nbs/tasks/sources.ipynb #db20190b
 def _choices(table, shape):
     "(texts, keys) of each row, and the right index where the choices themselves tell it"
     cs = shape.choices; kind = canon(cs[0]); keys = option_columns({canon(c):c for c in cs})
@@ -91,6 +95,7 @@ def _choices(table, shape):
     both = _each(table, read)
     return [o for o,_ in both],[g for _,g in both]
 
+# %% ../../nbs/tasks/sources.ipynb #06225c98
 def _scored(texts, scores): # the one best is right
     fine = isinstance(texts, list) and isinstance(scores, list) and len(texts) == len(scores) and texts
     _must(fine and all(isinstance(s, (int,float)) for s in scores), texts, 'choices, each with a score')
@@ -104,7 +109,7 @@ def _wrong(r, cs, answer): # the right choice is put among the wrong ones by cha
     ts = [*wrong, right]; random.Random(right).shuffle(ts)
     return (ts,[]),ts.index(right)
 
-# %% ../../nbs/tasks/sources.ipynb #ce779e0a
+# %% ../../nbs/tasks/sources.ipynb #3860f17e
 def _answer_of(v): # of a chat, its last word
     if not turns(v): return as_text(v)
     p,a = chat(v); return a or p or None
@@ -117,12 +122,14 @@ def _numbered(table, shape): # numbers as answers, where the choices are words
 
 def _first_cell(table, c): return next((r[c] for r in table.rows if r.get(c) is not None), None)
 
+# %% ../../nbs/tasks/sources.ipynb #788c9dd7
 def _classes(shape, raw): # numbers beside a text that asks nothing are classes
     known = {a for a in raw if a is not None}
     plain = canon(shape.prompt) in {'text','content','review', *map(canon, PROMPTS[2][1:])}
     numbers = known and all(a.isdigit() for a in known)
     return plain and numbers and canon(shape.answer) not in ('stars','rating','score')
 
+# %% ../../nbs/tasks/sources.ipynb #5cb490d7
 def _answers(table, shape, opts, golds, names, labels, first):
     "Answer and choices of each row"
     n = len(table); raw = _each(table, lambda r: _answer_of(r.get(shape.answer)))
@@ -137,6 +144,7 @@ def _answers(table, shape, opts, golds, names, labels, first):
     raw,cs = name_labels(raw, shape.answer, labels or names.get(shape.answer), table.source)
     return raw,[cs]*n
 
+# %% ../../nbs/tasks/sources.ipynb #ce779e0a
 def _kept(table):
     "Rows that are no examples are left out: rejected completions, rejected annotations"
     low = {canon(c):c for c in table.columns}; rows,why = table.rows,None
@@ -149,6 +157,39 @@ def _kept(table):
     if not keep: raise TaskError(f'{table.source}: of no row is anything to be learned: {why} everywhere')
     return Table(keep, table.source, table.names, [*table.notes,
         *([f'{len(rows)-len(keep)} rows left out, since {why}'] if len(keep) < len(rows) else [])])
+
+# %% ../../nbs/tasks/sources.ipynb #00f36034
+def _listed(table, shape, prompts, answers, choices, letters):
+    "Rows of Example's fields: prompt, answer, choices, question, options"
+    shown = not shape.choices or {'prompt','choices'} & set(map(canon, _blank.findall(shape.prompt)))
+    same = len(choices) > 1 and len(set(map(str, choices))) == 1
+    for r,p,a,cs in zip(table.rows, prompts, answers, choices):
+        if letters and cs:
+            names = [chr(65+i) for i in range(len(cs))]
+            lines = [p or '', *(f'{n}. {c}' for n,c in zip(names, cs))]
+            yield '\n'.join(lines),None if a is None else names[cs.index(a)],names,p,cs
+        elif not cs or shown or same or p and all(c in p for c in cs):
+            own = 'prompt' in r and shape.prompt == '{prompt}' # a row that was an Example
+            yield p,a,cs,*(r.get(k) if own and isinstance(r.get(k), t) else None
+                for k,t in (('question',str),('options',list)))
+        else: yield '\n'.join([p or '', *(f'- {c}' for c in cs)]),a,cs,p,None
+
+# %% ../../nbs/tasks/sources.ipynb #06ea8327
+def _collect(table, shape, rows):
+    "Examples of the rows without a fault"
+    good,at,bad = [],[],[]
+    for i,fields in enumerate(rows):
+        try: good.append(_example(*fields)); at.append(i)
+        except TaskError as e:
+            bad.append(f'row {i+1}: {str(e).partition(": ")[2] if str(e).startswith("Example") else e}')
+    if bad and len(bad) > .05*len(table):
+        raise TaskError(f'{table.source}, {bad[0]}' + (f' ({len(bad)} rows have such a fault)' if len(bad) > 1 else ''))
+    return Examples(good, table, shape, at, [f'{len(bad)} rows left out (first: {bad[0]})'] if bad else [])
+
+# %% ../../nbs/tasks/sources.ipynb #3daddf70
+def _unused(table, shape): # columns that are not read
+    used = {shape.answer, *(shape.choices or []), *_blank.findall(shape.prompt), shape.prompt, *('question','options')}
+    return [c for c in table.columns if c not in used]
 
 # %% ../../nbs/tasks/sources.ipynb #a2fcb3aa
 def read_examples(
@@ -173,44 +214,14 @@ def read_examples(
     prompts = _prompts(table, shape, [o[0] for o in opts])
     return _collect(table, shape, _listed(table, shape, prompts, answers, choices, letters))
 
-# %% ../../nbs/tasks/sources.ipynb #3daddf70
-def _listed(table, shape, prompts, answers, choices, letters):
-    "Rows of Example's fields: prompt, answer, choices, question, options"
-    shown = not shape.choices or {'prompt','choices'} & set(map(canon, _blank.findall(shape.prompt)))
-    same = len(choices) > 1 and len(set(map(str, choices))) == 1
-    for r,p,a,cs in zip(table.rows, prompts, answers, choices):
-        if letters and cs:
-            names = [chr(65+i) for i in range(len(cs))]
-            lines = [p or '', *(f'{n}. {c}' for n,c in zip(names, cs))]
-            yield '\n'.join(lines),None if a is None else names[cs.index(a)],names,p,cs
-        elif not cs or shown or same or p and all(c in p for c in cs):
-            own = 'prompt' in r and shape.prompt == '{prompt}' # a row that was an Example
-            yield p,a,cs,*(r.get(k) if own and isinstance(r.get(k), t) else None
-                for k,t in (('question',str),('options',list)))
-        else: yield '\n'.join([p or '', *(f'- {c}' for c in cs)]),a,cs,p,None
-
-def _collect(table, shape, rows):
-    "Examples of the rows without a fault"
-    good,at,bad = [],[],[]
-    for i,fields in enumerate(rows):
-        try: good.append(_example(*fields)); at.append(i)
-        except TaskError as e:
-            bad.append(f'row {i+1}: {str(e).partition(": ")[2] if str(e).startswith("Example") else e}')
-    if bad and len(bad) > .05*len(table):
-        raise TaskError(f'{table.source}, {bad[0]}' + (f' ({len(bad)} rows have such a fault)' if len(bad) > 1 else ''))
-    return Examples(good, table, shape, at, [f'{len(bad)} rows left out (first: {bad[0]})'] if bad else [])
-
-def _unused(table, shape): # columns that are not read
-    used = {shape.answer, *(shape.choices or []), *_blank.findall(shape.prompt), shape.prompt, *('question','options')}
-    return [c for c in table.columns if c not in used]
-
-# %% ../../nbs/tasks/sources.ipynb #95f462b1
+# %% ../../nbs/tasks/sources.ipynb #ff5be069
 def _plain(s): return ' '.join(re.findall(r'\w+', s.lower()))
 
 def _triples(s):
     w = _plain(s).split()
     return {tuple(w[i:i+3]) for i in range(len(w)-2)}
 
+# %% ../../nbs/tasks/sources.ipynb #95f462b1
 def near_duplicates(
     texts:list,
     share:float=.8, # of word triples in common (Jaccard) from which two texts are near-duplicates
@@ -229,7 +240,7 @@ def near_duplicates(
         for o in few: at[o].append(i)
     return sorted(pairs)
 
-# %% ../../nbs/tasks/sources.ipynb #f1a713e4
+# %% ../../nbs/tasks/sources.ipynb #16a5c4fd
 @dataclass
 class Description:
     "What was read, before it is used"
@@ -245,6 +256,7 @@ class Description:
     first:list        # three examples
     notes:list=field(default_factory=list)
 
+# %% ../../nbs/tasks/sources.ipynb #f1a713e4
 def describe(
     examples:list, # [Example], as `read_examples` gives them or a plain list
     most:int=5000, # rows looked at for near-duplicates
@@ -265,6 +277,23 @@ def describe(
     return Description(table.source if table else 'examples', str(getattr(examples, 'shape', '')), len(examples),
         len(got), *lens, labels, twice, sum(len(v)-1 for v in seen.values()), list(examples[:3]), notes)
 
+# %% ../../nbs/tasks/sources.ipynb #45c42016
+def _three(self):
+    texts = [(e.prompt, e.answer or '', ', '.join(e.choices or [])) for e in self.first]
+    return [[short(t, n) for t,n in zip(r, (70,40,40))] for r in texts]
+
+@patch
+def __repr__(self:Description):
+    return '\n'.join([self.source, *(f'  {f}' for f in self.facts()),
+        *(f'  {i}. {" → ".join(c for c in r[:2] if c)}' for i,r in enumerate(_three(self), 1))])
+
+# %% ../../nbs/tasks/sources.ipynb #b1e4c174
+@patch
+def _repr_markdown_(self:Description):
+    rows = [f'| {" | ".join(r)} |' for r in _three(self)]
+    return '\n'.join([f'**{self.source}**', '', *(f'- {f}' for f in self.facts()), '', '| prompt | answer | choices |',
+        '|---|---|---|', *rows])
+
 # %% ../../nbs/tasks/sources.ipynb #a077b238
 @patch
 def facts(self:Description)->list: # of str
@@ -281,21 +310,6 @@ def facts(self:Description)->list: # of str
     if self.twice: res.append(f'prompts that came before, word for word or nearly: {self.twice}')
     if self.differ: res.append(f'prompts that came before with another answer: {self.differ}')
     return [*res, *self.notes]
-
-def _three(self):
-    texts = [(e.prompt, e.answer or '', ', '.join(e.choices or [])) for e in self.first]
-    return [[short(t, n) for t,n in zip(r, (70,40,40))] for r in texts]
-
-@patch
-def __repr__(self:Description):
-    return '\n'.join([self.source, *(f'  {f}' for f in self.facts()),
-        *(f'  {i}. {" → ".join(c for c in r[:2] if c)}' for i,r in enumerate(_three(self), 1))])
-
-@patch
-def _repr_markdown_(self:Description):
-    rows = [f'| {" | ".join(r)} |' for r in _three(self)]
-    return '\n'.join([f'**{self.source}**', '', *(f'- {f}' for f in self.facts()), '', '| prompt | answer | choices |',
-        '|---|---|---|', *rows])
 
 # %% ../../nbs/tasks/sources.ipynb #cb278077
 def _column(table, given, name): # the column given, or the one of that name if it has few values
