@@ -12,7 +12,7 @@ from fastcore.basics import patch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from .adapter import Adapters
-from .fast import engine_for
+from .fast.graphs import engine_for
 from .generator import Generator
 from .reader import Features, Reader
 from .task import Task, Template, encode_rows
