@@ -164,7 +164,7 @@ def main(name:str, out:str, bigbench:str='', many:str='', minutes:float=8., fold
         json.dump(dict(name=name, n_train=len(used), steps=tr.step, groups=groups, params=gen.n_params, R=J.R), open(out,'w'))
     t2,losses,marks = time.time(),[],[.25,.5,.75]
     while tr.step<cfg.steps:
-        if tr.step==40: t2 = time.time(); s40 = 40
+        if tr.step==40: t2 = time.time()
         if tr.step==140:
             fit = int(40+(end-(t2-T0))/((time.time()-t2)/100))
             cfg.steps = min(cfg.steps, max(160, fit)); say(f'{(time.time()-t2)*10:.0f} ms a step; {cfg.steps} steps')

@@ -61,7 +61,8 @@ def readme():
     with tempfile.TemporaryDirectory() as tmp:
         to = scratch(tmp)
         run(to, 'tools/readme.py')
-        return differ(to, ['.'], ['README.md'], 'run tools/readme.py') + differ(to, ['nbs'], ['images/index_*'], 'run tools/readme.py')
+        same = filecmp.cmp(root/'README.md', to/'README.md', shallow=False) # the one at the top: folders have theirs
+        return ([] if same else ['README.md: run tools/readme.py']) + differ(to, ['nbs'], ['images/index_*'], 'run tools/readme.py')
 
 @check
 def ids():

@@ -141,7 +141,7 @@ class Lab:
         sizes:Sizes=None,
         base:str='', # real weights of this name instead of random ones
         data:str='', # JSONL tasks for the rows of teachers, with real weights; random tokens in rows of real lengths if empty
-        lengths='results/bigbench_lengths.json', # tokens of real rows, made by tools/bench_lengths.py
+        lengths='results/bigbench_lengths.json', # tokens of real rows, made by experiments/bench_lengths.py
         seed:int=0,
     ):
         self.device,self.s,self.base_name,self.data,self.lengths,self.seed = str(device),sizes or Sizes(),base,data,Path(lengths),seed
@@ -163,7 +163,7 @@ class Lab:
 def rows(self:Lab, n:int)->dict: # task → rows
     "Rows of `n` tasks: real ones, or random tokens in rows as long as those of BIG-bench"
     if self.data: return {t.name: encode_rows(self.tok, t.train) for t in list(read_tasks(self.data))[:n]}
-    if not self.lengths.exists(): raise FileNotFoundError(f'{self.lengths}: no such file; call dnd_bench in the repository, or make the table with tools/bench_lengths.py')
+    if not self.lengths.exists(): raise FileNotFoundError(f'{self.lengths}: no such file; call dnd_bench in the repository, or make the table with experiments/bench_lengths.py')
     table,V = read_json(self.lengths)['tasks'],self.model.config.vocab_size
     names = sorted(table) if n>=len(table) else self.rng('tasks').sample(sorted(table), n)
     r = self.rng('tokens')

@@ -1,6 +1,6 @@
 """Teachers for every task of a folder in `families.json` folds, and a generator trained on all folds but one; wall times and a panel as JSON.
 
-    python tools/bigbench.py --data ../shared/data/bigbench --work runs/bigbench --out results/bigbench_gpu.json
+    python experiments/bigbench.py --data ../shared/data/bigbench --work runs/bigbench --out results/bigbench_gpu.json
 
 Resumable: what is in the work folder is not done again."""
 import platform

@@ -1,7 +1,7 @@
 """All bars of `dnd_bench` in pieces that each end within ten minutes on an H100; every bar in a process of its own, so that one that fails costs only itself.
 
-    python tools/gpu_bench.py --piece 1                 # then 2 and 3; 4 needs two GPUs, 5 no GPU
-    python tools/gpu_bench.py --bars sft_step,recon_step
+    python experiments/gpu_bench.py --piece 1                 # then 2 and 3; 4 needs two GPUs, 5 no GPU
+    python experiments/gpu_bench.py --bars sft_step,recon_step
 
 Figures go to results/bench-<device>.json as soon as a bar ends; a piece that was cut is called again, and leaves out what is there for this commit."""
 import subprocess, sys, time

@@ -1,6 +1,6 @@
 """The ablation on BIG-bench tasks of one fold: every configuration of `standard_axes` × seeds, at equal steps, as tidy CSV.
 
-    python tools/ablations.py --data ../shared/data/bigbench --work runs/ablations --out results --jobs 4
+    python experiments/ablations.py --data ../shared/data/bigbench --work runs/ablations --out results --jobs 4
 
 Resumable run by run: stops by itself before `budget` seconds are over; call it again to go on. With everything done it writes
 ablations.csv (means over tasks), ablations_tasks.csv.gz (a row a task) and ablations_differ.csv into `out`."""

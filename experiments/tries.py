@@ -1,6 +1,6 @@
 """What does best on unrelated tasks without training anything more: multi-task LoRAs, teachers, and their averages in ΔW, at several strengths.
 
-    python tools/tries.py --data ../shared/data/bigbench --work runs/tries --out results/zero_shot_tries.csv
+    python experiments/tries.py --data ../shared/data/bigbench --work runs/tries --out results/zero_shot_tries.csv
 
 Tasks with short prompts; those of one fold are validated on, those of another are not looked at, the rest is trained on. Adapters on the upper half of the
 layers, so that two CPU cores can do it; resumable. A row a source: NLL and accuracy, means over tasks, the paired difference in NLL from one multi-task LoRA

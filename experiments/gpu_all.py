@@ -1,7 +1,7 @@
 """Everything in results/ that needs a GPU, in pieces that go on where they were cut.
 
-    python tools/gpu_all.py --data ../shared/data --work runs/gpu --out results --minutes 25
-    python tools/gpu_all.py --data ../shared/data --work runs/gpu --out results --stages bench,bigbench,recipes --bars teachers_all
+    python experiments/gpu_all.py --data ../shared/data --work runs/gpu --out results --minutes 25
+    python experiments/gpu_all.py --data ../shared/data --work runs/gpu --out results --stages bench,bigbench,recipes --bars teachers_all
 
 The bar that needs two GPUs comes first. Then the last GPU runs the ablations, measures speed, and joins the others, which run the studies (`dnd_study`: BIG-bench, commonsense, recipes), each GPU beginning with another one.
 With one GPU the same comes one after another. What happened when is in OUT/progress.txt."""
@@ -50,9 +50,9 @@ def main(
         with open(out/f'{name}_{on[0]}.log','a') as f: r = subprocess.run([sys.executable, *map(str,args)], env=os.environ|dict(CUDA_VISIBLE_DEVICES=','.join(devs[g] for g in on)), stdout=f, stderr=subprocess.STDOUT, preexec_fn=lambda: os.sched_setaffinity(0, mine))
         say(f'{name} on GPU {on[0]}: ended with {r.returncode}')
         return r.returncode
-    def bench(b, *on): left()>1 and run(f'bar_{b}', ['tools/gpu_bench.py', '--bars', b, '--base', base, '--data', data/'bigbench', '--out', out, '--commit', os.environ['DND_NB_COMMIT'], '--minutes', min(9.5, left())], *on)
+    def bench(b, *on): left()>1 and run(f'bar_{b}', ['experiments/gpu_bench.py', '--bars', b, '--base', base, '--data', data/'bigbench', '--out', out, '--commit', os.environ['DND_NB_COMMIT'], '--minutes', min(9.5, left())], *on)
     def measure(gpu):
-        if 'ablations' in todo: run('ablations', ['tools/ablations.py', '--data', data/'bigbench', '--work', work/'ablations', '--out', out, '--base', base, '--jobs', jobs, '--steps', 250, '--max_tokens', 8192, '--budget', 60*left()], gpu)
+        if 'ablations' in todo: run('ablations', ['experiments/ablations.py', '--data', data/'bigbench', '--work', work/'ablations', '--out', out, '--base', base, '--jobs', jobs, '--steps', 250, '--max_tokens', 8192, '--budget', 60*left()], gpu)
         for b in want:
             if 'bench' in todo and b not in both: bench(b, gpu)
     def study(name, gpu, folder, *args, until=minutes): # again, if one of its processes failed

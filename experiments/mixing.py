@@ -1,6 +1,6 @@
 """Ways to train the default generator, at full scale: what they leave on training tasks' test rows against the tasks' own teachers, and what following them does on validation tasks. Held-out tasks are not looked at.
 
-    python tools/mixing.py --data ../shared/data/bigbench --work runs/mixing --out results/zero_shot_mixing_tries.csv
+    python experiments/mixing.py --data ../shared/data/bigbench --work runs/mixing --out results/zero_shot_mixing_tries.csv
 
 A row a way; goes on where it was cut, and several processes may share the folder, each with ways of its own (`--ways`)."""
 from dataclasses import replace

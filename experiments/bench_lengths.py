@@ -1,6 +1,6 @@
 """How long the rows of a folder of tasks are, in tokens, for `dnd_bench`, which then needs neither the tasks nor the tokenizer.
 
-    python tools/bench_lengths.py --data ../shared/data/bigbench"""
+    python experiments/bench_lengths.py --data ../shared/data/bigbench"""
 import random
 from fastcore.script import call_parse
 from dnd_nb.adapter import write_json
