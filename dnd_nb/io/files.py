@@ -14,9 +14,9 @@ from safetensors import SafetensorError
 
 # %% auto #0
 __all__ = ['FOLDER', 'MARKER', 'RESERVED', 'sync', 'remove', 'sweep', 'atomic_write', 'sha256', 'regular', 'read_text',
-           'write_json', 'as_json', 'read_json', 'Format', 'file_sums', 'mark', 'marked', 'changed', 'replaceable',
-           'atomic_dir', 'write_tensors', 'read_meta', 'check_tensors', 'read_tensors', 'set_aside', 'check_name',
-           'inside']
+           'write_json', 'as_json', 'loads', 'read_json', 'Format', 'file_sums', 'mark', 'marked', 'changed',
+           'replaceable', 'atomic_dir', 'write_tensors', 'read_meta', 'check_tensors', 'read_tensors', 'set_aside',
+           'check_name', 'inside']
 
 # %% ../../nbs/io/files.ipynb #5aec305e
 @contextmanager
@@ -157,12 +157,16 @@ def as_json(cfg)->dict:
     "A dataclass as JSON gives it back: lists for tuples"
     return json.loads(json.dumps(asdict(cfg)))
 
+def loads(text:str):
+    "`json.loads`; what is nested too deep for Python is no JSON of ours, and said as other faults are"
+    try: return json.loads(text)
+    except RecursionError: raise json.JSONDecodeError('nested too deep', text[:99], 0) from None
+
 def read_json(
     path, # file to read
 ):
     "The JSON at `path`; a file that is missing, cut short or no JSON is named"
-    try: return json.loads(read_text(path))
-    except RecursionError: raise ValueError(f'{path}: not JSON of ours (nested too deep)') from None
+    try: return loads(read_text(path))
     except json.JSONDecodeError as e:
         raise ValueError(f'{path}: not JSON ({e}); was it cut short? restore a copy, or make it again') from None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from fastcore.foundation import L
 
 from ..task import Example, Task, TaskError, known_names, stable_seed
+from ..io.files import loads
 
 # %% ../../nbs/tasks/hub.ipynb #c662e18a
 def _bb_example(
@@ -45,7 +46,7 @@ def read_bigbench_json(
     "Read BIG-bench tasks in their original JSON form"
     path, res, skipped = Path(path), L(), {}
     for name,f in _bb_files(path).items():
-        try: d = json.loads(f.read_text(encoding='utf-8'))
+        try: d = loads(f.read_text(encoding='utf-8'))
         except json.JSONDecodeError as e: raise TaskError(f'{f}:{e.lineno}: not JSON ({e.msg}); expected a BIG-bench task.json') from None
         if 'examples' not in d:
             if any(g != f and f.parent in g.parents for g in _bb_files(f.parent).values()): continue # only a header: its sub-tasks hold the rows

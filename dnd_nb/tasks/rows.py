@@ -14,6 +14,7 @@ from pathlib import Path
 from unittest.mock import patch as patched
 from fastcore.basics import patch
 from ..task import TaskError
+from ..io.files import loads
 
 # %% ../../nbs/tasks/rows.ipynb #004e2494
 @dataclass
@@ -218,7 +219,7 @@ def _json_lines(text, name):
     res = []
     for i,l in enumerate(text.split('\n'), 1):
         if not l.strip(): continue
-        try: res.append(json.loads(l))
+        try: res.append(loads(l))
         except json.JSONDecodeError as e:
             raise TaskError(f'{name}:{i}: not JSON ({e.msg} at column {e.colno}); expected one object a line, as '
                 f'{{"prompt": "…", "answer": "…"}}') from None
@@ -231,7 +232,7 @@ def read_json_text(
     split:str=None, # where the file holds several
 )->Table:
     "Rows of a JSON or JSONL text"
-    try: o = json.loads(text)
+    try: o = loads(text)
     except json.JSONDecodeError as e:
         if e.msg != 'Extra data' and e.lineno > 1 and text.lstrip()[:1] == '[':
             raise TaskError(f'{name}:{e.lineno}: not JSON ({e.msg} at column {e.colno})') from None
@@ -254,9 +255,9 @@ def sniff(
     "The kind of a text that does not say it"
     first = text.strip().split('\n')[0].strip()
     if first[:1] in ('{','['):
-        try: json.loads(first); return 'jsonl'
+        try: loads(first); return 'jsonl'
         except json.JSONDecodeError: pass
-        try: json.loads(text); return 'json'
+        try: loads(text); return 'json'
         except json.JSONDecodeError: return 'jsonl' if re.match(r'\{\s*("|$)|\[\s*[\[{]', first) else 'text'
     cells = [c.strip(' "').lower() for c in first.split(_separator(first))]
     head = len(cells) > 1 and all(len(c) < 30 for c in cells) and {re.sub(r'[^a-z]', '', c) for c in cells[:2]} & _known
