@@ -196,7 +196,9 @@ def _given(base_adapter, spec, model, tok, ts, seed, run, steps):
     f,made = Path(run)/'multitask',dict(steps=steps, seed=seed, base=identity(model, tok), rows={t.name:rows_sum(t) for t in ts})
     def make(): save_peft(train_multitask(model, tok, ts, spec, steps, seed=seed)[0], f, extra={'made.json':made})
     Crew().once(lambda: f.exists() or make())
-    if (bad := changed(f)) or read_json(f/'made.json')!=made: raise ValueError(f'{f}: {bad[0] if bad else "made with other steps, seed, rows or base model"}; choose another run folder, or move that one away')
+    if (bad := changed(f)) or read_json(f/'made.json')!=made:
+        raise ValueError(f'{f}: {bad[0] if bad else "made with other steps, seed, rows or base model"}; choose another '
+                         'run folder, or move that one away')
     return load_peft(f, spec)
 
 # %% ../nbs/15_cli.ipynb #3a5d2f56
@@ -396,9 +398,12 @@ def _may_write(path):
     if path.exists():
         try: old = read_json(regular(path))
         except ValueError: old = None
-        if not isinstance(old, dict) or not {'panel','paired'}<=old.keys(): raise ValueError(f'{path}: is there and was not written by dnd_evaluate; nothing was written, name another file')
+        if not isinstance(old, dict) or not {'panel','paired'}<=old.keys():
+            raise ValueError(f'{path}: is there and was not written by dnd_evaluate; nothing was written, name another '
+                             'file')
     up = next(p for p in path.absolute().parents if p.exists())
-    if not up.is_dir() or not os.access(up, os.W_OK): raise ValueError(f'{path}: {up} cannot be written in; name another file')
+    if not up.is_dir() or not os.access(up, os.W_OK):
+        raise ValueError(f'{path}: {up} cannot be written in; name another file')
 
 @command
 def dnd_evaluate(

@@ -131,7 +131,9 @@ class HFEncoder(Encoder):
             kw = dict(local_files_only=True, trust_remote_code=False)
             try:
                 with quiet(): (model,info),tok = AutoModel.from_pretrained(folder, use_safetensors=True, output_loading_info=True, **kw),AutoTokenizer.from_pretrained(folder, **kw)
-            except Exception as e: raise ValueError(f'{folder}: no encoder that can be read ({type(e).__name__}: {" ".join(str(e).split())[:200]}); fetch it again') from None
+            except Exception as e:
+                raise ValueError(f'{folder}: no encoder that can be read ({type(e).__name__}: '
+                                 f'{" ".join(str(e).split())[:200]}); fetch it again') from None
             whole(info, folder, r'(^|\.)pooler\.|^(lm_head|cls|score|classifier)\.') # heads, which no pooling here reads
         self.tok,self.pooling,self.max_len,self.tokens = tok,pooling,max_len,pooling=='tokens'
         super().__init__(f'{name or base_id(model)}-{pooling}', model.config.hidden_size, model, pooling=pooling, max_len=max_len, **kw)
@@ -250,7 +252,8 @@ class Shard:
     "Keys [n] of 32 bytes, tokens a prompt [n], vectors [sum of tokens, dim], memory-mapped"
     def __init__(self, path, dim):
         self.path = Path(path)
-        if (self.path/MARKER).exists() and (bad := changed(self.path)): raise ValueError(f'{bad[0]} since it was written')
+        if (self.path/MARKER).exists() and (bad := changed(self.path)):
+            raise ValueError(f'{bad[0]} since it was written')
         self.keys,self.lens,self.vecs = (np.load(self.path/f'{n}.npy', mmap_mode='r' if n=='vecs' else None) for n in ('keys','lens','vecs'))
         if not (len(self.keys)==len(self.lens) and self.vecs.shape==(self.lens.sum(), dim)): raise ValueError(f'{len(self.keys)} keys, vectors {self.vecs.shape}')
         self.starts = np.cumsum(self.lens) - self.lens

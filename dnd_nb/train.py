@@ -295,8 +295,11 @@ def one_step(self:Trainer)->dict:
     if self.crew.size>1: logs = self._together(logs, len(at)/stage.batch)
     norms = [float(torch.nn.utils.clip_grad_norm_(ps, c)) for ps,c in ((self.gen.body_parameters(), stage.clip), (self.gen.head_parameters(), stage.head_clip))]
     if not np.isfinite(logs['loss']) or not np.isfinite(norms).all():
-        if bad := not_finite(self.model, **{'the conditions':cond}, **({} if b.get('teacher') is None else {'a teacher':b['teacher'].flat()})): raise ValueError(f'step {self.step} ({stage.name}): {bad}, so no loss can be had; it was damaged, fetch or make it again')
-        raise ValueError(f'step {self.step} ({stage.name}): loss {logs["loss"]}, gradient norms {norms}: training diverged. Lower the learning rate of the stage ({stage.lr:g})')
+        if bad := not_finite(self.model, **{'the conditions':cond}, **({} if b.get('teacher') is None else {'a teacher':b['teacher'].flat()})):
+            raise ValueError(f'step {self.step} ({stage.name}): {bad}, so no loss can be had; it was damaged, fetch or '
+                             'make it again')
+        raise ValueError(f'step {self.step} ({stage.name}): loss {logs["loss"]}, gradient norms {norms}: training '
+                         f'diverged. Lower the learning rate of the stage ({stage.lr:g})')
     for p in self.opt.param_groups: p['lr'] = stage.lr_at(i)
     self.opt.step()
     d = min(self.cfg.ema, (1+self.step)/(10+self.step))
@@ -396,7 +399,9 @@ def _begin(self:Trainer):
             if old.get(k)!=d[k]: raise ValueError(f'{self.folder}: holds a run with another {_first_change(old.get(k), d[k], k)[:300]}; choose another folder, or delete this one')
     else:
         theirs = [n for n in ('state','generator.safetensors','generator.json','log.jsonl','selected.json','familiar.safetensors') if (self.folder/n).exists()]
-        if theirs: raise ValueError(f'{self.folder}: holds {theirs[0]} but no config.json, so it is no run, and a run would replace that; choose another folder')
+        if theirs:
+            raise ValueError(f'{self.folder}: holds {theirs[0]} but no config.json, so it is no run, and a run would '
+                             'replace that; choose another folder')
         RUN.write(f, d)
 
 # %% ../nbs/10_train.ipynb #5ff6657d
@@ -561,7 +566,9 @@ class Run:
         self.gen,self.selected = load_generator(self.folder, device),SELECTED.read(self.folder/'selected.json')
         self.spec,self.strength = self.gen.spec,self.selected['strength']
         try: self.cfg,self.template = TrainConfig(**self.config['config']),Template(**self.config['template'])
-        except TypeError as e: raise ValueError(f'{self.folder}/config.json: {e}; was it written by another version? train the run again') from None
+        except TypeError as e:
+            raise ValueError(f'{self.folder}/config.json: {e}; was it written by another version? train the run '
+                             'again') from None
         self.familiarity = Familiarity.load(folder) if self.cfg.familiar else None
     @property
     def log(self): "One row a step"; import pandas as pd; return pd.read_json(self.folder/'log.jsonl', lines=True)
@@ -578,7 +585,9 @@ def generate(self:Run,
     "One adapter a prompt batch"
     if cache.name!=self.config['encoder']: raise ValueError(f'this run was trained on conditions of {self.config["encoder"]!r}, these are of {cache.name!r}')
     now,was = getattr(getattr(cache, 'encoder', cache), 'fingerprint', None),self.config.get('encoder_sum')
-    if was and now and was!=now: raise ValueError(f'{self.folder}: trained on conditions of {cache.name} with fingerprint {was[:12]}…, this encoder has {now[:12]}…: other weights, vocabulary or settings under the same name')
+    if was and now and was!=now:
+        raise ValueError(f'{self.folder}: trained on conditions of {cache.name} with fingerprint {was[:12]}…, this '
+                         f'encoder has {now[:12]}…: other weights, vocabulary or settings under the same name')
     dev = next(self.gen.parameters()).device
     cond,mask = conditions(cache, prompts, self.gen.takes, device=dev)
     return correct(self.gen.loc, self.gen(cond, mask), self.strengths(cache, prompts) if strength is None else strength)
