@@ -70,6 +70,7 @@ _harmless = set('''task_type peft_type auto_mapping peft_version base_model_name
     rank_pattern alpha_pattern fan_in_fan_out bias init_lora_weights modules_to_save
     loftq_config eva_config corda_config lora_ga_config velora_config
     qalora_group_size megatron_core ensure_weight_tying'''.split())
+_swift = {'lora_dtype', 'lorap_lr_ratio', 'lorap_emb_lr'} # how ms-swift trained, written beside PEFT's
 _moves_base = re.compile(r'(pissa(_niter_\d+)?|olora|corda|lora_ga)$') # W₀ ← W₀ − sB₀A₀ before training
 _inits = (True, False, None, 'gaussian', 'eva', 'orthogonal', 'mica') # W₀ stays
 
@@ -88,7 +89,7 @@ def _peft_config(folder, initial=None):
     "The adapter_config.json of a folder, refused by field where it asks for what a plain LoRA cannot do"
     c = read_json(Path(folder)/'adapter_config.json')
     if c.get('peft_type')!='LORA': raise ValueError(f'{folder}: peft_type {c.get("peft_type")!r}, expected LORA')
-    odd = [k for k,v in c.items() if k not in _harmless and v not in (None, False, '', [], {})]
+    odd = [k for k,v in c.items() if k not in _harmless|_swift and v not in (None, False, '', [], {})]
     if c.get('bias','none')!='none': odd.append('bias')
     if odd: raise ValueError(f'{folder}: {", ".join(odd)} set in adapter_config.json, which a plain LoRA does not do; '
         + 'train it as a plain LoRA, or convert it with the tool that made it')
