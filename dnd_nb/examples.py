@@ -240,10 +240,11 @@ def tuned(
     lr:float, # peak learning rate
     batch:int=8, # rows an adapter sees a step, at most
     keep:tuple=(), # also give the adapters after so many steps
+    engine:str=None, # see `engine_for`
 )->Adapters: # n; with `keep` a dict: steps → Adapters
     "Each adapter after a few steps of Adam on rows of its own"
     few = min(batch, min(map(len, rows)))
-    tr = AdapterTrainer(model, ad.spec, rows, TeacherConfig(steps=steps, rows=few, lr=lr), pad_id=tok.pad_token_id, start=ad.to('cpu'))
+    tr = AdapterTrainer(model, ad.spec, rows, TeacherConfig(steps=steps, rows=few, lr=lr), pad_id=tok.pad_token_id, start=ad.to('cpu'), engine=engine)
     got = {}
     for s in range(1, steps+1):
         tr.one_step()

@@ -13,6 +13,7 @@ from .adapter import Adapters
 from .evaluate import answers, bootstrap_ci, score
 from .examples import tuned, write
 from .fast.graphs import engine_for
+from .fast.lean import why_not
 from .generator import Generator, load_generator
 from .io.files import sha256
 from .io.peft import save_peft
@@ -21,8 +22,9 @@ from .reader import NoReader
 from .task import Example, Template, encode_rows
 
 # %% auto #0
-__all__ = ['DEFAULT', 'DEFAULT_SHA256', 'WAYS', 'METHODS', 'NO_ANSWERS', 'CARD', 'default_generator', 'generate_adapters',
-           'in_context', 'Decision', 'deal', 'n_folds', 'decide', 'Written', 'generate', 'plan', 'adapter_card']
+__all__ = ['DEFAULT', 'DEFAULT_SHA256', 'WAYS', 'METHODS', 'NO_ANSWERS', 'CARD', 'default_generator', 'few_rows_engine',
+           'generate_adapters', 'in_context', 'Decision', 'deal', 'n_folds', 'decide', 'Written', 'generate', 'plan',
+           'adapter_card']
 
 # %% ../nbs/14a_use.ipynb #f46416bb
 DEFAULT = Path(__file__).parent/'default' if '__file__' in globals() else None
@@ -38,7 +40,14 @@ def default_generator(
         raise ValueError(f'{file} has SHA-256 {got[:12]}…, expected {DEFAULT_SHA256[:12]}…: the file is damaged or another one; install the package again')
     return load_generator(DEFAULT, device)
 
-# %% ../nbs/14a_use.ipynb #6d9281b2
+# %% ../nbs/14a_use.ipynb #8cdbe151
+def few_rows_engine(
+    model, # frozen base
+    spec, # of the adapters
+)->str: # see `engine_for`
+    "On a CPU packed rows are faster for few and short rows of unequal numbers, where the model is known there"
+    return 'lean' if model.device.type=='cpu' and not why_not(model, spec) else None
+
 def generate_adapters(
     model, # frozen base
     tok, # its tokenizer
@@ -56,7 +65,7 @@ def generate_adapters(
     mask = torch.arange(K)<torch.tensor([len(l) for l in known])[:,None]
     cond = NoReader().read([Example('.', '.')])[torch.zeros(len(lists), K, dtype=torch.long)].to(model.device)
     some = rows if rounds!=0 else [[] for _ in rows]
-    with torch.no_grad(): x = write(model, engine_for(model, gen.spec), gen.to(model.device), cond, mask.to(model.device), some, tok.pad_token_id, 4096)
+    with torch.no_grad(): x = write(model, engine_for(model, gen.spec, few_rows_engine(model, gen.spec)), gen.to(model.device), cond, mask.to(model.device), some, tok.pad_token_id, 4096)
     return Adapters.from_flat(gen.spec, x.detach())
 
 # %% ../nbs/14a_use.ipynb #802a0c06
@@ -156,7 +165,7 @@ def _adapters(model, tok, gen, lists, ways, steps, lr, template): # way → Adap
         made['generated'] = generate_adapters(model, tok, gen, lists, template)
         if 'generated, tuned' in ways and steps:
             rows = [encode_rows(tok, l, template) for l in lists]
-            made['generated, tuned'] = tuned(model, tok, made['generated'], rows, steps, lr)
+            made['generated, tuned'] = tuned(model, tok, made['generated'], rows, steps, lr, engine=few_rows_engine(model, gen.spec))
         if 'generated' not in ways: del made['generated']
     return made
 

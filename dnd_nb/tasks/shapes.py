@@ -389,8 +389,9 @@ def find_shape(
             raise TaskError(f'{table.source}: no column {f!r}; it has {_seen(table)}')
     found = None if prompt_field or template else _special(table, have)
     if found: return found
-    choices = _given(have, choices_field) or [have[n] for n in CHOICES
-        if n in have][:1] or list(option_columns(have).values())
+    full = {n:c for n,c in have.items() if _first_of(table, c) is not None} # a column that is empty everywhere is none
+    choices = _given(have, choices_field) or [full[n] for n in CHOICES
+        if n in full][:1] or list(option_columns(full).values())
     rest = {n:c for n,c in have.items() if c not in choices}
     if template: prompt = resolved(template.replace('\\n', '\n'), {**have, 'choices':'choices'})
     else: prompt = '{%s}'%have[canon(prompt_field)] if prompt_field else find_prompt(table, rest)
