@@ -182,6 +182,8 @@ def _columnar(d): # rows of a dict of columns, or None
 
 def _spread(r): # rows inside a row
     if isinstance(r, dict) and isinstance(r.get('row'), dict) and 'row_idx' in r: return [r['row']]
+    q = r.get('question') if isinstance(r, dict) else None
+    if isinstance(q, dict) and {'stem','choices'} <= set(q): return [dict(r, question=q['stem'], choices=q['choices'])]
     ps = r.get('paragraphs') if isinstance(r, dict) else None
     if not isinstance(ps, list) or not all(isinstance(p, dict) and isinstance(p.get('qas'), list) for p in ps):
         return [r]
@@ -204,7 +206,7 @@ def json_rows(
     if rows := _columnar(o): return rows,[]
     k = next((k for k in _wrappers if isinstance(o.get(k), list) and o[k] and all(isinstance(r, dict) for r in o[k])),
         None)
-    if not k: return [o],[]
+    if not k: return _spread(o),[]
     beside = {n:o[n] for n in ('Definition','task_prefix') if n in o}
     return [r | beside for r in json_rows(o[k])[0]],[]
 
@@ -425,7 +427,7 @@ def _of_object(o):
     rows = [dict(prompt=r) if isinstance(r, str) else r for r in o]
     if not rows or not all(isinstance(r, dict) for r in rows):
         raise TaskError(f'{short(o)}: expected a list of texts or dicts, with at least one')
-    return Table(rows, 'rows')
+    return Table(json_rows(rows)[0], 'rows')
 
 # %% ../../nbs/tasks/rows.ipynb #50b8a5bf
 def read_table(

@@ -129,7 +129,8 @@ ANSWERS = [w.split() for w in (
     'expectedoutput expectedanswer gold goldanswer groundtruth reference ideal reply finalanswer '
     'bestanswer correctanswer assistant gpt a back chosen assistantresponse outputtext expectedresponse modelanswer',
     'labeltext labelname classname',
-    'label labels class classlabel isduplicate', 'summary highlights solution canonicalsolution code sql definition',
+    'label labels class classlabel goldlabel isduplicate',
+    'summary highlights solution canonicalsolution code sql definition',
     'category intent emotion sentiment topic stars rating score relation tag')]
 CHOICES = ('choices options endings candidates answerchoices possibleanswers alternatives multiplechoicetargets '
     'mc1targets targetscores incorrectanswers distractors').split()
@@ -251,7 +252,8 @@ def option_columns(
     "Choices that have a column each"
     groups = defaultdict(dict)
     for n,c in have.items():
-        m = re.fullmatch(r'(option|opt|choice|ending|answer|sol|solution|op|candidate|distractor|)([0-9]|[a-h])', n)
+        m = re.fullmatch(r'(option|opt|choice|ending|answer|sol|solution|op|candidate|distractor|'
+            r'incorrectanswer|wronganswer|wrong|)([0-9]|[a-h])', n)
         if m: groups[m[1]][m[2]] = c
     good = {s:g for s,g in groups.items() if len(g) > 1 and min(g) in ('0','1','a')}
     return dict(sorted(next(iter(good.values())).items())) if good else {}
@@ -384,6 +386,8 @@ def find_shape(
 )->Shape:
     "How this table is to be read"
     have = dict(reversed([(canon(c),c) for c in reversed(table.columns)])) # of two names that are alike, the first
+    if {'instruction','output'} <= set(have): # columns that hold all of a row once more
+        have = {n:c for n,c in have.items() if n not in ('prompt','text') or '### ' not in str(_first_of(table, c))}
     for f in (prompt_field, answer_field, choices_field, *(_blank.findall(template or ''))):
         if f and f != 'choices' and canon(f) not in have:
             raise TaskError(f'{table.source}: no column {f!r}; it has {_seen(table)}')

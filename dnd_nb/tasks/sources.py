@@ -88,7 +88,7 @@ def _choices(table, shape):
         if kind == 'mc1targets' and isinstance(v, dict): return _scored(v.get('choices'), v.get('labels'))
         if kind == 'targetscores' and isinstance(v, dict): return _scored(list(v), list(v.values()))
         if kind == 'multiplechoicetargets': return _scored(v, r.get(scores))
-        if kind.startswith(('incorrect','distractor')): return _wrong(r, cs, shape.answer)
+        if kind.startswith(('incorrect','distractor','wrong')): return _wrong(r, cs, shape.answer)
         if not keys: return (options(v) if v is not None else ([],[])),None
         both = [(t,k) for k,c in keys.items() if (t := as_text(r.get(c)))]
         return ([t for t,_ in both],[k for _,k in both]),None
