@@ -188,7 +188,8 @@ def count_ops(world, command):
             seen = inject(None, None)
             call(command)
             Path('ops').write_text(str(seen[0]))
-        run(f, ws)
+        r = run(f, ws, 300)
+        if not (ws/'ops').exists(): raise SystemExit(f'{command} does not run while its operations are counted: {"hung" if r.hung else r.last}')
         return int((ws/'ops').read_text())
 
 def at_operation(world, kind, command, k, how):
@@ -418,9 +419,8 @@ def main(
     "Draw faults, let the commands meet them, count what came of it; exit 1 unless all is right"
     seed = int.from_bytes(os.urandom(3),'big') if seed is None else seed
     kinds,t0,count,bad = kinds.split(','),time.time(),Counter(),[]
-    import torch, transformers, peft, sentence_transformers, pandas, scipy.stats
+    import torch, transformers, peft, sentence_transformers, pandas, scipy.stats # no set_num_threads here: its pool does not outlive a fork
     import dnd_nb.cli, dnd_nb.demo, dnd_nb.diagnostics, dnd_nb.train, dnd_nb.evaluate, dnd_nb.tasks.sources
-    torch.set_num_threads(1)
     top = Path(tempfile.mkdtemp(prefix='faults-'))
     os.environ['DND_NB_CACHE'] = str(top/'cache')
     try:
