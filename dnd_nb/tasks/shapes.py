@@ -66,7 +66,7 @@ def turns(
     "The turns of a chat"
     if isinstance(v, str) and re.match(r'\[\s*\{', v):
         try: v = json.loads(v)
-        except json.JSONDecodeError: return
+        except (json.JSONDecodeError, RecursionError): return
     if isinstance(v, dict) and isinstance(v.get('messages'), (list,tuple)): v = v['messages']
     if hasattr(v, 'tolist'): v = v.tolist()
     if not isinstance(v, (list,tuple)) or not v or not all(isinstance(o, dict) for o in v): return
@@ -222,7 +222,7 @@ def _parsed(v): # a list or dict that was written into a cell
     if not isinstance(v, str): return v
     for f in (json.loads, ast.literal_eval):
         try: o = f(v)
-        except (ValueError, SyntaxError): continue
+        except (ValueError, SyntaxError, RecursionError, MemoryError): continue
         if isinstance(o, (list,dict,tuple)): return o
     sep = next((s for s in ('\n','|',';',',') if s in v), None)
     return [o for o in v.split(sep) if o.strip()] if sep else v
