@@ -21,10 +21,7 @@ from .shapes import (LABELS, PROMPTS, WHOLE, as_text, canon, chat, fill, find_sh
 def _example(prompt, answer=None, choices=None, question=None, opts=None):
     "An Example, whose answer may be missing"
     if not prompt: raise TaskError('the prompt is empty; fill it in or drop the row')
-    if answer is not None: return Example(prompt, answer, choices, question, opts)
-    e = Example(prompt, 'none', None, question, opts) # all but the answer is checked
-    e.__dict__.update(answer=None, choices=choices)
-    return e
+    return Example(prompt, answer, choices, question, opts)
 
 # %% ../../nbs/tasks/sources.ipynb #2ac2f13a
 class Examples(list):
