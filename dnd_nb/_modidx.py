@@ -1866,5 +1866,6 @@ d = { 'settings': { 'branch': 'main',
                             'dnd_nb.use.generate': ('use.html#generate', 'dnd_nb/use.py'),
                             'dnd_nb.use.generate_adapters': ('use.html#generate_adapters', 'dnd_nb/use.py'),
                             'dnd_nb.use.in_context': ('use.html#in_context', 'dnd_nb/use.py'),
+                            'dnd_nb.use.made_for': ('use.html#made_for', 'dnd_nb/use.py'),
                             'dnd_nb.use.n_folds': ('use.html#n_folds', 'dnd_nb/use.py'),
                             'dnd_nb.use.plan': ('use.html#plan', 'dnd_nb/use.py')}}}

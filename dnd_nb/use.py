@@ -23,8 +23,8 @@ from .task import Example, Template, encode_rows
 
 # %% auto #0
 __all__ = ['DEFAULT', 'DEFAULT_SHA256', 'WAYS', 'METHODS', 'NO_ANSWERS', 'CARD', 'default_generator', 'few_rows_engine',
-           'generate_adapters', 'in_context', 'Decision', 'deal', 'n_folds', 'decide', 'Written', 'generate', 'plan',
-           'adapter_card']
+           'generate_adapters', 'in_context', 'Decision', 'deal', 'n_folds', 'decide', 'Written', 'generate',
+           'made_for', 'plan', 'adapter_card']
 
 # %% ../nbs/14a_use.ipynb #f46416bb
 DEFAULT = Path(__file__).parent/'default' if '__file__' in globals() else None
@@ -278,6 +278,7 @@ def generate(
     xs,gen,template = _as_examples(examples), gen or default_generator(), template or Template()
     if not xs: raise ValueError('no examples; give at least one prompt')
     if model is None: model,tok = load_base(gen.spec.base_model)
+    made_for(gen, model)
     known = [e for e in xs if e.answer is not None]
     if len(known)<2: return _unjudged(model, tok, gen, xs, known, out, template)
     d,ads = decide(model, tok, gen, known, steps, template=template, seed=seed)
@@ -288,6 +289,15 @@ def generate(
         for w,a in ads.items():
             if w!=way: _write(a, f'{out}-{w.replace(", ","-").replace(" ","-")}', w, d, known, gen, template)
     return res
+
+def made_for(
+    gen:Generator,
+    model, # frozen base
+):
+    "An error if a generator was made for another base model, by name: the full-precision weights of one that was unpacked will do"
+    was,now = gen.spec.base_model,base_id(model)
+    if Path(was).name.lower()!=Path(now).name.lower():
+        raise ValueError(f'the generator was made for {was}, this is {now}: name that base model, or make a generator for this one with dnd_nb.pretrain')
 
 def _unjudged(model, tok, gen, xs, known, out, template): # too few answers to hold one back
     ad = generate_adapters(model, tok, gen, [known], template, None if known else 0)
