@@ -268,12 +268,13 @@ def generate_from(
     seed:int=0, # of the folds
     **kwargs, # how a table is read
 ):
-    "From a file of 2 to 50 answered examples to a PEFT adapter folder, and whether to use it. E.g. `dnd_generate examples.jsonl --out mine`; `dnd_generate RUN FILE` uses a run of dnd_train"
+    "From a file of a few answered examples to a PEFT adapter folder, and whether to use it. E.g. `dnd_generate examples.jsonl --out mine`; `dnd_generate RUN FILE` uses a run of dnd_train"
     with one_line_errors():
         import time
         from dnd_nb.io.files import replaceable
         from dnd_nb.tasks.sources import describe, read_examples
         replaceable(out, 'folder')
+        if method not in ('best','start','generated','tuned'): raise ValueError(f'--method {method}: expected best, start, generated or tuned')
         if most<0 or steps<0: raise ValueError(f'--{"most" if most<0 else "steps"} {min(most,steps)}: expected 0 or more')
         xs = read_examples(examples, **reading(**kwargs))
         print(describe(xs))
@@ -285,7 +286,7 @@ def generate_from(
         xs = (known[:most] if most else known) or rest
         print(plan(tok, xs, steps, gen), flush=True)
         t0 = time.time()
-        w = generate(xs, out, model, tok, gen, method, steps, keep, seed=seed)
+        w = generate(xs, out, model, tok, gen, method, steps, keep, seed=seed, log=lambda way,loss: print(f'  {way}: {loss:.2f} nats a token', flush=True))
         print(f'\n{w!r}\n{time.time()-t0:.0f} s. Next: read {out}/README.md, or open it with peft.PeftModel.from_pretrained(base, {out!r})')
         return w
 
@@ -353,7 +354,7 @@ def generate_main():
     q = anno_parser(generate_from.__wrapped__, 'dnd_generate')
     for o in q._actions: o.option_strings = [s.replace('_','-') for s in o.option_strings]
     q._option_string_actions = {s.replace('_','-'):o for s,o in q._option_string_actions.items()}
-    run = any(not a.startswith('-') for a in q.parse_known_args(hyphens)[1]) # a second place is taken: a run and a file
+    run = any(a=='-' or not a.startswith('-') for a in q.parse_known_args(hyphens)[1]) # a second place is taken: a run and a file
     from_shell(dnd_generate if run else generate_from, rest)
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 from fastcore.basics import patch
+from scipy import stats
 from .adapter import Adapters
-from .evaluate import answers, bootstrap_ci, score
+from .evaluate import answers, score
 from .examples import tuned, write
 from .fast.graphs import engine_for
 from .fast.lean import why_not
@@ -23,8 +24,8 @@ from .task import Example, Template, encode_rows
 
 # %% auto #0
 __all__ = ['DEFAULT', 'DEFAULT_SHA256', 'WAYS', 'METHODS', 'NO_ANSWERS', 'CARD', 'default_generator', 'few_rows_engine',
-           'generate_adapters', 'in_context', 'Decision', 'deal', 'n_folds', 'decide', 'Written', 'generate',
-           'made_for', 'plan', 'adapter_card']
+           'generate_adapters', 'bare', 'in_context', 'Decision', 'deal', 'n_folds', 'window', 'shortened',
+           'deal_prompts', 'decide', 'Written', 'generate', 'made_for', 'plan', 'adapter_card']
 
 # %% ../nbs/14a_use.ipynb #f46416bb
 DEFAULT = Path(__file__).parent/'default' if '__file__' in globals() else None
@@ -68,7 +69,9 @@ def generate_adapters(
     with torch.no_grad(): x = write(model, engine_for(model, gen.spec, few_rows_engine(model, gen.spec)), gen.to(model.device), cond, mask.to(model.device), some, tok.pad_token_id, 4096)
     return Adapters.from_flat(gen.spec, x.detach())
 
-# %% ../nbs/14a_use.ipynb #802a0c06
+# %% ../nbs/14a_use.ipynb #31ca15f7
+def bare(template:Template)->Template: "The template for prompts that are written out already"; return Template('{prompt}', template.answer)
+
 def in_context(
     tok, # the base's tokenizer
     shown:list, # of Example, before every prompt
@@ -76,9 +79,10 @@ def in_context(
     template:Template=None,
     gap:str='\n', # between two examples
 )->Example:
-    "An example whose prompt begins with others, closed"
+    "An example whose prompt is written out as the template says, with others before it, closed; for the template `bare`"
     template = template or Template()
-    return replace(e, prompt=''.join(''.join(template.render(s))+tok.eos_token+gap for s in shown)+e.prompt)
+    closed = ''.join(''.join(template.render(s))+tok.eos_token+gap for s in shown)
+    return replace(e, prompt=closed+template.prompt.format(prompt=e.prompt))
 
 # %% ../nbs/14a_use.ipynb #f89defd0
 WAYS = ('base','in context','start adapter','generated','generated, tuned')
@@ -112,6 +116,32 @@ def n_folds(
     "4 folds, or 2 where the examples are long: two folds cost half as much"
     return 4 if sum(map(len, encode_rows(tok, examples, template or Template())))<=long else 2
 
+# %% ../nbs/14a_use.ipynb #215de8e8
+def window(model, most:int=2048)->int:
+    "Tokens of a prompt with examples in it: what the model was made for, and no more than `most`"
+    return min(most, getattr(model.config.get_text_config(), 'max_position_embeddings', None) or most)
+
+def shortened(
+    tok, # the base's tokenizer
+    e:Example,
+    template:Template,
+    max_len:int=256, # tokens of prompt and answer
+)->Example:
+    "An example whose prompt has lost its beginning, if it was too long: the same for every way"
+    over = len(tok(''.join(template.render(e)), add_special_tokens=False).input_ids)+2-max_len
+    return e if over<=0 else replace(e, prompt=tok.decode(tok(e.prompt, add_special_tokens=False).input_ids[over:]))
+
+def deal_prompts(
+    examples:list, # of Example
+    folds:int,
+    seed:int=0,
+)->list: # of lists of numbers
+    "Folds of examples; equal prompts are in one fold, so none is judged by an adapter that saw its twin"
+    at = {}
+    for i,e in enumerate(examples): at.setdefault(e.prompt, []).append(i)
+    if len(at)<2: raise ValueError(f'{len(examples)} examples of one prompt; two different prompts are needed to judge: one to show, one to hold back')
+    return [sorted(i for g in f for i in list(at.values())[g]) for f in deal(len(at), folds, seed)]
+
 # %% ../nbs/14a_use.ipynb #e6fc4181
 def _judged(model, tok, examples, folds, ads, template): # (nats a token, right?) of each example, by its fold's adapter; ads None: the base
     order = [i for f in folds for i in f]
@@ -122,7 +152,7 @@ def _judged(model, tok, examples, folds, ads, template): # (nats a token, right?
 
 def _in_context(model, tok, examples, folds, rest, template):
     xs = {i: in_context(tok, [examples[j] for j in r], examples[i], template) for f,r in zip(folds,rest) for i in f}
-    df = score(model, tok, [xs[i] for i in range(len(examples))], template=template, max_len=2048)
+    df = score(model, tok, [xs[i] for i in range(len(examples))], template=bare(template), max_len=window(model))
     return pd.DataFrame(dict(nats=df.nll/df.tokens, right=df.accuracy.fillna(df.exact_match)))
 
 # %% ../nbs/14a_use.ipynb #a6acf485
@@ -137,22 +167,28 @@ def decide(
     template:Template=None,
     folds:int=None, # at most; None: 4, and 2 where the examples are long
     seed:int=0,
+    log=None, # called with each way and its loss
 )->tuple: # (Decision, way → Adapters n=1 from all examples)
     "Compare every way on examples held back from it, and write the adapters from all examples"
     t0,template = time.time(),template or Template()
     examples = [e for e in examples if e.answer is not None]
     if len(examples)<2: raise ValueError(f'{len(examples)} example with an answer; two or more are needed to judge: one to show, one to hold back')
     if odd := [w for w in ways if w not in WAYS]: raise ValueError(f'way {odd[0]!r}; expected one of {", ".join(WAYS)}')
-    parts = deal(len(examples), folds or n_folds(tok, examples, template), seed)
+    if folds is not None and folds<2: raise ValueError(f'folds {folds}: expected 2 or more')
+    examples = [shortened(tok, e, template) for e in examples]
+    parts = deal_prompts(examples, folds or n_folds(tok, examples, template), seed)
     rest = [[i for i in range(len(examples)) if i not in f] for f in parts]
     lists = [[examples[i] for i in r] for r in rest]+[examples] # the last one is for use
     got,ads = {},{}
-    if 'base' in ways: got['base'] = _judged(model, tok, examples, parts, None, template)
-    if 'in context' in ways: got['in context'] = _in_context(model, tok, examples, parts, rest, template)
+    def keep(w, d):
+        got[w] = d
+        if log: log(w, float(d.nats.mean()))
+    if 'base' in ways: keep('base', _judged(model, tok, examples, parts, None, template))
+    if 'in context' in ways: keep('in context', _in_context(model, tok, examples, parts, rest, template))
     ads = _adapters(model, tok, gen, lists, ways, steps, lr, template)
-    for w,a in ads.items(): got[w] = _judged(model, tok, examples, parts, a[list(range(len(parts)))], template)
+    for w,a in ads.items(): keep(w, _judged(model, tok, examples, parts, a[list(range(len(parts)))], template))
     table = pd.DataFrame({w:d.nats for w,d in got.items()})
-    d = Decision(table, table.mean().idxmin(), len(examples), _tokens(tok, examples, template), 0., exact={w:float(d.right.mean()) for w,d in got.items()})
+    d = Decision(table, table.mean().idxmin(), len(examples), min(_tokens(tok, examples, template), window(model)), 0., exact={w:float(d.right.mean()) for w,d in got.items()})
     if tries := [w for w in table.mean().sort_values().index if w in ads]: d.lines = _lines(model, tok, examples, parts, ads[tries[0]], template)
     d.seconds = time.time()-t0
     return d, {w:a[[len(parts)]] for w,a in ads.items()}
@@ -184,8 +220,11 @@ def against(self:Decision,
     way:str,
     other:str='base',
 )->tuple: # (mean, lower, upper) nats a token, below zero where `way` is better
-    "Difference of two ways on the same examples, with a 95% interval over examples"
-    return tuple(map(float, bootstrap_ci(self.table[way]-self.table[other])))
+    "Difference of two ways on the same examples, with a 95% interval over examples (Student's t), widened for the number of ways that are compared (Bonferroni)"
+    d = self.table[way]-self.table[other]
+    level,n = .05/(2*max(1, self.table.shape[1]-1)), len(d)
+    half = stats.t.ppf(1-level, n-1)*d.std(ddof=1)/n**.5 if n>1 else np.inf
+    return float(d.mean()), float(d.mean()-half), float(d.mean()+half)
 
 @patch
 def helps(self:Decision, way=None)->bool:
@@ -196,7 +235,8 @@ def helps(self:Decision, way=None)->bool:
 @patch
 def best_adapter(self:Decision)->str:
     "The best way that is an adapter"
-    return self.table[[w for w in self.table if w not in ('base','in context')]].mean().idxmin()
+    own = [w for w in self.table if w not in ('base','in context')]
+    return self.table[own].mean().idxmin() if own else None
 
 # %% ../nbs/14a_use.ipynb #9dbb052e
 def _nats(x): return f'{x:.2f}'
@@ -205,14 +245,16 @@ def _nats(x): return f'{x:.2f}'
 def sentence(self:Decision)->str:
     "What to do, and why"
     m,b,a = self.table.mean(),self.best,self.best_adapter()
-    if b=='base': return f'Use the base model as it is: on {self.n} examples held back it is best ({_nats(m[b])} nats a token; {a} {_nats(m[a])}).'
-    d,lo,hi = self.against(b)
-    what = f'{_nats(m[b])} nats a token on examples held back, the base model {_nats(m["base"])} ({d:+.2f}, 95% {lo:+.2f} to {hi:+.2f})' if 'base' in m else f'{_nats(m[b])} nats a token on examples held back'
+    if b=='base': return f'Use the base model as it is: on {self.n} examples held back it is best ({_nats(m[b])} nats a token{f"; {a} {_nats(m[a])}" if a else ""}).'
+    d,lo,hi = self.against(b) if 'base' in m else (np.nan,)*3
+    what = f'{_nats(m[b])} nats a token on examples held back'
+    if 'base' in m: what += f', the base model {_nats(m["base"])} ({d:+.2f}, 95% {lo:+.2f} to {hi:+.2f})'
     if 'base' in m and not self.helps(b): return f'Nothing is shown to help: {b} is best, {what}. Use the base model, or give more examples.'
     if b=='in context':
-        return f'Put the examples into the prompt ({self.tokens} tokens more at every query): {what}. The best adapter, {a}, has {_nats(m[a])}.'
+        return f'Put the examples into the prompt ({self.tokens} tokens more at every query): {what}.' + (f' The best adapter, {a}, has {_nats(m[a])}.' if a else '')
     more = f' Examples in context have {_nats(m["in context"])} and cost {self.tokens} tokens at every query.' if 'in context' in m else ''
-    return f'Use the adapter ({b}): {what}.{more}'
+    same = ' It is the same for every task: your examples did not change it.' if b=='start adapter' else ''
+    return f'Use the adapter ({b}): {what}.{same}{more}'
 
 # %% ../nbs/14a_use.ipynb #1c19f00c
 @patch
@@ -226,14 +268,14 @@ def summary(self:Decision)->pd.DataFrame: # a row a way
 
 @patch
 def __repr__(self:Decision):
-    s = [self.sentence(), '', self.summary().round(2).to_string()]
+    s = [self.sentence(), '', self.summary().round(2).to_string(na_rep='–')]
     for p,b,o,g in self.lines: s.append(f'{p[-60:]!r} → base {b!r} / yours {o!r} / gold {g!r}')
     return '\n'.join(s)
 
 @patch
 def _repr_markdown_(self:Decision):
     head = '| way | nats a token | against base | 95% | right | tokens added |\n|---|---|---|---|---|---|\n'
-    row = lambda w,r: f'| {w} | {r.nats:.2f} | '+('– | – |' if np.isnan(r.against_base) else f'{r.against_base:+.2f} | {r.lo:+.2f} to {r.hi:+.2f} |')+f' {r.right:.0%} | {r.tokens_added} |'
+    row = lambda w,r: f'| {w} | {r.nats:.2f} | '+('– | – |' if np.isnan(r.against_base) else f'{r.against_base:+.2f} | {r.lo:+.2f} to {r.hi:+.2f} |')+f' {r.right:.0%} | {int(r.tokens_added)} |'
     return f'**{self.sentence()}**\n\n'+head+'\n'.join(row(w,r) for w,r in self.summary().iterrows())
 
 # %% ../nbs/14a_use.ipynb #ff4339e7
@@ -256,8 +298,8 @@ def _as_examples(examples):
     if odd := [e for e in xs if not isinstance(e, Example)]: raise ValueError(f'example {odd[0]!r}: expected an Example, or a pair of prompt and answer')
     return xs
 
-# %% ../nbs/14a_use.ipynb #a138c54c
-NO_ANSWERS = ('{n} prompts and {k} answers: the generator reads answers, so this adapter is its learned start, the same for every task. '
+# %% ../nbs/14a_use.ipynb #944f4632
+NO_ANSWERS = ('{n} prompts and no answers: the generator reads answers, so this adapter is its learned start, the same for every task. '
     'It is not shown to help. Two or more answered examples let it fit the task and be judged.')
 
 def generate(
@@ -271,6 +313,7 @@ def generate(
     keep:str='best', # or 'all': also write the others, into folders beside it
     template:Template=None,
     seed:int=0, # of the folds
+    log=None, # called with each way and its loss
 )->Written:
     "Examples in, adapter and decision out"
     if method not in METHODS: raise ValueError(f'method {method!r}; expected one of {", ".join(METHODS)}')
@@ -280,8 +323,8 @@ def generate(
     if model is None: model,tok = load_base(gen.spec.base_model)
     made_for(gen, model)
     known = [e for e in xs if e.answer is not None]
-    if len(known)<2: return _unjudged(model, tok, gen, xs, known, out, template)
-    d,ads = decide(model, tok, gen, known, steps, template=template, seed=seed)
+    if len(known)<2: return _unjudged(model, tok, gen, xs, known, out, template, method, steps)
+    d,ads = decide(model, tok, gen, known, steps, template=template, seed=seed, log=log)
     way = METHODS[method] or d.best_adapter()
     if way not in ads: raise ValueError(f'method {method!r} with --steps {steps} makes no adapter; expected steps above 0')
     res = Written(_write(ads[way], out, way, d, known, gen, template), way, d)
@@ -299,19 +342,21 @@ def made_for(
     if Path(was).name.lower()!=Path(now).name.lower():
         raise ValueError(f'the generator was made for {was}, this is {now}: name that base model, or make a generator for this one with dnd_nb.pretrain')
 
-def _unjudged(model, tok, gen, xs, known, out, template): # too few answers to hold one back
-    ad = generate_adapters(model, tok, gen, [known], template, None if known else 0)
-    way = 'generated' if known else 'start adapter'
-    note = NO_ANSWERS.format(n=len(xs), k='no' if not known else 'one') if not known else '1 answered example: the adapter was made from it and not judged. Two or more let it be judged.'
+def _unjudged(model, tok, gen, xs, known, out, template, method, steps): # too few answers to hold one back
+    way = (METHODS[method] or 'generated') if known else 'start adapter'
+    if not known and method not in ('best','start'): raise ValueError(f'method {method!r} needs answered examples; there are none')
+    ad = generate_adapters(model, tok, gen, [known], template, 0 if way=='start adapter' else None)
+    if way=='generated, tuned': ad = tuned(model, tok, ad, [encode_rows(tok, known, template)], steps, 1e-3)
+    note = '1 answered example: the adapter was not judged. Two or more let it be judged.' if known else NO_ANSWERS.format(n=len(xs))
     return Written(_write(ad, out, way, None, xs, gen, template, note), way, None, note)
 
-# %% ../nbs/14a_use.ipynb #4071c242
+# %% ../nbs/14a_use.ipynb #c6d21d6c
 def plan(
     tok, # the base's tokenizer
     examples:list, # of Example
     steps:int, # of fine-tuning
     gen:Generator,
-    speed:float=400., # tokens a second, forward and backward, on two CPU cores
+    speed:float=250., # tokens a second, forward and backward, on two CPU cores
 )->str:
     "What will be done, and about how long it takes on two CPU cores"
     known = [e for e in examples if e.answer is not None]
@@ -319,7 +364,7 @@ def plan(
     lens = [len(r) for r in encode_rows(tok, known)]
     runs,folds = gen.config['steps']+steps*min(1, 8/len(lens)), min(n_folds(tok, known), len(lens))
     total = sum(lens)*(runs*folds+3*len(WAYS)) # the folds' adapters and the last one, and a forward pass is a third of both
-    return f'{len(known)} answered examples in {folds} folds: {len(WAYS)} ways are compared, about {total/speed:.0f} s on two CPU cores'
+    return f'{len(known)} answered examples in {folds} folds: {len(WAYS)} ways are compared, about {10+total/speed:.0f} s on two CPU cores'
 
 # %% ../nbs/14a_use.ipynb #487ade09
 def _write(ad, out, way, d, examples, gen, template, note=''):
@@ -341,8 +386,8 @@ def adapter_card(
     "How to load an adapter, what prompts it expects, how it was made and what it showed"
     s = ad.spec
     ask = template.prompt.format(prompt='YOUR PROMPT')
-    shown = f'{d.sentence()}\n\n{d._repr_markdown_()}' if d is not None else note
-    return CARD.format(name=name, base=s.base_model, rank=s.rank, alpha=s.alpha, way=way, ask=ask, ask_py=repr(ask), shown=shown, modules=len(s.modules))
+    shown = note if d is None else d._repr_markdown_() + '\n\nEach example was judged by an adapter made from the others. The figures say nothing about other tasks.'
+    return CARD.format(name=name, base=s.base_model, rank=s.rank, alpha=s.alpha, way=way, ask=ask, ask_py=repr(ask), shown=shown, modules=len(s.modules), answer=template.answer.format(answer='ANSWER'))
 
 # %% ../nbs/14a_use.ipynb #8ca15abe
 CARD = '''---
@@ -356,13 +401,11 @@ A LoRA for `{base}`, rank {rank}, alpha {alpha}, {modules} modules, made by dnd_
 ## What it showed
 {shown}
 
-The figures come from the examples that it was made from: each was judged by an adapter made from the others. They say nothing about other tasks.
-
 ## Prompts that it expects
 ```
 {ask}
 ```
-The answer follows after a space, and ends with the end-of-text token.
+The answer follows as `{answer}`, and ends with the end-of-text token.
 
 ## Load it
 With PEFT and transformers:

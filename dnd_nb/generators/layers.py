@@ -123,7 +123,7 @@ def body(self:LayerGenerator, cond, mask=None)->Tensor: # [n, 2, M, hidden]
 def pool(self:LayerGenerator, e:Tensor, mask:Tensor)->Tensor: # [n, hidden]
     "The whole of the examples"
     for m in self.mixers: e = m(e, mask)
-    k = mask.sum(1, keepdim=True).float().log()
+    k = mask.sum(1, keepdim=True).clamp(min=1).float().log()
     return self.trunk(_mean(e, mask) + self.count(k))
 
 @patch

@@ -263,7 +263,8 @@ def changed(
     folder, # one with a marker
 )->list: # of str
     "Files of a marked folder that are not as they were written: changed, missing or added"
-    was,now = marked(folder)['files'],file_sums(folder)
+    if (mark := marked(folder)) is None: raise FileNotFoundError(f'{folder}: no marker, or the folder went while it was looked at')
+    was,now = mark['files'],file_sums(folder)
     def word(k): return 'is missing' if k not in now else 'was changed' if k in was else 'was added'
     return [f'{k} {word(k)}' for k in sorted({*was, *now}) if was.get(k)!=now.get(k)]
 
