@@ -331,6 +331,7 @@ def dnd_generate(
         save_peft(ad, out, prompts=ps)
         print(f'{out}: a LoRA for {r.spec.base_model} from {len(ps)} prompts{how}; open it with peft.PeftModel.from_pretrained(base, {out!r})')
 
+# %% ../nbs/15_cli.ipynb #3ba76442
 def _zero_shot(run, enc, prompts, strength, device): # adapter, what is said of it
     "By a study's generator, which knows how far to follow which prompts"
     import tempfile
@@ -356,7 +357,6 @@ def generate_main():
     q._option_string_actions = {s.replace('_','-'):o for s,o in q._option_string_actions.items()}
     run = any(a=='-' or not a.startswith('-') for a in q.parse_known_args(hyphens)[1]) # a second place is taken: a run and a file
     from_shell(dnd_generate if run else generate_from, rest)
-
 
 # %% ../nbs/15_cli.ipynb #1dc49bcf
 def _zoo_of(run, zoo):
@@ -444,6 +444,7 @@ def dnd_evaluate(
         _say(f'{out} written')
         Crew().once(lambda: _for_doctor(df, r.folder))
 
+# %% ../nbs/15_cli.ipynb #6217bbf1
 def _for_doctor(df, folder):
     "The panel's rows in the run's folder, if it can be written in"
     import warnings

