@@ -212,7 +212,7 @@ def one_step(self:ExampleTrainer)->float: # nats a token of the rows scored
     "One optimiser step"
     c = self.cfg
     names,cond,mask,shown = self.conditions()
-    for g in self.opt.param_groups: g['lr'] = c.lr_at(self.step)
+    for g in self.opt.param_groups: g['lr'] = c.lr_at(self.step)*g.get('scale', 1)
     rows = [[self.rows[n][i] for i,known in zip(s, a) if known] for n,s,a in zip(names, shown, cond.answered.tolist())]
     leaf = write(self.model, self.lean, self.gen, cond, mask, rows, self.tok.pad_token_id, c.max_tokens)
     ad = Adapters.from_flat(self.gen.spec, leaf.detach())

@@ -16,6 +16,7 @@ from dnd_nb.task import Example, Row, Task, encode_rows, read_tasks
 from dnd_nb.teacher import AdapterTrainer, TeacherConfig
 
 T0 = time.time()
+SEVEN = ['q_proj','k_proj','v_proj','o_proj','gate_proj','up_proj','down_proj']
 FORMATS = ('{a}.', '"{a}"', '[{a}]', 'Answer: {a}', '{{"answer": "{a}"}}', '<{a}>', '{a}!', '- {a}', '({a})', '{a} .')
 
 def changed(task, seed):
@@ -71,13 +72,13 @@ def in_context(tok, shown, rows, gap):
 def main(name:str, out:str, bigbench:str='', many:str='', minutes:float=8., fold:int=0, val:int=1,
     context:int=0, start:int=50, hidden:int=384, factor:int=0, rounds:int=1, mix:str='mean', noise:float=.5, decay:float=.1, lr:float=2e-3,
     pairs:int=32, rows:int=4, pool:int=48, steps:int=2400, targets:str='q_proj,v_proj', rank:int=8, augment:int=0, tune:int=0, tune_share:float=.25, kmax:int=16, refine:int=0, network:int=1, rate:float=2e-3, drop:float=.1,
-    rivals:int=0, only:str='', small:int=0, seed:int=0, tokens:int=2**13, tiny:int=0):
+    marks:str='.25,.5,.75', body:float=1., rivals:int=0, only:str='', small:int=0, seed:int=0, tokens:int=2**13, tiny:int=0):
     say = lambda *x: print(f'[{time.time()-T0:.0f}s {name}]', *x, flush=True)
     dev = 'cuda' if torch.cuda.is_available() else 'cpu'
     model,tok = tiny_base() if tiny else load_base(device=dev)
     if tiny: model = model.to(dev)
     model = model.to(torch.bfloat16) if dev=='cuda' else model
-    spec = LoraSpec.from_model(model, targets=targets.split(','), rank=rank, alpha=2*rank)
+    spec = LoraSpec.from_model(model, targets=SEVEN if targets=='all' else targets.split(','), rank=rank, alpha=2*rank)
     bb,mn = read_tasks(bigbench),read_tasks(many)
     used = [t for t in [*bb,*mn] if t.fold not in (fold,val) and len(t.train)>=12]
     fam = {}
@@ -162,7 +163,8 @@ def main(name:str, out:str, bigbench:str='', many:str='', minutes:float=8., fold
                             ad = tuned(model, tok, Adapters.from_flat(spec, f[i:i+45]), sh[i:i+45], 5, r).flat()
                             for t,v in zip(part, J.nats([(J.rows[t.name], ad[j:j+1]) for j,t in enumerate(part)], 16)): J.R.setdefault(f'{tag} generated {K} tuned 5 {r:g}', {}).setdefault(t.name, []).append(round(v,4))
         json.dump(dict(name=name, n_train=len(used), steps=tr.step, groups=groups, params=gen.n_params, R=J.R), open(out,'w'))
-    t2,losses,marks = time.time(),[],[.25,.5,.75]
+    for p in tr.opt.param_groups[:-1]: p['scale'] = body
+    t2,losses,marks = time.time(),[],[float(m) for m in marks.split(',') if m]
     while tr.step<cfg.steps:
         if tr.step==40: t2 = time.time()
         if tr.step==140:
