@@ -18,7 +18,7 @@ from .dataset import prompt_batches
 from .delta import delta_embedding
 from .encoder import condition_texts
 from .evaluate import METRICS, run_panel
-from .teacher import Zoo
+from .zoo import Zoo
 from .train import Run, Stage, TrainConfig, Trainer
 
 # %% auto #0

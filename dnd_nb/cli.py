@@ -148,7 +148,9 @@ def dnd_collect(
     with one_line_errors():
         from dnd_nb.adapter import LoraSpec
         from dnd_nb.fast.graphs import ENGINES
-        from dnd_nb.teacher import TeacherConfig, train_teachers, import_adapters
+        from dnd_nb.teacher import TeacherConfig
+        from dnd_nb.collect import train_teachers
+        from dnd_nb.others import import_adapters
         from dnd_nb.delta import GENERIC
         if import_from:
             z = import_adapters(import_from, zoo, _base(base, device)[0], prompts=import_prompts)
@@ -190,7 +192,7 @@ def _given(base_adapter, spec, model, tok, ts, seed, run, steps):
     from dnd_nb.crew import Crew
     from dnd_nb.io.files import changed, read_json
     from dnd_nb.io.identity import identity
-    from dnd_nb.teacher import rows_sum
+    from dnd_nb.zoo import rows_sum
     from dnd_nb.train import train_multitask
     if base_adapter!='multitask': return load_peft(base_adapter, spec)
     f,made = Path(run)/'multitask',dict(steps=steps, seed=seed, base=identity(model, tok), rows={t.name:rows_sum(t) for t in ts})
@@ -230,7 +232,7 @@ def dnd_train(
     "Train a generator on a zoo's pairs of prompts and checkpoints. E.g. `dnd_train --zoo zoo --tasks my_tasks --val 3`, then dnd_evaluate and dnd_doctor"
     with one_line_errors():
         from dnd_nb.encoder import make_encoder, PromptCache
-        from dnd_nb.teacher import Zoo
+        from dnd_nb.zoo import Zoo
         from dnd_nb.train import Trainer, TrainConfig, warm_start
         _above0(hidden=hidden, batch=batch, rows=rows, recon_lr=recon_lr, sft_lr=sft_lr, multitask_steps=multitask_steps, **{'recon_steps + sft_steps':max(recon_steps,0)+max(sft_steps,0)})
         z,ks = Zoo(zoo),_numbers('k', k)
@@ -363,7 +365,7 @@ def _zoo_of(run, zoo):
     "The zoo named, or else the one that the run was trained on, beside its folder or one higher, or here"
     import json, warnings
     from dnd_nb.io.files import sha256
-    from dnd_nb.teacher import Zoo
+    from dnd_nb.zoo import Zoo
     his = run.config['zoo']
     def same(z): return sha256(json.dumps(z.manifest['entries']))==his['sha256']
     if zoo:
@@ -459,7 +461,7 @@ def damage(
 )->list: # of str
     "What in a folder is not as it was recorded"
     from dnd_nb.io.files import MARKER, changed, check_tensors
-    from dnd_nb.teacher import Zoo
+    from dnd_nb.zoo import Zoo
     from dnd_nb.train import RUN, SELECTED
     folder,bad = Path(folder),[]
     if not folder.is_dir(): raise ValueError(f'{folder}: no such folder')

@@ -17,7 +17,7 @@ from fastcore.script import anno_parser
 from .io.lock import lock
 
 # %% auto #0
-__all__ = ['Crew', 'own_device', 'OtherFailed', 'gpus', 'side_by_side', 'this_commit', 'versions', 'one_line_errors',
+__all__ = ['Crew', 'own_device', 'OtherFailed', 'gpus', 'side_by_side', 'bar_over', 'this_commit', 'versions', 'one_line_errors',
            'from_shell', 'command']
 
 # %% ../nbs/01a_crew.ipynb #fde43ffe
@@ -126,6 +126,18 @@ def side_by_side(
     with ThreadPoolExecutor(jobs) as ex:
         for f in [ex.submit(work, i) for i in range(jobs)]: f.result()
     return {n:bad[n] for n in order if n in bad}
+
+# %% ../nbs/01a_crew.ipynb #f9e8924a
+class _Plain:
+    "An iterable to which a comment may be pinned"
+    def __init__(self, it): self.it,self.comment = it,''
+    def __iter__(self): return iter(self.it)
+
+def bar_over(it, progress=True):
+    "`it` with a progress bar that shows the time left and a `comment`, or without one"
+    if not progress: return _Plain(it)
+    from fastprogress.fastprogress import progress_bar
+    return progress_bar(it)
 
 # %% ../nbs/01a_crew.ipynb #c0a1f006
 def this_commit()->str:

@@ -12,7 +12,7 @@ from torch import Tensor
 from fastcore.basics import patch
 from .adapter import Adapters
 from .encoder import condition_texts
-from .teacher import Zoo
+from .zoo import Zoo
 
 # %% auto #0
 __all__ = ['ANSWERS', 'draw_prompts', 'prompt_batches', 'mix_prompts', 'Pair', 'collate_pairs', 'PairDataset']

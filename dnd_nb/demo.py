@@ -12,7 +12,9 @@ import numpy as np, pandas as pd, torch
 from .adapter import *
 from .task import write_tasks
 from .tasks.builtin import builtin_tasks
-from .teacher import TeacherConfig, Zoo, train_teachers
+from .teacher import TeacherConfig
+from .zoo import Zoo
+from .collect import train_teachers
 from .crew import versions
 from .io.peft import load_peft, save_peft
 from .dataset import prompt_batches

@@ -11,7 +11,7 @@ from .examples import ExampleBank, ExamplesConfig, ExampleTrainer
 from .generators.refine import RefiningGenerator
 from .reader import NoReader, Reader
 from .task import Template
-from .teacher import bar_over
+from .crew import bar_over
 from .train import train_multitask
 
 # %% auto #0

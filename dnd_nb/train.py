@@ -19,7 +19,9 @@ from .io.identity import identity, not_finite, same_base
 from .model import base_id
 from .task import Template, encode_rows, collate
 from .fast.graphs import engine_for
-from .teacher import SPEC, Zoo, rows_sum, RowSampler, AdapterTrainer, TeacherConfig, bar_over, packed_backward
+from .zoo import SPEC, Zoo, rows_sum
+from .teacher import RowSampler, AdapterTrainer, TeacherConfig, packed_backward
+from .crew import bar_over
 from .dataset import PairDataset, prompt_batches
 from .encoder import token_ids, encode_batches, mean_pool, condition_texts
 from .generator import Condition, LoraTokenizer, make_generator, save_generator, load_generator, teacher_spread

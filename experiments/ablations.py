@@ -17,7 +17,9 @@ from dnd_nb.encoder import PromptCache, make_encoder
 from dnd_nb.model import load_base
 from dnd_nb.task import read_tasks
 from dnd_nb.tasks.split import fold_split, val_split
-from dnd_nb.teacher import TeacherConfig, Zoo, train_teachers
+from dnd_nb.teacher import TeacherConfig
+from dnd_nb.zoo import Zoo
+from dnd_nb.collect import train_teachers
 from dnd_nb.train import TrainConfig, train_multitask
 
 @call_parse

@@ -17,7 +17,8 @@ from dnd_nb.evaluate import gap_closed, paired, run_panel, summarise
 from dnd_nb.model import load_base, load_encoder
 from dnd_nb.task import read_tasks
 from dnd_nb.tasks.split import fold_split, val_split
-from dnd_nb.teacher import TeacherConfig, train_teachers
+from dnd_nb.teacher import TeacherConfig
+from dnd_nb.collect import train_teachers
 from dnd_nb.train import TrainConfig, Trainer, train_multitask, warm_start
 
 @call_parse

@@ -27,7 +27,8 @@ from dnd_nb.strength import centres, follow, standardise
 from dnd_nb.study.rivals import averaged, mixture
 from dnd_nb.study.tuning import SteadyConfig, fine_tuned
 from dnd_nb.task import Template, encode_rows, read_tasks
-from dnd_nb.teacher import TeacherConfig, train_teachers
+from dnd_nb.teacher import TeacherConfig
+from dnd_nb.collect import train_teachers
 from dnd_nb.train import Stage, TrainConfig, Trainer, train_multitask
 
 def per_task(df): # task × source: nats a token

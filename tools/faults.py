@@ -31,10 +31,10 @@ def args_of(command, **more):
 
 def call(command, **more):
     "Run a command as the shell would, saving its state at every step"
-    from dnd_nb import cli, teacher, train
+    from dnd_nb import cli, collect, train
     from dnd_nb.crew import from_shell
     from functools import partial
-    teacher.train_teachers = partial(teacher.train_teachers, save_every=0, progress=False)
+    collect.train_teachers = partial(collect.train_teachers, save_every=0, progress=False)
     fit = train.Trainer.fit
     train.Trainer.fit = lambda self: fit(self, save_every=0, progress=False)
     from_shell(getattr(cli, 'dnd_'+dict(verify='doctor').get(command, command)), args_of(command, **more))
@@ -88,7 +88,7 @@ def sums(folder): return {str(p.relative_to(folder)):hashlib.sha256(p.read_bytes
 
 def result(ws, command):
     "What a command left, to compare"
-    from dnd_nb.teacher import Zoo
+    from dnd_nb.zoo import Zoo
     from dnd_nb.io.files import read_json
     if command=='collect':
         z = Zoo(ws/'zoo')

@@ -19,7 +19,7 @@ from ..io.files import read_json, write_json
 from ..io.peft import save_peft
 from ..model import _ready, load_base, quiet, tiny_tokenizer
 from ..task import Row, encode_rows, read_tasks
-from ..teacher import Zoo, new_manifest
+from ..zoo import Zoo, new_manifest
 
 # %% auto #0
 __all__ = ['BARS', 'SHAPES', 'TINY', 'Bar', 'bar', 'timed', 'peak_memory', 'rel', 'Sizes', 'shape_spec', 'random_base', 'Lab',

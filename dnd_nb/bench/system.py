@@ -18,7 +18,8 @@ from ..evaluate import answers, score
 from ..io.files import read_json, write_json
 from ..io.peft import load_peft
 from ..tasks.builtin import builtin_tasks
-from ..teacher import TeacherConfig, Zoo
+from ..teacher import TeacherConfig
+from ..zoo import Zoo
 
 # %% auto #0
 __all__ = ['evaluate_conditions', 'decode_batched', 'zoo_open', 'zoo_pairs', 'cache_lookups', 'import_cpu', 'demo_cpu',
@@ -191,7 +192,7 @@ def demo_cpu(lab, *args):
 def teachers_worker(out, device, sizes:dict, processes=1, n=76, steps=200, warm=12):
     "What each process of `two_gpus` runs"
     from dnd_nb.crew import Crew
-    from dnd_nb.teacher import train_teachers
+    from dnd_nb.collect import train_teachers
     crew,lab,out = Crew(),Lab(device, Sizes(**sizes)),Path(out)
     if crew.size!=processes: raise RuntimeError(f'{processes} processes were asked for, {crew.size} started')
     tasks = builtin_tasks(n_train=48, n_test=2)[:n]

@@ -13,7 +13,7 @@ from ..adapter import Adapters, LoraSpec
 from ..diagnostics import Generated, adapter_folders, bare, generate_many
 from ..evaluate import run_panel
 from ..task import Template
-from ..teacher import Zoo
+from ..zoo import Zoo
 from ..train import Run
 
 # %% auto #0
