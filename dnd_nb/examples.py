@@ -139,11 +139,14 @@ class ExampleTrainer:
         self.rows = {t.name: encode_rows(tok, shuffled(t, bank.seed), template or Template(), self.cfg.max_len) for t in tasks}
         few = [t.name for t in tasks if len(t.train)<2]
         if few: raise ValueError(f'task {few[0]}: {len(self.rows[few[0]])} training row; one to show and one to score are needed')
-        self.groups = [[p for p in g if p.requires_grad] for g in (gen.body_parameters(), gen.head_parameters(), gen.value_parameters())]
-        self.groups = [g for g in self.groups if g] # each has a gradient norm of its own
-        self.opt = torch.optim.AdamW([dict(params=g) for g in self.groups], lr=self.cfg.lr, betas=(.9,.99), weight_decay=self.cfg.weight_decay)
+        self.opt = torch.optim.AdamW(self._groups(), lr=self.cfg.lr, betas=(.9,.99))
+        self.groups = [g['params'] for g in self.opt.param_groups] # each has a gradient norm of its own
         self.ema = AveragedModel(gen, avg_fn=self._average)
         self.rng,self.step,self.log = random.Random(self.cfg.seed),0,[]
+    def _groups(self): # rates are logarithms: they may go fast, and are not drawn to where they began
+        g,wd = self.gen,self.cfg.weight_decay
+        of = ((g.body_parameters(),1,wd), (g.head_parameters(),1,wd), (g.value_parameters(),1,wd), (g.rate_parameters(),5,0.))
+        return [dict(params=p, scale=s, weight_decay=d) for ps,s,d in of if (p := [q for q in ps if q.requires_grad])]
     def _average(self, old, new, n): # its memory grows with the number of steps
         return torch.lerp(old, new, 1-min(self.cfg.ema, (1+float(n))/(10+float(n))))
 
@@ -212,7 +215,7 @@ def one_step(self:ExampleTrainer)->float: # nats a token of the rows scored
     "One optimiser step"
     c = self.cfg
     names,cond,mask,shown = self.conditions()
-    for g in self.opt.param_groups: g['lr'] = c.lr_at(self.step)*g.get('scale', 1)
+    for g in self.opt.param_groups: g['lr'] = c.lr_at(self.step)*g['scale']
     rows = [[self.rows[n][i] for i,known in zip(s, a) if known] for n,s,a in zip(names, shown, cond.answered.tolist())]
     leaf = write(self.model, self.lean, self.gen, cond, mask, rows, self.tok.pad_token_id, c.max_tokens)
     ad = Adapters.from_flat(self.gen.spec, leaf.detach())

@@ -72,7 +72,7 @@ def in_context(tok, shown, rows, gap):
 def main(name:str, out:str, bigbench:str='', many:str='', minutes:float=8., fold:int=0, val:int=1,
     context:int=0, start:int=50, hidden:int=384, factor:int=0, rounds:int=1, mix:str='mean', noise:float=.5, decay:float=.1, lr:float=2e-3,
     pairs:int=32, rows:int=4, pool:int=48, steps:int=2400, targets:str='q_proj,v_proj', rank:int=8, augment:int=0, tune:int=0, tune_share:float=.25, kmax:int=16, refine:int=0, network:int=1, rate:float=2e-3, drop:float=.1,
-    marks:str='.25,.5,.75', body:float=1., rivals:int=0, only:str='', small:int=0, seed:int=0, tokens:int=2**13, tiny:int=0):
+    marks:str='.25,.5,.75', body:float=1., direction:str='adam', hide:float=.1, rivals:int=0, only:str='', small:int=0, seed:int=0, tokens:int=2**13, tiny:int=0):
     say = lambda *x: print(f'[{time.time()-T0:.0f}s {name}]', *x, flush=True)
     dev = 'cuda' if torch.cuda.is_available() else 'cpu'
     model,tok = tiny_base() if tiny else load_base(device=dev)
@@ -132,15 +132,16 @@ def main(name:str, out:str, bigbench:str='', many:str='', minutes:float=8., fold
             if part not in only.split(','):
                 for a in at: f.layers[...,a*d:(a+1)*d] = 0
     kw = dict(hidden=hidden, factor=factor or None, rounds=rounds, mix=mix, noise=noise, drop=drop, seed=seed)
-    gen = RefiningGenerator(spec, bank.width, cut, steps=refine, rate=rate, network=bool(network), **kw) if refine else LayerGenerator(spec, bank.width, cut, **kw)
+    gen = RefiningGenerator(spec, bank.width, cut, steps=refine, rate=rate, network=bool(network), direction=direction, alone=True, **kw) if refine else LayerGenerator(spec, bank.width, cut, **kw)
     torch.manual_seed(seed)
     rng = random.Random(1)
     some = [bank.draw(rng.choice(used).name, 4, rng)[0] for _ in range(1200)]
     gen.set_stats(Features.cat(some)); gen.set_base(start_ad)
-    cfg = ExamplesConfig(steps=steps, tasks=pairs, rows=rows, lr=lr, weight_decay=decay, k=(1,kmax), seed=seed, max_tokens=tokens)
+    cfg = ExamplesConfig(steps=steps, tasks=pairs, rows=rows, lr=lr, weight_decay=decay, k=(1,kmax), hide=(hide,0. if not network else .1), seed=seed, max_tokens=tokens)
     tr = ExampleTrainer(model, tok, gen, used, bank, cfg); say(gen)
     end = 60*minutes-75*(dev=='cuda')
     def evaluate(tag, full=False):
+        if dev=='cuda': torch.cuda.empty_cache()
         g = tr.averaged
         n = len(vtasks)
         for K in (1,4,16) if full else (4,16):
@@ -149,7 +150,7 @@ def main(name:str, out:str, bigbench:str='', many:str='', minutes:float=8., fold
                 conds = [bank.draw_fixed(t.name, c, K) if context else bank.features[torch.tensor(ix)+int(bank.first[t.name])] for t,ix in zip(vtasks,ixs)]
                 sh = [[enc[t.name][j] for j in ix] for t,ix in zip(vtasks,ixs)]
                 def flats(cs, rs): 
-                    with torch.no_grad(): return torch.cat([write(model, tr.lean, g, *stack(cs[i:i+15]), rs[i:i+15], tok.pad_token_id, tokens) for i in range(0, n, 15)])
+                    with torch.no_grad(): return torch.cat([write(model, tr.lean, g, *stack(cs[i:i+8]), rs[i:i+8], tok.pad_token_id, tokens) for i in range(0, n, 8)])
                 f,turn = flats(conds, sh), lambda l: l[7:]+l[:7]
                 kinds = {f'generated {K}': f}
                 if full and c==0:
@@ -157,13 +158,13 @@ def main(name:str, out:str, bigbench:str='', many:str='', minutes:float=8., fold
                     kinds |= {f'generated {K} other task': flats(turn(conds), turn(sh)), f'generated {K} prompts': flats(hid, [[]]*n), f'prompts {K} other task': flats(turn(hid), [[]]*n)}
                 for k,x in kinds.items(): J(f'{tag} {k}', lambda t: (J.rows[t.name], x[vtasks.index(t)][None]))
                 if full and c==0 and K>1:
-                    for r in (1e-4,2.5e-4,5e-4,1e-3,2e-3):
+                    for r in (2.5e-4,5e-4,1e-3):
                         for i in range(0, n, 45):
                             part = vtasks[i:i+45]
                             ad = tuned(model, tok, Adapters.from_flat(spec, f[i:i+45]), sh[i:i+45], 5, r).flat()
                             for t,v in zip(part, J.nats([(J.rows[t.name], ad[j:j+1]) for j,t in enumerate(part)], 16)): J.R.setdefault(f'{tag} generated {K} tuned 5 {r:g}', {}).setdefault(t.name, []).append(round(v,4))
         json.dump(dict(name=name, n_train=len(used), steps=tr.step, groups=groups, params=gen.n_params, R=J.R), open(out,'w'))
-    for p in tr.opt.param_groups[:-1]: p['scale'] = body
+    for p in tr.opt.param_groups: p['scale'] *= body if p['params'][0] is not gen.log_rate and p['params'][0] is not gen.offset else 1
     t2,losses,marks = time.time(),[],[float(m) for m in marks.split(',') if m]
     while tr.step<cfg.steps:
         if tr.step==40: t2 = time.time()

@@ -141,6 +141,9 @@ def _by_layer(self:LayerGenerator, cond, e, mask, noise): # [n, M, hidden]
 def value_parameters(self:LayerGenerator)->list: "Parameters with one number for each value of an adapter; none here"; return []
 
 @patch
+def rate_parameters(self:LayerGenerator)->list: "Rates of rounds; none here"; return []
+
+@patch
 def example(self:LayerGenerator, n=1)->tuple:
     "Random features of four examples, and their mask"
     (g,L,w),cut = self.config['width'],tuple(self.config['cut'])

@@ -13,7 +13,7 @@ from ..generator import Generator
 from .layers import LayerGenerator
 
 # %% auto #0
-__all__ = ['part_of_value', 'RefiningGenerator']
+__all__ = ['DIRECTIONS', 'part_of_value', 'RefiningGenerator']
 
 # %% ../../nbs/generators/refine.ipynb #9e4e5cf2
 def part_of_value(
@@ -22,6 +22,30 @@ def part_of_value(
     "The part that each value of a flat adapter belongs to"
     sizes = [n for i,o in spec.modules.values() for n in (spec.rank*i, spec.rank*o)]
     return torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+
+# %% ../../nbs/generators/refine.ipynb #846e7785
+def _spread(spec, x): # root mean square of each part of x [n, P], as [n, P]
+    part = part_of_value(spec).to(x.device)
+    count = torch.bincount(part)
+    ms = torch.zeros(len(x), len(count), device=x.device).index_add_(1, part, x*x)/count
+    return ms.sqrt()[:,part]+1e-12
+
+def _adam(spec, m, v): return m/(v.sqrt()+1e-12)
+def _damped(spec, m, v): return 2*m/(v.sqrt()+_spread(spec, v.sqrt()))
+def _part(spec, m, v): return m/_spread(spec, m)
+
+# %% ../../nbs/generators/refine.ipynb #2e291a33
+def _equal(x): # x [..., r, n] with r ≤ n → the same singular vectors, all singular values one
+    x = x/(x.flatten(-2).norm(dim=-1)[...,None,None]+1e-12)
+    e,q = torch.linalg.eigh(x@x.mT)
+    return (q*(e.clamp(min=0)+1e-6).rsqrt()[...,None,:])@q.mT@x
+
+def _orthogonal(spec, m, v):
+    ad = Adapters.from_flat(spec, m)
+    out = Adapters(spec, {k:_equal(a) for k,a in ad.A.items()}, {k:_equal(b.mT).mT for k,b in ad.B.items()}).flat()
+    return out/_spread(spec, out)
+
+DIRECTIONS = dict(adam=_adam, damped=_damped, part=_part, orthogonal=_orthogonal) # name → function(spec, mean of gradients [n, P], of their squares [n, P]) → [n, P]
 
 # %% ../../nbs/generators/refine.ipynb #436400a5
 class RefiningGenerator(LayerGenerator):
@@ -33,14 +57,18 @@ class RefiningGenerator(LayerGenerator):
         steps:int=5, # rounds of reading the gradient
         rate:float=2e-3, # of each round before training, in units of a value of the adapter
         network:bool=True, # write a first adapter, and rates, from the features?
-        betas:tuple=(.9,.99), # memory of the gradient's mean and of its square
+        direction:str='adam', # of a round: one of `DIRECTIONS`
+        alone:bool=False, # has a condition without answers a start of its own?
         **kw, # as `LayerGenerator`
     ):
+        kw.pop('betas', None) # of generators made before directions could be chosen
         super().__init__(spec, width, cut, **kw)
-        self.config |= dict(steps=steps, rate=rate, network=network, betas=list(betas))
+        if direction not in DIRECTIONS: raise ValueError(f'direction {direction!r}: expected {" or ".join(DIRECTIONS)}')
+        self.config |= dict(steps=steps, rate=rate, network=network, direction=direction, alone=alone)
         self.register_buffer('part', part_of_value(spec), persistent=False)
         M = len(spec.modules)
         self.offset,self.log_scale = nn.Parameter(torch.zeros(spec.n_params)), nn.Parameter(torch.zeros(spec.n_params))
+        self.alone = nn.Parameter(torch.zeros(spec.n_params)) if alone else None
         self.log_rate,self.by_count = nn.Parameter(torch.zeros(steps,2*M)), nn.Parameter(torch.zeros(steps,2*M))
         self.rates_head = nn.Linear(kw.get('hidden',320), steps)
         nn.init.zeros_(self.rates_head.weight); nn.init.zeros_(self.rates_head.bias)
@@ -78,20 +106,27 @@ def first(self:RefiningGenerator, cond, mask=None)->tuple: # (values [n, P], log
     mask = torch.ones_like(cond.answered) if mask is None else mask
     k = (mask & cond.answered).sum(1).clamp(min=1).float().log()
     rates = math.log(self.config['rate']) + self.log_rate + k[:,None,None]*self.by_count
-    if not self.config['network']: return (self.loc.flat() + self.offset).expand(n,-1), rates
+    start = self.offset.expand(n,-1)
+    if self.alone is not None: start = start + self.alone*~(mask & cond.answered).any(1, keepdim=True)
+    if not self.config['network']: return self.loc.flat() + start, rates
     h = self.body(cond, mask) # [n, 2, M, hidden], modules in the layout's order
     own = self.rates_head(h)[:,:,self._order].permute(0,3,2,1).flatten(2) # A and B of each module of the spec
-    return self.out(self.heads(h)).flat() + self.offset, rates + own
+    return self.out(self.heads(h)).flat() + start, rates + own
 
 @patch
 def value_parameters(self:RefiningGenerator)->list:
     "The learned start and the rates"
-    return [self.offset, self.log_scale, self.log_rate, self.by_count]
+    return [p for p in (self.offset, self.alone, self.log_scale) if p is not None]
+
+@patch
+def rate_parameters(self:RefiningGenerator)->list:
+    "Logarithms of the rates of whole parts"
+    return [self.log_rate, self.by_count]
 
 @patch
 def body_parameters(self:RefiningGenerator)->list:
     "The network's parameters but for the heads"
-    own = {id(p) for p in [*self.value_parameters(), *self.head_parameters()]}
+    own = {id(p) for p in [*self.value_parameters(), *self.rate_parameters(), *self.head_parameters()]}
     return [p for p in self.parameters() if id(p) not in own]
 
 @patch(as_prop=True)
@@ -111,12 +146,11 @@ def refined(self:RefiningGenerator,
 )->Tensor: # [n, P] values after the rounds
     "The first adapters, moved along the examples' gradients"
     x,log_rates = self.first(cond, mask)
-    b1,b2 = self.config['betas']
     m,v = torch.zeros_like(x),torch.zeros_like(x)
     for s in range(self.config['steps'] if steps is None else steps):
         with torch.no_grad():
             g = gradient(x.detach())
-            m,v = b1*m+(1-b1)*g, b2*v+(1-b2)*g*g
-            u = (m/(1-b1**(s+1)))/((v/(1-b2**(s+1))).sqrt()+1e-12)
+            m,v = .9*m+.1*g, .99*v+.01*g*g
+            u = DIRECTIONS[self.config['direction']](self.spec, m/(1-.9**(s+1)), v/(1-.99**(s+1)))
         x = x - (log_rates[:,s][:,self.part]+self.log_scale).exp()*u
     return x
