@@ -12,7 +12,7 @@ from fastcore.basics import patch, store_attr
 from .adapter import LoraSpec, Adapters, apply_adapters, canonical, product_distance, product_sq
 from .delta import ProbeSet, check_probes, delta_embedding
 from .fast.graphs import Lean
-from .generator import LoraTokenizer
+from .generators.dnd import LoraTokenizer
 
 # %% auto #0
 __all__ = ['TERMS', 'schedule', 'need', 'term', 'Terms', 'Context', 'weight_raw', 'weight_z', 'weight_product',

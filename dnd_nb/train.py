@@ -6,6 +6,7 @@
 from __future__ import annotations
 import json, time
 from dataclasses import dataclass, field, asdict
+from functools import partial
 from pathlib import Path
 import numpy as np, torch
 import torch.nn.functional as F
@@ -24,7 +25,8 @@ from .teacher import RowSampler, AdapterTrainer, TeacherConfig, packed_backward
 from .crew import bar_over
 from .dataset import PairDataset, prompt_batches
 from .encoder import token_ids, encode_batches, mean_pool, condition_texts
-from .generator import Condition, LoraTokenizer, make_generator, save_generator, load_generator, teacher_spread
+from .generator import Condition, make_generator, save_generator, load_generator, teacher_spread
+from .generators.dnd import LoraTokenizer
 from .loss import Terms, token_spread
 from .evaluate import score
 
@@ -260,6 +262,9 @@ def _autograd(self:Trainer, pred, made, leaves, b, rows, terms, stage, i):
     return [(t,l.grad) for t,l in zip(made, leaves) if l.grad is not None],logs
 
 # %% ../nbs/10_train.ipynb #e56ea2af
+def _drawn_at(at, n, f, x, *dims): # as if the whole batch of n were here, of which these samples have the places `at`
+    return f(n, *dims, device=x.device, dtype=x.dtype)[at]
+
 @patch
 def _mine(self:Trainer, cond, mask, b): # this process's share of a batch, and its places there
     n,W = len(cond),self.crew.size
@@ -267,7 +272,7 @@ def _mine(self:Trainer, cond, mask, b): # this process's share of a batch, and i
     if n<W: raise ValueError(f'step {self.step}: a batch of {n} pairs for {W} processes; give each one a pair, or start fewer')
     at = list(range(self.crew.rank, n, W))
     for m in self.gen.modules():
-        if isinstance(m, Condition): m.share = at,n
+        if isinstance(m, Condition): m.draw = partial(_drawn_at, at, n)
     return cond[at],_pick(mask,at),{k:_pick(v,at) for k,v in b.items()},at
 
 @patch
