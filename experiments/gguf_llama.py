@@ -1,12 +1,14 @@
-"""Does llama.cpp say what transformers says? SmolLM2 with an adapter of a few steps, greedy, on prompts of built-in tasks: base, LoRA
-beside it, adapter merged; in F16 and Q8_0, against transformers
-on the model's own weights and on the weights as the file rounds them. Makes results/gguf/llama_cpp.json. Needs a runtime: pip install xllamacpp.
-    python experiments/gguf_llama.py [--n 100]"""
+"""Does llama.cpp say what transformers says? A base with an adapter of a few steps, greedy, on prompts of built-in tasks: base, LoRA
+beside it, adapter merged; in several kinds of weights. Transformers computes three times: with the model's own weights, with the
+weights as the file rounds them, and with inputs of products rounded, too, as llama.cpp does on CPUs. Makes results/gguf/llama_cpp.json,
+or llama_cpp_gemma.json. Needs a runtime: pip install xllamacpp.
+    python experiments/gguf_llama.py [--base google/gemma-3-270m --kinds Q4_K_M,F16]"""
 import copy, json, tempfile, time
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 import gguf, torch, xllamacpp
 from fastcore.script import call_parse
-from dnd_nb.adapter import Adapters, LoraSpec
+from dnd_nb.adapter import Adapters, LoraSpec, apply_adapters
 from dnd_nb.crew import this_commit, versions
 from dnd_nb.evaluate import answers
 from dnd_nb.io.files import write_json
@@ -16,7 +18,8 @@ from dnd_nb.task import Template, encode_rows
 from dnd_nb.tasks.builtin import builtin_tasks
 from dnd_nb.teacher import AdapterTrainer, TeacherConfig
 
-NAME = 'HuggingFaceTB/SmolLM2-135M-Instruct'
+SMOL = 'HuggingFaceTB/SmolLM2-135M-Instruct'
+NAME = SMOL # gguf_layouts.py takes its tokenizer
 
 def as_gguf(model, template, path, kind):
     "The model's matrices in a GGUF file of this kind; tokenizer, settings and norms are the template's"
@@ -41,6 +44,39 @@ def unpacked(path, model):
         ps[k][at] = torch.from_numpy(gguf.quants.dequantize(ts[n].data, ts[n].tensor_type).copy()).to(ps[k].dtype)
     return res
 
+def eight_bits(x, block):
+    "x in blocks, each as whole numbers up to 127 and one scale"
+    b = x.unflatten(-1, (-1, block))
+    s = b.abs().amax(-1, keepdim=True)/127
+    if block==32: s = s.half().float() # Q8_0 keeps its scale in 16 bits, Q8_K in 32
+    return ((b/s.clamp(min=1e-30)).round()*s).view_as(x)
+
+@contextmanager
+def rounded_inputs(model, path):
+    "Inputs of products as llama.cpp has them: 8 bits in blocks of 32, or of 256 beside K-quants; 16 bits beside F16"
+    kinds = {t.name:t.tensor_type.name for t in gguf.GGUFReader(path).tensors}
+    mods = {k:m for k,m in model.named_modules() if isinstance(m, torch.nn.Linear)}
+    names = gguf_names(mods, model.config)
+    def hook(kind):
+        if kind.startswith('F') or kind=='BF16': return lambda m, a: (a[0].half().to(a[0].dtype), *a[1:])
+        return lambda m, a: (eight_bits(a[0], 256 if '_K' in kind else 32), *a[1:])
+    hs = [m.register_forward_pre_hook(hook(kinds.get(names[k]) or kinds['token_embd.weight'])) for k,m in mods.items()]
+    try: yield model
+    finally: [h.remove() for h in hs]
+
+@torch.no_grad()
+def closest_calls(model, tok, texts, ad, n):
+    "Of each greedy answer, the smallest difference between the two best logits on its way"
+    res = []
+    for t in texts:
+        x = tok(t, return_tensors='pt', add_special_tokens=tok.bos_token_id==2).input_ids
+        with apply_adapters(model, ad) if ad is not None else nullcontext():
+            o = model.generate(x, attention_mask=torch.ones_like(x), max_new_tokens=n, do_sample=False,
+                output_logits=True, return_dict_in_generate=True)
+        two = torch.cat(o.logits).float().topk(2).values
+        res.append(float((two[:,0]-two[:,1]).min()))
+    return torch.tensor(res)
+
 def llama_cpp(path, prompts, lora=None, n=6):
     "Greedy text of llama.cpp, one prompt after another"
     p = xllamacpp.CommonParams()
@@ -62,36 +98,50 @@ def trained(model, tok, tasks, steps):
     for _ in range(steps): tr.one_step()
     return tr.adapters.detach()
 
+def compare(path, lora, ad, what, want, model, tok, prompts, texts, n):
+    "How many texts of llama.cpp are those of transformers, three ways"
+    got = [o.split(tok.eos_token)[0].strip() for o in llama_cpp(path, texts, lora, n)]
+    own,on = unpacked(path, model),ad if what=='lora' else None
+    same = answers(own, tok, prompts, on, max_new=n)
+    with rounded_inputs(own, path): near = answers(own, tok, prompts, on, max_new=n)
+    call = closest_calls(own, tok, texts, on, n)
+    ok = torch.tensor([a==b for a,b in zip(got, same)])
+    def equal(xs): return sum(a==b for a,b in zip(got, xs))
+    def middle(x): return round(float(x.median()), 3) if len(x) else None
+    return dict(what=what, equal=equal(want), equal_same_weights=equal(same), equal_same_inputs=equal(near), of=len(got),
+        closest_call=middle(call[ok]), closest_call_where_other=middle(call[~ok]), example=[texts[0][-60:], got[0]])
+
 @call_parse
 def main(
     n:int=100, # prompts
     steps:int=16, # of the adapter's training
-    kinds:str='F16,Q8_0', # of weights
+    base:str=SMOL, # a model that comes as a GGUF file from the package index
+    kinds:str='F16,Q8_0', # of weights; any other name is the file as it came
+    tokens:int=6, # of an answer
     out:str='results/gguf/llama_cpp.json', # the result
 ):
     "Compare greedy text"
     torch.set_num_threads(1); t0 = time.time()
-    model,tok = load_base(NAME, torch.float32)
+    model,tok = load_base(base, torch.float32)
     tasks = builtin_tasks(n_train=16, n_test=10)[::6]
     ad = trained(model, tok, tasks, steps)
-    prompts = [e.prompt for t in tasks for e in t.test][:n]
-    texts = [tok.decode(r.ids[:r.n_prompt]) for r in encode_rows(tok, [e for t in tasks for e in t.test][:n], Template(), 256)]
-    want = dict(base=answers(model, tok, prompts, max_new=6), adapted=answers(model, tok, prompts, ad, max_new=6))
-    print(f'{time.time()-t0:.0f} s', 'changed by the adapter:', sum(a!=b for a,b in zip(*want.values())), flush=True)
+    test = [e for t in tasks for e in t.test][:n]
+    prompts = [e.prompt for e in test]
+    texts = [tok.decode(r.ids[:r.n_prompt], skip_special_tokens=tok.bos_token_id==2) for r in encode_rows(tok, test, Template(), 256)]
+    want = dict(base=answers(model, tok, prompts, max_new=tokens), adapted=answers(model, tok, prompts, ad, max_new=tokens))
+    changed = sum(a!=b for a,b in zip(want['base'], want['adapted']))
+    print(f'{time.time()-t0:.0f} s', 'changed by the adapter:', changed, flush=True)
     rows = []
     with tempfile.TemporaryDirectory() as d:
-        template = from_package(PACKAGED[NAME], d)
+        template = from_package(PACKAGED[base], d)
         lora = save_gguf_lora(ad, f'{d}/a.gguf', model.config)
         for kind in kinds.split(','):
-            f = as_gguf(model, template, f'{d}/{kind}.gguf', kind)
-            m = merged_gguf(ad, f, f'{d}/merged.gguf', model.config, kind=kind)
-            for what,args in dict(base=(f,), lora=(f,lora), merged=(m,)).items():
-                got = [o.split(tok.eos_token)[0].strip() for o in llama_cpp(args[0], texts, *args[1:])]
-                same = answers(unpacked(args[0], model), tok, prompts, ad if what=='lora' else None, max_new=6)
-                def equal(xs): return sum(a==b for a,b in zip(got, xs))
-                rows.append(dict(kind=kind, what=what, equal=equal(want['base' if what=='base' else 'adapted']), equal_same_weights=equal(same),
-                    of=len(texts), example=[texts[0][-60:], got[0]]))
+            known = kind in ('F32','F16','BF16','Q8_0')
+            f = as_gguf(model, template, f'{d}/{kind}.gguf', kind) if known else str(template)
+            m = merged_gguf(ad, f, f'{d}/merged.gguf', model.config, kind=kind if known else 'Q8_0')
+            for what,args in dict(base=(f,None), lora=(f,lora), merged=(m,None)).items():
+                w = want['base' if what=='base' else 'adapted']
+                rows.append(dict(kind=kind) | compare(*args, ad, what, w, model, tok, prompts, texts, tokens))
                 print(f'{time.time()-t0:.0f} s', rows[-1], flush=True)
-    changed = sum(a!=b for a,b in zip(want['base'], want['adapted']))
-    write_json(out, dict(made_by='experiments/gguf_llama.py', base=NAME, steps=steps, tokens=6, seed=0, device='cpu', commit=this_commit(),
-        versions=versions('xllamacpp') if hasattr(xllamacpp,'__version__') else versions(), changed_by_the_adapter=changed, rows=rows))
+    write_json(out, dict(made_by='experiments/gguf_llama.py', base=base, steps=steps, tokens=tokens, seed=0, device='cpu',
+        commit=this_commit(), versions=versions('xllamacpp'), changed_by_the_adapter=changed, rows=rows))

@@ -35,10 +35,10 @@ class Repo:
         return self.refs.get(rev, rev if rev in self.commits else None)
     def at(self, rev): "The files there"; return self.commits[self.sha(rev)]
 
-# %% ../../nbs/io/local_hub.ipynb #a97c8d62
+# %% ../../nbs/io/local_hub.ipynb #a8f715ff
 class _Say(Exception):
     "An answer that is an error: status, and the name that the Hub's client knows"
-    def __init__(self, code, name=''): self.code,self.name = code,name
+    def __init__(self, code, name='', body=None): self.code,self.name,self.body = code,name,body or {}
 
 class LocalHub:
     "Repositories, and what is asked for them"
@@ -80,8 +80,9 @@ def _create(hub, body, signed):
     known = at in hub.repos
     r = hub.repos.setdefault(at, Repo(o.get('private') or o.get('visibility')=='private'))
     if not known: r.commit({'.gitattributes':b''}, 'initial commit')
-    if known: raise _Say(409, 'RepoAlreadyExists')
-    return dict(url=f'{hub.url}/{"datasets/"*(at[0]=="dataset")}{at[1]}', id=at[1])
+    res = dict(url=f'{hub.url}/{"datasets/"*(at[0]=="dataset")}{at[1]}', id=at[1])
+    if known: raise _Say(409, 'RepoAlreadyExists', res)
+    return res
 
 @_route('/api/validate-yaml', 'POST')
 def _card(hub, body, signed): return dict(errors=[], warnings=[])
@@ -164,7 +165,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         hub = self.server.hub
         signed = self.headers.get('Authorization','')==f'Bearer {hub.token}' or self.path.startswith('/lfs/')
         try: o = hub.answer(self.command, self.path.partition('?')[0], self._body(), signed)
-        except _Say as e: return self._send(e.code, b'{}', X_Error_Code=e.name, X_Error_Message=e.name)
+        except _Say as e: return self._send(e.code, json.dumps(e.body).encode(), X_Error_Code=e.name, X_Error_Message=e.name)
         if isinstance(o, tuple): self._send(200, o[0], ETag=f'"{hashlib.sha256(o[0]).hexdigest()}"', X_Repo_Commit=o[1])
         else: self._send(200, json.dumps(o).encode(), Content_Type='application/json')
     do_HEAD = do_POST = do_PUT = do_GET
