@@ -4,7 +4,7 @@
 
 # %% ../nbs/01_model.ipynb #79279dcd
 from __future__ import annotations
-import contextlib, http.client, io, logging, os, platform, re, shutil, subprocess, sys, tempfile, threading, time, urllib.error, urllib.request, warnings, zipfile
+import contextlib, io, logging, os, platform, re, shutil, subprocess, sys, tempfile, threading, time, warnings, zipfile
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -16,12 +16,13 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AttentionInterface, AttentionMaskInterface, AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from .io.files import atomic_dir, atomic_write, read_json, remove, sha256, write_json
+from .io.hub import endpoint as _endpoint, offline as _offline, probe
 from .io.identity import cache_home, file_sum, safe_base, safe_encoder, whole
 
 # %% auto #0
 __all__ = ['SPECIALS', 'CHAT', 'TINY', 'PACKAGED', 'tiny_tokenizer', 'tiny_base', 'quiet', 'base_id', 'tiny_encoder',
-           'PackageWeights', 'NoWeights', 'run_watched', 'hub_cached', 'probe', 'from_hub', 'say', 'from_package',
-           'one', 'cached', 'cache_package', 'find_weights', 'fast_dtype', 'check_device', 'load_base', 'base_source',
+           'PackageWeights', 'NoWeights', 'run_watched', 'hub_cached', 'from_hub', 'say', 'from_package', 'one',
+           'cached', 'cache_package', 'find_weights', 'fast_dtype', 'check_device', 'load_base', 'base_source',
            'load_encoder']
 
 # %% ../nbs/01_model.ipynb #6179a0dc
@@ -212,26 +213,6 @@ def hub_cached(
     "Where the Hub's cache holds a whole copy of `name`, without asking the network"
     cfg = huggingface_hub.try_to_load_from_cache(name, 'config.json', cache_dir=huggingface_hub.constants.HF_HUB_CACHE)
     return Path(cfg).parent if isinstance(cfg, str) and _complete(Path(cfg).parent) else None
-
-# %% ../nbs/01_model.ipynb #79d784c8
-def _endpoint(): return (os.environ.get('HF_ENDPOINT') or huggingface_hub.constants.ENDPOINT).rstrip('/')
-def _offline(): return huggingface_hub.constants.HF_HUB_OFFLINE or os.environ.get('HF_HUB_OFFLINE','').upper() in ('1','ON','YES','TRUE')
-
-def probe(
-    url, # of a server
-    timeout=4., # seconds, for everything together
-): # None if it answered with anything, else what went wrong
-    "Does a server answer at all?"
-    res = [f'no answer for {timeout:g} s']
-    def ask():
-        try: urllib.request.urlopen(urllib.request.Request(url, method='HEAD'), timeout=timeout).close(); res[0] = None
-        except urllib.error.HTTPError: res[0] = None
-        except (OSError, ValueError, http.client.HTTPException) as e:
-            why = getattr(e,'reason',e)
-            if not isinstance(why, TimeoutError): res[0] = str(why)
-    t = threading.Thread(target=ask, daemon=True)
-    t.start(); t.join(timeout)
-    return res[0]
 
 # %% ../nbs/01_model.ipynb #1ebdab28
 _get_hub = '''

@@ -21,7 +21,8 @@ def endpoint()->str:
 
 def offline()->bool:
     "Was the Hub's client told to stay off the network?"
-    return huggingface_hub.constants.HF_HUB_OFFLINE or os.environ.get('HF_HUB_OFFLINE','').upper() in ('1','ON','YES','TRUE')
+    said = os.environ.get('HF_HUB_OFFLINE','').upper()
+    return huggingface_hub.constants.HF_HUB_OFFLINE or said in ('1','ON','YES','TRUE')
 
 def probe(
     url, # of a server
@@ -60,7 +61,8 @@ def ask_hub(
 ): # what it returns
     "`f()`; whatever the Hub's client or the network says becomes one line"
     if offline(): raise HubError(f'{what}: HF_HUB_OFFLINE is set; unset it, or name a folder')
-    if why := probe(endpoint()): raise HubError(f'{what}: the Hub ({endpoint()}) does not answer ({why}); check the network or its proxy')
+    if why := probe(endpoint()):
+        raise HubError(f'{what}: the Hub ({endpoint()}) does not answer ({why}); check the network or its proxy')
     try: return f()
     except HubError: raise
     except Exception as e: raise HubError(f'{what}: {_hub_error(what, e)}') from None
@@ -95,7 +97,8 @@ def _push(repo, parts, kind, private, revision, message):
     url = api.create_repo(repo, repo_type=kind, private=private, exist_ok=True)
     if revision: api.create_branch(url.repo_id, branch=revision, repo_type=kind, exist_ok=True)
     parts += [CommitOperationDelete(p) for p in _left(url.repo_id, parts, kind, revision)]
-    return str(api.create_commit(url.repo_id, parts, commit_message=message, repo_type=kind, revision=revision).commit_url)
+    done = api.create_commit(url.repo_id, parts, commit_message=message, repo_type=kind, revision=revision)
+    return str(done.commit_url)
 
 def _left(repo, parts, kind, revision): # files of an earlier push that are not sent now; what others put there stays
     try: f = huggingface_hub.hf_hub_download(repo, MARKER, repo_type=kind, revision=revision, endpoint=endpoint())
@@ -119,10 +122,11 @@ def hub_folder(
 )->Path: # a folder of plain files in our cache
     "Bring a repository from the Hub, once a commit"
     at,rev = _kept(repo, kind),revision or 'main'
-    if not re.fullmatch(r'[\w.-]+/[\w.-]+', str(repo)): raise HubError(f'{repo}: expected a name on the Hub, as me/my-adapter')
+    if not re.fullmatch(r'[\w.-]+/[\w.-]+', str(repo)):
+        raise HubError(f'{repo}: expected a name on the Hub, as me/my-adapter')
     if re.fullmatch('[0-9a-f]{40}', rev) and (at/rev).is_dir(): return _sound(at/rev)
     try: sha = ask_hub(repo, lambda: HfApi(endpoint=endpoint()).repo_info(repo, repo_type=kind, revision=rev).sha)
-    except HubError as e:
+    except HubError:
         if (offline() or probe(endpoint())) and (sha := _last(at, rev)):
             if log: log(f'{repo}: the Hub could not be asked; {rev} as it was at the last time, {sha[:7]}')
             return _sound(at/sha)
@@ -145,6 +149,7 @@ def _fetch(repo, sha, kind, at): # whole or not at all
 
 def _sound(folder): # as it was written, if that is known
     if not (folder/MARKER).exists(): return folder
-    bad = [b for b in changed(folder) if not b.startswith('README.md') and not b.endswith('was added')] # a card, others' files
+    bad = [b for b in changed(folder) if not b.startswith('README.md')] # the card may be another
+    bad = [b for b in bad if not b.endswith('was added')] # by others
     if bad: raise HubError(f'{folder}: {bad[0]} since it was written; delete the folder and fetch it again')
     return folder

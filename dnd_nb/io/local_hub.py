@@ -165,7 +165,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         hub = self.server.hub
         signed = self.headers.get('Authorization','')==f'Bearer {hub.token}' or self.path.startswith('/lfs/')
         try: o = hub.answer(self.command, self.path.partition('?')[0], self._body(), signed)
-        except _Say as e: return self._send(e.code, json.dumps(e.body).encode(), X_Error_Code=e.name, X_Error_Message=e.name)
+        except _Say as e:
+            return self._send(e.code, json.dumps(e.body).encode(), X_Error_Code=e.name, X_Error_Message=e.name)
         if isinstance(o, tuple): self._send(200, o[0], ETag=f'"{hashlib.sha256(o[0]).hexdigest()}"', X_Repo_Commit=o[1])
         else: self._send(200, json.dumps(o).encode(), Content_Type='application/json')
     do_HEAD = do_POST = do_PUT = do_GET
