@@ -4,7 +4,7 @@
 
 # %% ../nbs/01a_crew.ipynb #69a8fa9f
 from __future__ import annotations
-import atexit, os, platform, shutil, signal, subprocess, sys, warnings
+import atexit, errno, os, platform, shutil, signal, subprocess, sys, warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -17,8 +17,8 @@ from fastcore.script import anno_parser
 from .io.lock import lock
 
 # %% auto #0
-__all__ = ['Crew', 'own_device', 'OtherFailed', 'gpus', 'side_by_side', 'bar_over', 'this_commit', 'versions', 'one_line_errors',
-           'from_shell', 'command']
+__all__ = ['MENDS', 'Crew', 'own_device', 'OtherFailed', 'gpus', 'side_by_side', 'bar_over', 'this_commit', 'versions',
+           'one_line_errors', 'from_shell', 'command']
 
 # %% ../nbs/01a_crew.ipynb #fde43ffe
 class Crew:
@@ -192,7 +192,21 @@ def _stoppable():
     finally:
         for n,h in old.items(): signal.signal(getattr(signal, n), h)
 
+MENDS = { # what the system refuses → what to do
+    'ENOSPC EDQUOT EFBIG':'make room and call again', 'EMFILE ENFILE':'allow more open files (ulimit -n) and call again',
+    'EACCES EPERM EROFS':'allow it to be read and written, or name another place', 'EIO':'look at the disk, then call again',
+    'EEXIST ENOTDIR EISDIR ENOTEMPTY':'a file lies where a folder is needed, or the other way round; name another place',
+    'ENAMETOOLONG':'name a shorter one', 'ELOOP':'a link leads to itself; name the file', 'ENOENT':'was it moved or removed meanwhile?',
+    'ENXIO EINVAL':'expected a regular file'}
+
+def _refused(e:OSError)->str:
+    "What the system says, as the thing, what is wrong and the mend"
+    name = errno.errorcode.get(e.errno, '')
+    mend = next((m for k,m in MENDS.items() if name in k.split()), '')
+    return ': '.join(str(s) for s in (e.filename, e.strerror) if s is not None) + (f'; {mend}' if mend else '')
+
 def _words(e)->str: # one line
+    if type(e).__str__ is OSError.__str__ and isinstance(e, OSError) and e.errno and e.strerror: e = _refused(e)
     s = ' '.join(str(e).split()).encode(errors='replace').decode()
     if isinstance(e, MemoryError) or 'out of memory' in s or "can't allocate memory" in s or 'not enough memory' in s:
         return f'not enough memory ({s[:200]}): lower at_once, batch, rows or max_tokens, or take a smaller base model'

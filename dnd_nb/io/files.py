@@ -13,7 +13,7 @@ import fastjsonschema
 from safetensors import SafetensorError
 
 # %% auto #0
-__all__ = ['FOLDER', 'MARKER', 'RESERVED', 'sync', 'remove', 'sweep', 'atomic_write', 'sha256', 'regular', 'read_text',
+__all__ = ['FOLDER', 'MARKER', 'RESERVED', 'sync', 'remove', 'sweep', 'atomic_write', 'regular', 'sha256', 'read_text',
            'write_json', 'as_json', 'loads', 'read_json', 'Format', 'file_sums', 'mark', 'marked', 'changed',
            'replaceable', 'atomic_dir', 'write_tensors', 'read_meta', 'check_tensors', 'read_tensors', 'set_aside',
            'check_name', 'inside']
@@ -21,11 +21,13 @@ __all__ = ['FOLDER', 'MARKER', 'RESERVED', 'sync', 'remove', 'sweep', 'atomic_wr
 # %% ../../nbs/io/files.ipynb #5aec305e
 @contextmanager
 def _naming(path):
-    "A full disk is an error that names what was not written, in whose words ever it comes"
+    "What the disk refuses is an error that names what was not written, in whose words ever it comes"
     try: yield
     except (OSError, SafetensorError) as e:
-        if not re.search(r'No space left|quota exceeded|requested and \d+ written', str(e)): raise # the last is numpy's
-        raise OSError(f'{path}: No space left on device; nothing was changed, make room and call again') from None
+        if re.search(r'No space left|quota exceeded|requested and \d+ written', str(e)): # the last is numpy's
+            raise OSError(f'{path}: No space left on device; nothing was changed, make room and call again') from None
+        if getattr(e, 'errno', None) is None or e.filename is not None: raise
+        raise OSError(e.errno, e.strerror, str(path)) from None # a failed sync names no file
 
 def _host(): return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
 def _stem(path): # its name, or what stands for a very long one
@@ -103,6 +105,20 @@ def atomic_write(
             sync(path.parent)
         finally: tmp.unlink(missing_ok=True)
 
+
+# %% ../../nbs/io/files.ipynb #a82cc9df
+def regular(
+    path, # of a file to read
+    most:int=2**40, # bytes
+)->Path:
+    "The path, if a regular file of at most so many bytes lies there: a pipe would be waited for without end"
+    path = Path(path)
+    if '\0' in str(path): raise ValueError(f'{str(path)!r}: a name with a NUL in it, which no file has')
+    if not path.exists(): raise FileNotFoundError(f'{path}: no such file')
+    if not path.is_file(): raise ValueError(f'{path}: {_what(path)}, expected a file')
+    if (n := path.stat().st_size)>most: raise ValueError(f'{path}: {n:,} bytes, expected at most {most:,}')
+    return path
+
 def _what(path): # the kind of thing that lies there
     m = os.stat(path).st_mode
     kinds = dict(folder=stat.S_ISDIR, pipe=stat.S_ISFIFO, socket=stat.S_ISSOCK, device=stat.S_ISCHR, disk=stat.S_ISBLK)
@@ -116,23 +132,11 @@ def sha256(
     if isinstance(x, str): x = x.encode('utf-8', 'surrogatepass')
     if isinstance(x, bytes): return hashlib.sha256(x).hexdigest()
     h,block = hashlib.sha256(),memoryview(bytearray(2**20))
-    with open(x, 'rb', buffering=0) as f:
+    with open(regular(x), 'rb', buffering=0) as f:
         while n := f.readinto(block): h.update(block[:n])
     return h.hexdigest()
 
 # %% ../../nbs/io/files.ipynb #47760b43
-def regular(
-    path, # of a file to read
-    most:int=2**40, # bytes
-)->Path:
-    "The path, if a regular file of at most so many bytes lies there: a pipe would be waited for without end"
-    path = Path(path)
-    if '\0' in str(path): raise ValueError(f'{str(path)!r}: a name with a NUL in it, which no file has')
-    if not path.exists(): raise FileNotFoundError(f'{path}: no such file')
-    if not path.is_file(): raise ValueError(f'{path}: {_what(path)}, expected a file')
-    if (n := path.stat().st_size)>most: raise ValueError(f'{path}: {n:,} bytes, expected at most {most:,}')
-    return path
-
 def read_text(
     path, # of a file
     most:int=2**31, # bytes
@@ -158,9 +162,12 @@ def as_json(cfg)->dict:
     return json.loads(json.dumps(asdict(cfg)))
 
 def loads(text:str):
-    "`json.loads`; what is nested too deep for Python is no JSON of ours, and said as other faults are"
+    "`json.loads`; what is nested too deep for Python or has endless digits is said as other faults are"
     try: return json.loads(text)
-    except RecursionError: raise json.JSONDecodeError('nested too deep', text[:99], 0) from None
+    except json.JSONDecodeError: raise
+    except (RecursionError, ValueError) as e:
+        why = 'nested too deep' if isinstance(e, RecursionError) else str(e)
+        raise json.JSONDecodeError(why, text[:99], 0) from None
 
 def read_json(
     path, # file to read
