@@ -393,21 +393,6 @@ def _where(tasks, zoo): # the folder named, or else the folder tasks beside the 
     return tasks or (str(zoo.folder.parent/'tasks') if (zoo.folder.parent/'tasks').is_dir() else 'builtin')
 
 # %% ../nbs/15_cli.ipynb #1dc49bd0
-def _may_write(path):
-    "An error if something lies there that dnd_evaluate did not write, or if nothing can be written there"
-    import os
-    from dnd_nb.io.files import read_json, regular
-    path = Path(path)
-    if path.exists():
-        try: old = read_json(regular(path))
-        except ValueError: old = None
-        if not isinstance(old, dict) or not {'panel','paired'}<=old.keys():
-            raise ValueError(f'{path}: is there and was not written by dnd_evaluate; nothing was written, name another '
-                             'file')
-    up = next(p for p in path.absolute().parents if p.exists())
-    if not up.is_dir() or not os.access(up, os.W_OK):
-        raise ValueError(f'{path}: {up} cannot be written in; name another file')
-
 @command
 def dnd_evaluate(
     run:str, # a run folder
@@ -430,9 +415,10 @@ def dnd_evaluate(
         from dnd_nb.demo import panel_rows
         from dnd_nb.diagnostics import panel_sources
         from dnd_nb.evaluate import paired, run_panel
+        from dnd_nb.io.places import may_write
         import pandas as pd
         _above0(k=k, conditions=conditions, rows=rows)
-        _may_write(out)
+        may_write(out, ('panel','paired'), 'dnd_evaluate')
         r,z,model,tok,cache = _open(run, zoo, base, embeddings, device)
         ts = _tasks(_where(tasks, z), names)
         if small := [t.name for t in ts if len(set(t.prompts))<k]: _say(f'k={k} is more than the prompts of {len(small)} tasks (first: {small[0]}): all of them are used, none twice')
@@ -497,14 +483,15 @@ def dnd_doctor(
     "Examine a run: which of the known faults does it have, by which figure, and what to do. E.g. `dnd_doctor runs/first --tasks my_tasks`, then read runs/first/doctor/report.md"
     with one_line_errors():
         if verify: return _verify(run)
-        from dnd_nb.doctor import doctor, unseen
+        from dnd_nb.doctor import doctor, report_folder, unseen
         r,z,model,tok,cache = _open(run, zoo, base, embeddings, device)
         ts = _tasks(_where(tasks, z))
         if gone := [n for n in (*z.tasks, *_list(held_out)) if n not in {t.name for t in ts}]: raise ValueError(f'{_where(tasks, z)}: no task {gone[0]!r}, of which the zoo has a teacher or which is to be held out; say where its rows are with --tasks')
         held = [t for t in ts if t.name in _list(held_out)] or unseen(ts, r, z)
+        to = report_folder(out or r.folder/'doctor')
         d = doctor(r, z, [t for t in ts if t.name in z.tasks], model, tok, cache, held, seed=seed)
         print(d)
-        print(f'\n{d.write(out or r.folder/"doctor")} written, with figures')
+        print(f'\n{d.write(to)} written, with figures')
 
 # %% ../nbs/15_cli.ipynb #f48ca549
 @command

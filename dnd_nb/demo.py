@@ -17,14 +17,15 @@ from .zoo import Zoo
 from .collect import train_teachers
 from .crew import versions
 from .io.peft import load_peft, save_peft
+from .io.places import claim
 from .dataset import prompt_batches
 from .evaluate import run_panel, summarise, paired
 from .train import TrainConfig, Trainer, Run, train_multitask, warm_start
 from .diagnostics import collapse_report, condition_distances, generate_many, heatmap, panel_sources, retrieval, retrieval_accuracy, sensitivity
 
 # %% auto #0
-__all__ = ['SEEN', 'VALIDATION', 'NEAR', 'FAR', 'DemoConfig', 'quick', 'Clock', 'fastest_threads', 'peak_gb', 'upper_spec',
-           'verdict', 'panel_rows', 'plot_panel', 'diagnose', 'demo']
+__all__ = ['SEEN', 'VALIDATION', 'NEAR', 'FAR', 'WRITTEN', 'DemoConfig', 'quick', 'Clock', 'fastest_threads', 'peak_gb',
+           'upper_spec', 'verdict', 'panel_rows', 'plot_panel', 'diagnose', 'demo']
 
 # %% ../nbs/14_demo.ipynb #ec19950a
 SEEN = ('upper_case','quote','bold','json_pair','csv_join', 'plural','past','comparative','opposite', 'cm_in_metres','minutes_in_hours','days_in_weeks',
@@ -203,6 +204,8 @@ def diagnose(
         {t:round(float(run.strengths(cache, prompt_batches(tasks[t].prompts, cfg.k, n, f'{cfg.seed}/{t}')).mean()),3) for t in (*cfg.near,*cfg.far)}
 
 # %% ../nbs/14_demo.ipynb #bc2afd5f
+WRITTEN = ('tasks','zoo','oracle','multitask','run','adapters','figures','report.json','panel_rows.csv','times.json') # into its folder
+
 def demo(
     folder='dnd_demo', # gets zoo, run, adapters, figures and report.json; gone on with if it was cut
     cfg:DemoConfig=None,
@@ -214,7 +217,7 @@ def demo(
     "Teachers → pairs → generator → panel → verdict"
     from dnd_nb.model import load_base
     from dnd_nb.encoder import PromptCache, make_encoder
-    cfg,folder = cfg or DemoConfig(),Path(folder)
+    cfg,folder = cfg or DemoConfig(),claim(folder, 'dnd_demo', WRITTEN, before=lambda f: (f/'times.json').exists() and (f/'zoo'/'manifest.json').exists())
     if model is None: model,tok = load_base('HuggingFaceTB/SmolLM2-135M-Instruct')
     if cache is None: cache = PromptCache(folder/'embeddings', make_encoder(cfg.encoder, model, tok))
     clock = Clock(folder/'times.json', log)

@@ -13,11 +13,12 @@ import dnd_nb.checks.files, dnd_nb.checks.condition, dnd_nb.checks.generated # r
 from .checks.patient import CHECKS, Finding, MARKS, Patient
 from .diagnostics import condition_distances, heatmap, per_task
 from .io.moved import moved
-from .io.files import atomic_write, write_json
+from .io.files import atomic_write, read_json, write_json
+from .io.places import claim
 from .train import Run
 
 # %% auto #0
-__all__ = ['Diagnosis', 'unseen', 'doctor']
+__all__ = ['Diagnosis', 'unseen', 'doctor', 'report_folder']
 
 # %% ../nbs/12a_doctor.ipynb #19cf731f
 class Diagnosis:
@@ -161,13 +162,20 @@ def _plot_tasks(df):
     return ax
 
 # %% ../nbs/12a_doctor.ipynb #05274303
+def report_folder(
+    folder, # that will get report.md, report.json and figures/
+)->Path:
+    "The folder, if nothing of others is there under one of these names"
+    def findings(f): return 'findings' in read_json(f/'report.json') if (f/'report.json').exists() else False
+    return claim(folder, 'dnd_doctor', ('report.md','report.json','figures'), before=findings)
+
 @patch
 def write(self:Diagnosis,
     folder, # gets report.md, report.json and figures/; other files in it stay
 )->Path: # of report.md
     "The report, as markdown with pictures and as JSON"
     import matplotlib.pyplot as plt
-    folder,names = Path(folder),[]
+    folder,names = report_folder(folder),[]
     for n,draw in self.figures().items():
         fig,buf = draw().figure,io.BytesIO()
         fig.savefig(buf, format='png', bbox_inches='tight', dpi=110); plt.close(fig)

@@ -71,6 +71,7 @@ def made_small():
     collect.train_teachers = partial(collect.train_teachers, save_every=0, progress=False)
     fit = train.Trainer.fit
     train.Trainer.fit = lambda self: fit(self, save_every=0, progress=False)
+    dnd_nb.demo.train_teachers = collect.train_teachers
     dnd_nb.demo.quick,dnd_nb.demo.fastest_threads = small_demo,lambda *a: 1
     dnd_nb.use.DEFAULT = Path('gen')
     if Path('gen.sum').exists(): dnd_nb.use.DEFAULT_SHA256 = Path('gen.sum').read_text()

@@ -11,6 +11,7 @@ import dnd_nb.bench.adapters, dnd_nb.bench.generators, dnd_nb.bench.system # reg
 from .lab import BARS, Lab, Sizes
 from ..crew import this_commit, versions
 from ..io.files import read_json, write_json
+from ..io.places import may_write
 
 # %% auto #0
 __all__ = ['device_slug', 'merge_bars', 'measure', 'pick_bars', 'bench']
@@ -77,12 +78,13 @@ def bench(
     gpus = torch.cuda.device_count() if device!='cpu' else 0
     device = ('cuda' if gpus else 'cpu') if device=='auto' else device
     names,failed = pick_bars(list(names), gpus),[]
-    path = Path(out)/f'bench-{device_slug(device)}.json'
+    path = may_write(Path(out)/f'bench-{device_slug(device)}.json', ('bars',), 'dnd_bench')
     for n in names:
         lab = Lab(device, sizes, base, data, lengths)
         try: b = measure(n, lab, commit)
         except Exception as e:
-            traceback.print_exc(); failed.append(n); log(f'{n}: failed ({type(e).__name__}: {str(e)[:200]})')
+            if os.environ.get('DND_NB_DEBUG'): traceback.print_exc()
+            failed.append(n); log(f'{n}: failed ({type(e).__name__}: {str(e)[:200]})')
             continue
         finally: del lab; torch.cuda.empty_cache() if device!='cpu' else None
         merge_bars(path, [b], device=torch.cuda.get_device_name(device) if device!='cpu' else f'{platform.machine()} CPU, {os.cpu_count()} cores, {torch.get_num_threads()} threads', versions=versions('peft') | (dict(cuda=torch.version.cuda) if torch.version.cuda else {}), commit=b['commit'])

@@ -11,6 +11,7 @@ import pandas as pd, torch
 from fastcore.script import call_parse, Param, store_true
 from ..crew import from_shell, one_line_errors
 from ..io.files import replaceable, write_json
+from ..io.places import may_write
 from ..model import load_base, tiny_base
 from .card import Study
 from .compare import write_comparison
@@ -73,6 +74,7 @@ def dnd_study(
     "Judge generators by a protocol that can be checked: held-out tasks, a panel of rivals and controls, intervals over tasks"
     with one_line_errors():
         if export: replaceable(export, 'generator') # before the hours, not after them
+        may_write(out, ('config','wall_s') if compare else ('bars','complete'), 'dnd_study')
         fs,names = study_folds(train, held_out or [], leave_one_out, n_tasks),[x for x in folds.split(',') if x]
         if odd := set(names)-{f.name for f in fs}: raise ValueError(f'no fold is called {sorted(odd)[0]!r}; there are {", ".join(f.name for f in fs)}')
         fs = [f for n in names for f in fs if f.name==n] or fs
