@@ -143,14 +143,17 @@ def refined(self:RefiningGenerator,
     mask, # [n, K] bool
     gradient, # values [n, P] → gradient [n, P] of the examples' loss; zero for conditions without answers
     steps:int=None, # rounds to make; all if None
+    apart=None, # [n] bool: conditions that teach the rates only; the others teach all but the rates. None: all teach all
 )->Tensor: # [n, P] values after the rounds
     "The first adapters, moved along the examples' gradients"
     x,log_rates = self.first(cond, mask)
+    log_rates = log_rates[:,:,self.part]+self.log_scale # [n, steps, P]
+    if apart is not None: x,log_rates = torch.where(apart[:,None], x.detach(), x), torch.where(apart[:,None,None], log_rates, log_rates.detach())
     m,v = torch.zeros_like(x),torch.zeros_like(x)
     for s in range(self.config['steps'] if steps is None else steps):
         with torch.no_grad():
             g = gradient(x.detach())
             m,v = .9*m+.1*g, .99*v+.01*g*g
             u = DIRECTIONS[self.config['direction']](self.spec, m/(1-.9**(s+1)), v/(1-.99**(s+1)))
-        x = x - (log_rates[:,s][:,self.part]+self.log_scale).exp()*u
+        x = x - log_rates[:,s].exp()*u
     return x
