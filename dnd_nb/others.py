@@ -4,7 +4,7 @@
 
 # %% ../nbs/04c_others.ipynb #dce13332
 from __future__ import annotations
-import shutil, warnings
+import json, shutil, warnings
 from pathlib import Path
 from .adapter import *
 from .delta import ProbeSet, check_probes
@@ -13,6 +13,7 @@ from .io.folders import adapter_folder, find_adapters
 from .io.identity import identity
 from .io.lock import lock
 from .io.peft import as_peft, load_peft, save_peft
+from .io.places import claim
 from .tasks.sources import read_examples
 from .zoo import ZOO, Zoo, new_manifest, read_prompts
 
@@ -68,7 +69,6 @@ def import_adapters(
     "Make a zoo from PEFT adapter folders"
     src,folder = Path(src),Path(folder)
     found = find_adapters(src)
-    if (folder/'manifest.json').exists(): raise ValueError(f'{folder}: holds a zoo already; choose another folder')
     if not found: adapter_folder(src) # says what is there
     _one_base(found.values())
     for name,_ in found: check_name(name, 'adapter')
@@ -78,13 +78,29 @@ def import_adapters(
     deltas,probes = _import_deltas(list(found.values()), probes)
     base = None if model is None else identity(model)
     man = new_manifest(next(iter(read.values()))[0].spec, probes=probes, imported_from=src.name, base=base)
-    with lock(folder): return _imported(folder, read, {k:deltas.get(p) for k,p in found.items()}, man)
+    deltas = {k:deltas.get(p) for k,p in found.items()}
+    man['imported'] = _sum(read, deltas)
+    claim(folder, 'dnd_import', ['manifest.json', *{n for n,_ in read}], before=lambda f: (f/'manifest.json').exists())
+    with lock(folder): return _there_already(folder, read, man) or _imported(folder, read, deltas, man)
 
 def load_others(folder, first, model, initial)->Adapters: # n=1, with a `report`
     "An adapter of others, of the spec of the first; as PEFT computes it, if the base model is given"
     ad = load_peft(folder, None if folder==first else LoraSpec.from_peft(first, model, initial), model, initial)
     if model is not None and initial is None: ad.report.notes.append(as_peft(folder, ad, model))
     return ad
+
+def _sum(read, deltas)->str: # SHA-256 of adapters, prompts and deltas, by name
+    def one(k): return sha256(read[k][0].flat().float().cpu().numpy().tobytes()),read[k][1],deltas[k] and sha256(deltas[k])
+    return sha256(json.dumps(sorted((f'{k[0]}/{k[1]}', *one(k)) for k in read)))
+
+def _there_already(folder, read, man)->Zoo:
+    "The zoo that holds these very adapters; an error if it holds others or is damaged; None if there is none"
+    if not (folder/'manifest.json').exists(): return
+    zoo = Zoo(folder)
+    if zoo.manifest.get('imported')!=man['imported']: raise ValueError(f'{folder}: holds a zoo of other adapters already; choose another folder')
+    if bad := zoo.verify(): raise ValueError(f'{folder}: holds these adapters already, but {bad[0]}; import them into another folder')
+    zoo.reports = [ad.report for ad,_ in read.values()]
+    return zoo
 
 def _imported(folder, read, deltas, man)->Zoo:
     "Write adapters with their prompts, and the manifest last"

@@ -1,12 +1,13 @@
 """Do the tests of a notebook notice a change of its code? `python tools/mutate.py nbs/io/files.ipynb --n 40`.
 
 Each mutant changes one place of one exported cell: a comparison, an operator, a constant, a call, a statement.
+`--listed` takes the mutations of `aimed.py` instead, which aim at what makes a result true.
 The notebook runs with it, in a forked process. A test that fails has noticed; a mutant that nothing notices is listed."""
-import ast, copy, csv, os, random, signal, sys, tempfile, time
+import ast, copy, csv, os, random, re, shutil, signal, sys, tempfile, time
 from pathlib import Path
 from execnb.nbio import read_nb
 from execnb.shell import CaptureShell
-from fastcore.script import call_parse, Param
+from fastcore.script import call_parse, Param, store_true
 from nbdev.config import get_config
 from refresh import flagged
 
@@ -69,43 +70,76 @@ def run(path, nb, cell, src, flags, seconds):
             time.sleep(.02)
     try:
         os.setsid(); os.chdir(Path(path).parent)
+        os.environ['TMPDIR'] = tempfile.tempdir = tempfile.mkdtemp() # so that what a stopped notebook leaves can be removed
         for fd in (1,2): os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
         if cell is not None: nb.cells[cell].source = src
         sh = CaptureShell(path=None)
         sh.run_all(nb, exc_stop=True, preproc=lambda c: c.cell_type!='code' or flagged(c, flags))
+        shutil.rmtree(tempfile.tempdir, ignore_errors=True)
         os._exit(bool(sh.exc))
     except BaseException: os._exit(1)
 
+def exported(nb):
+    "Numbers of the exported cells without imports"
+    def ok(s): return re.match(r'#\| export', s) and not re.search(r'^(import|from) ', s, re.M)
+    return [i for i,c in enumerate(nb.cells) if c.cell_type=='code' and ok(c.source)]
+
+def drawn(nb, n, seed, lines):
+    "n mutants, drawn: (cell, its new source, kind, line)"
+    muts = [(i,k) for i in exported(nb) for k in range(len(list(places(ast.parse(nb.cells[i].source)))))]
+    def line(i, k): return line_of(nb.cells[i].source, ast.parse(nb.cells[i].source), k)
+    if lines: muts = [m for m in muts if re.search(lines, line(*m)[1])]
+    return [(i, mutate(nb.cells[i].source, k), *line(i, k)) for i,k in random.Random(seed).sample(muts, min(n, len(muts)))]
+
+def aimed(nb):
+    "Mutants of the list `aimed.py` that are of this notebook"
+    from aimed import AIMED
+    res = []
+    for what,old,new in AIMED:
+        at = [i for i,c in enumerate(nb.cells) if c.cell_type=='code' and c.source.startswith('#| export') and old in c.source]
+        res += [(i, nb.cells[i].source.replace(old, new), 'aimed', what) for i in at[:1]]
+    return res
+
+def read_rows(out):
+    "What was tried: (notebook, kind, line) → outcome"
+    if not out or not Path(out).exists(): return {}
+    with open(out, encoding='utf-8', newline='') as f: return {tuple(r[:3]):r[3] for r in list(csv.reader(f))[1:]}
+
+def write_rows(out, rows):
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    table = sorted((*k,v) for k,v in rows.items())
+    with open(out, 'w', newline='', encoding='utf-8') as f:
+        csv.writer(f, lineterminator='\n').writerows([('notebook','mutation','line','outcome'), *table])
+
 @call_parse
 def main(
-    paths:Param('Notebooks', str, nargs='+'),
-    n:int=40, # mutants of each
+    paths:Param('Notebooks; with --listed all if none', str, nargs='*'),
+    n:int=40, # mutants of each, drawn
     seed:int=0,
-    out:str='', # CSV to add to, e.g. results/faults/mutation.csv
-    aimed:str='', # only lines that match this regular expression
+    out:str='', # CSV to add to, e.g. results/faults/mutation.csv; with --go-on what is there and was noticed is not tried again
+    lines:str='', # only lines that match this regular expression
+    listed:store_true=False, # the mutations of aimed.py instead of drawn ones
+    go_on:store_true=False, # skip what is in the CSV and was noticed
+    seconds:float=0, # begin nothing after so long; 0: no limit
 ):
     "Mutate exported cells and count what the tests of the same notebook notice"
-    import re
     import torch, transformers, peft, pandas # loaded once, for all forks
     torch.set_num_threads(1)
-    flags,rows = set(get_config().tst_flags.split()),[]
+    flags,rows,t1 = set(get_config().tst_flags.split()),read_rows(out),time.time()
+    paths = paths or sorted(str(p) for p in Path('nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in str(p))
     for p in paths:
         nb = read_nb(p)
-        cells = [i for i,c in enumerate(nb.cells) if c.cell_type=='code' and re.match(r'#\| export', c.source) and not re.search(r'^(import|from) ', c.source, re.M)]
-        muts = [(i,k) for i in cells for k in range(len(list(places(ast.parse(nb.cells[i].source)))))]
-        muts = [m for m in muts if not aimed or re.search(aimed, line_of(nb.cells[m[0]].source, ast.parse(nb.cells[m[0]].source), m[1])[1])]
+        todo = aimed(nb) if listed else drawn(nb, n, seed, lines)
+        if go_on: todo = [m for m in todo if rows.get((p,*m[2:]))!='noticed']
+        if not todo or seconds and time.time()-t1>seconds: continue
         t0 = time.time()
-        if run(p, nb, None, '', flags, 600): raise SystemExit(f'{p}: its tests fail as it is')
+        if run(p, copy.deepcopy(nb), None, '', flags, 900): print(f'{p}: its tests fail as it is', flush=True); continue
         base,seen = time.time()-t0,0
-        for i,k in random.Random(seed).sample(muts, min(n, len(muts))):
-            src = nb.cells[i].source
-            how,line = line_of(src, ast.parse(src), k)
-            ok = run(p, copy.deepcopy(nb), i, mutate(src, k), flags, 3*base+20)
+        for i,src,how,line in todo:
+            if seconds and time.time()-t1>seconds: break
+            ok = run(p, copy.deepcopy(nb), i, src, flags, 3*base+20)
             seen += ok
-            rows.append((p, how, line, 'noticed' if ok else 'survived'))
+            rows[p,how,line] = 'noticed' if ok else 'survived'
             if not ok: print(f'survived {p} {how}: {line}', flush=True)
-        print(f'{p}: {seen} of {min(n, len(muts))} noticed ({len(muts)} places, {base:.1f} s a run)', flush=True)
-    if out:
-        old = [r for r in csv.reader(open(out, encoding='utf-8')) if r[0] not in paths][1:] if Path(out).exists() else []
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
-        with open(out, 'w', newline='', encoding='utf-8') as f: csv.writer(f, lineterminator='\n').writerows([('notebook','mutation','line','outcome'), *old, *rows])
+            if out: write_rows(out, rows)
+        print(f'{p}: {seen} of {len(todo)} noticed ({base:.1f} s a run)', flush=True)
