@@ -4,7 +4,7 @@
 
 # %% ../nbs/10c_pretrain.ipynb #1743f887
 from __future__ import annotations
-from dataclasses import replace
+from dataclasses import asdict, replace
 import torch
 from .adapter import LoraSpec
 from .examples import ExampleBank, ExamplesConfig, ExampleTrainer
@@ -38,7 +38,8 @@ def pretrain(
     reader = reader or NoReader()
     bank = ExampleBank(reader, tasks, seed=seed, device=model.device)
     torch.manual_seed(seed)
-    gen = RefiningGenerator(spec, bank.width, reader.cut, network=not isinstance(reader, NoReader), **kw)
+    about = dict(reader=reader.describe(), template=asdict(template or Template()))
+    gen = RefiningGenerator(spec, bank.width, reader.cut, network=not isinstance(reader, NoReader), **about, **kw)
     gen.set_base(start.to('cpu')).set_stats(bank.features)
     tr = ExampleTrainer(model, tok, gen, tasks, bank, cfg, template)
     for _ in (bar := bar_over(range(cfg.steps), progress)):

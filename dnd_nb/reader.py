@@ -14,7 +14,7 @@ from .encoder import Encoder, weights_hash
 from .task import Row, Template, encode_rows, token_batches
 
 # %% auto #0
-__all__ = ['Features', 'Passage', 'passage', 'Reader', 'BaseReader', 'NoReader', 'TextReader']
+__all__ = ['Features', 'Passage', 'passage', 'Reader', 'BaseReader', 'NoReader', 'TextReader', 'make_reader']
 
 # %% ../nbs/06a_reader.ipynb #1ca93609
 @dataclass
@@ -246,3 +246,32 @@ class TextReader(Reader):
             whole[known,self.encoder.dim:] = self.encoder.encode([''.join(self.template.render(e)) for e in examples if e.answer is not None])
         whole = whole*self.encoder.dim**.5 # unit vectors as long as the base reader's
         return Features(whole.to(device).half(), torch.zeros(len(examples),0,0, device=device).half(), known.to(device), self.cut)
+
+# %% ../nbs/06a_reader.ipynb #bce597fa
+@patch
+def describe(self:Reader)->dict: # for JSON
+    "What it takes to make this reader again"
+    d = dict(kind=type(self).__name__, fingerprint=self.fingerprint)
+    if isinstance(self, NoReader): return d
+    d['template'] = dict(prompt=self.template.prompt, answer=self.template.answer)
+    if isinstance(self, TextReader): return d | dict(encoder=self.encoder.name)
+    return d | dict(max_len=self.max_len, gradients=self.gradients)
+
+def make_reader(
+    about:dict, # as of `describe`
+    model=None, # frozen base
+    tok=None, # its tokenizer
+    cls:type=None, # of a reader of one's own; None: by its name
+)->Reader:
+    "The reader that was described; an error if it would read otherwise now"
+    from dnd_nb.encoder import make_encoder
+    d = dict(about)
+    kind,was = d.pop('kind'),d.pop('fingerprint')
+    if kind=='NoReader': return NoReader()
+    if kind not in Reader.kinds and cls is None: raise ValueError(f'no reader is called {kind!r}; there are {", ".join(Reader.kinds)}')
+    t = Template(**d.pop('template'))
+    make = cls or Reader.kinds[kind]
+    if issubclass(make, TextReader): res = make(make_encoder(d.pop('encoder'), model, tok, str(model.device) if model is not None else 'cpu'), t)
+    else: res = make(model, tok, t, **d)
+    if res.fingerprint!=was: raise ValueError(f'the generator was trained on features of {kind} with fingerprint {was[:12]}…, this one has {res.fingerprint[:12]}…: other weights or another version')
+    return res

@@ -12,20 +12,20 @@ from fastcore.basics import patch
 from scipy import stats
 from .adapter import Adapters
 from .evaluate import answers, score
-from .examples import tuned, write
+from .examples import stack, tuned, write
 from .fast.graphs import engine_for
 from .fast.lean import why_not
 from .generator import Generator, load_generator
 from .io.files import sha256
 from .io.peft import save_peft
 from .model import base_id, load_base
-from .reader import NoReader
+from .reader import NoReader, make_reader
 from .task import Example, Template, encode_rows
 
 # %% auto #0
-__all__ = ['DEFAULT', 'DEFAULT_SHA256', 'WAYS', 'METHODS', 'NO_ANSWERS', 'CARD', 'default_generator', 'few_rows_engine',
+__all__ = ['DEFAULT', 'DEFAULT_SHA256', 'WAYS', 'default_generator', 'few_rows_engine', 'template_of', 'reader_of',
            'generate_adapters', 'bare', 'in_context', 'Decision', 'deal', 'n_folds', 'window', 'shortened',
-           'deal_prompts', 'decide', 'Written', 'generate', 'made_for', 'plan', 'adapter_card']
+           'deal_prompts', 'decide']
 
 # %% ../nbs/14a_use.ipynb #f46416bb
 DEFAULT = Path(__file__).parent/'default' if '__file__' in globals() else None
@@ -39,7 +39,9 @@ def default_generator(
     if not file.exists(): raise FileNotFoundError(f'{file}: the generator that comes with the package is not there; install the package again, or name a generator')
     if (got := sha256(file))!=DEFAULT_SHA256:
         raise ValueError(f'{file} has SHA-256 {got[:12]}…, expected {DEFAULT_SHA256[:12]}…: the file is damaged or another one; install the package again')
-    return load_generator(DEFAULT, device)
+    gen = load_generator(DEFAULT, device)
+    gen.home = DEFAULT # where more is known of it
+    return gen
 
 # %% ../nbs/14a_use.ipynb #8cdbe151
 def few_rows_engine(
@@ -49,25 +51,40 @@ def few_rows_engine(
     "On a CPU packed rows are faster for few and short rows of unequal numbers, where the model is known there"
     return 'lean' if model.device.type=='cpu' and not why_not(model, spec) else None
 
+def template_of(gen:Generator)->Template: "What rows looked like when a generator was trained"; return Template(**gen.config.get('template') or {})
+
+def reader_of(
+    gen:Generator,
+    model, # frozen base
+    tok, # its tokenizer
+): # a `Reader`
+    "What a generator reads examples with"
+    if not gen.config.get('network', True): return NoReader()
+    if about := gen.config.get('reader'): return make_reader(about, model, tok)
+    raise ValueError(f'{gen.config["kind"]} reads features, and it is not recorded of which reader; pass reader=, or train it again with dnd_nb.pretrain')
+
 def generate_adapters(
     model, # frozen base
     tok, # its tokenizer
-    gen:Generator, # that reads gradients only, as the default one does
-    lists:list, # n lists of Example; those without an answer are not read
-    template:Template=None, # how a row is put before the model
+    gen:Generator, # that takes examples
+    lists:list, # n lists of Example; those without an answer are read by generators with a network only
+    template:Template=None, # how a row is put before the model; None: as the generator was trained
     rounds:int=None, # rounds of the generator; all if None, 0 for its learned start
     max_len:int=256, # tokens of an example
+    reader=None, # what reads the examples; None: what the generator was trained with
 )->Adapters: # n
     "An adapter for each list of examples"
-    template,known = template or Template(), [[e for e in l if e.answer is not None] for l in lists]
-    if gen.config.get('network', True): raise ValueError(f'{gen.config["kind"]} reads features; give a generator without a network, as the default one')
+    template,reader = template or template_of(gen), reader or reader_of(gen, model, tok)
+    known = [[e for e in l if e.answer is not None] for l in lists]
     rows = [encode_rows(tok, l, template, max_len) for l in known]
-    K = max(1, *map(len, known))
-    mask = torch.arange(K)<torch.tensor([len(l) for l in known])[:,None]
-    cond = NoReader().read([Example('.', '.')])[torch.zeros(len(lists), K, dtype=torch.long)].to(model.device)
-    some = rows if rounds!=0 else [[] for _ in rows]
-    with torch.no_grad(): x = write(model, engine_for(model, gen.spec, few_rows_engine(model, gen.spec)), gen.to(model.device), cond, mask.to(model.device), some, tok.pad_token_id, 4096)
+    if rounds==0: return Adapters.from_flat(gen.spec, gen.loc.flat().detach().to(model.device).expand(len(lists), -1).clone())
+    cond,mask = _conditions(reader, known if isinstance(reader, NoReader) else lists)
+    with torch.no_grad(): x = write(model, engine_for(model, gen.spec, few_rows_engine(model, gen.spec)), gen.to(model.device), cond.to(model.device), mask.to(model.device), rows, tok.pad_token_id, 4096)
     return Adapters.from_flat(gen.spec, x.detach())
+
+def _conditions(reader, lists): # (Features [n, K], mask); an empty list is one example that the mask hides
+    cond,mask = stack([reader.read(l or [Example('.', None)]) for l in lists])
+    return cond, mask & torch.tensor([len(l)>0 for l in lists], device=mask.device)[:,None]
 
 # %% ../nbs/14a_use.ipynb #31ca15f7
 def bare(template:Template)->Template: "The template for prompts that are written out already"; return Template('{prompt}', template.answer)
@@ -96,7 +113,7 @@ class Decision:
     tokens:int # that examples in context add to every query
     seconds:float # that it took, without loading the model
     lines:list=field(default_factory=list) # (prompt, base's answer, the adapter's, gold)
-    exact:dict=field(default_factory=dict) # way → share of held-back answers that it gives exactly, or picks among the choices
+    right:pd.DataFrame=None # way × example: 1 where the answer is given exactly or picked among the choices, else 0; NaN where it is too long for that
 
 def deal(
     n:int, # examples
@@ -147,13 +164,15 @@ def _judged(model, tok, examples, folds, ads, template): # (nats a token, right?
     order = [i for f in folds for i in f]
     owner = None if ads is None else [k for k,f in enumerate(folds) for _ in f]
     df = score(model, tok, [examples[i] for i in order], ads, owner, template)
-    right = df.accuracy.fillna(df.exact_match)
-    return pd.DataFrame(dict(nats=df.nll/df.tokens, right=right)).set_index(pd.Index(order)).sort_index()
+    return _nats_and_right(df).set_index(pd.Index(order)).sort_index()
+
+def _nats_and_right(df, short=12): # an answer of more tokens is hardly ever given exactly
+    return pd.DataFrame(dict(nats=df.nll/df.tokens, right=df.accuracy.fillna(df.exact_match.where(df.tokens<=short))))
 
 def _in_context(model, tok, examples, folds, rest, template):
     xs = {i: in_context(tok, [examples[j] for j in r], examples[i], template) for f,r in zip(folds,rest) for i in f}
     df = score(model, tok, [xs[i] for i in range(len(examples))], template=bare(template), max_len=window(model))
-    return pd.DataFrame(dict(nats=df.nll/df.tokens, right=df.accuracy.fillna(df.exact_match)))
+    return _nats_and_right(df)
 
 # %% ../nbs/14a_use.ipynb #a6acf485
 def decide(
@@ -170,7 +189,7 @@ def decide(
     log=None, # called with each way and its loss
 )->tuple: # (Decision, way → Adapters n=1 from all examples)
     "Compare every way on examples held back from it, and write the adapters from all examples"
-    t0,template = time.time(),template or Template()
+    t0,template = time.time(),template or template_of(gen)
     examples = [e for e in examples if e.answer is not None]
     if len(examples)<2: raise ValueError(f'{len(examples)} example with an answer; two or more are needed to judge: one to show, one to hold back')
     if odd := [w for w in ways if w not in WAYS]: raise ValueError(f'way {odd[0]!r}; expected one of {", ".join(WAYS)}')
@@ -188,7 +207,7 @@ def decide(
     ads = _adapters(model, tok, gen, lists, ways, steps, lr, template)
     for w,a in ads.items(): keep(w, _judged(model, tok, examples, parts, a[list(range(len(parts)))], template))
     table = pd.DataFrame({w:d.nats for w,d in got.items()})
-    d = Decision(table, table.mean().idxmin(), len(examples), min(_tokens(tok, examples, template), window(model)), 0., exact={w:float(d.right.mean()) for w,d in got.items()})
+    d = Decision(table, table.mean().idxmin(), len(examples), min(_tokens(tok, examples, template), window(model)), 0., right=pd.DataFrame({w:d.right for w,d in got.items()}))
     if tries := [w for w in table.mean().sort_values().index if w in ads]: d.lines = _lines(model, tok, examples, parts, ads[tries[0]], template)
     d.seconds = time.time()-t0
     return d, {w:a[[len(parts)]] for w,a in ads.items()}
@@ -238,185 +257,94 @@ def best_adapter(self:Decision)->str:
     own = [w for w in self.table if w not in ('base','in context')]
     return self.table[own].mean().idxmin() if own else None
 
+@patch
+def share(self:Decision, way:str)->tuple: # (right, of, lower, upper); None where answers are too long to be given exactly
+    "Answers given exactly, or picked among the choices, with a 95% interval (Wilson)"
+    if self.right is None or way not in self.right or self.right[way].isna().any(): return None
+    k,n = int(self.right[way].sum()),len(self.right)
+    ci = stats.binomtest(k, n).proportion_ci(method='wilson')
+    return k, n, float(ci.low), float(ci.high)
+
+@patch
+def more_right(self:Decision, way:str, other:str='base')->float: # p
+    "McNemar's exact test, two-sided: how often would equally good ways differ so much?"
+    d = self.right[way]-self.right[other]
+    n = int((d!=0).sum())
+    return float(stats.binomtest(int((d>0).sum()), n).pvalue) if n else 1.
+
 # %% ../nbs/14a_use.ipynb #9dbb052e
 def _nats(x): return f'{x:.2f}'
+def _gap(d): return f'{d[0]:+.2f}, 95% {d[1]:+.2f} to {d[2]:+.2f}'
+
+@patch
+def _right(self:Decision, way): # in words, '' where answers are too long
+    s,b = self.share(way),self.share('base')
+    if not s: return ''
+    if not b or way=='base': return f' {s[0]} of {s[1]} answers are right.'
+    clear = self.more_right(way)<.05/max(1, self.table.shape[1]-1)
+    return f' {s[0]} of {s[1]} answers are right, the base model has {b[0]}' + ('.' if clear else ': too few to tell by right answers alone.')
+
+@patch
+def _rival(self:Decision, way): # the way beside examples in context
+    if 'in context' not in self.table or way in ('in context','base'): return ''
+    d = self.against(way, 'in context')
+    how = 'better than' if d[2]<0 else 'worse than' if d[1]>0 else 'not shown to differ from'
+    return f' It is {how} examples in context ({_gap(d)}), which cost {self.tokens} tokens at every query.'
 
 @patch
 def sentence(self:Decision)->str:
     "What to do, and why"
     m,b,a = self.table.mean(),self.best,self.best_adapter()
     if b=='base': return f'Use the base model as it is: on {self.n} examples held back it is best ({_nats(m[b])} nats a token{f"; {a} {_nats(m[a])}" if a else ""}).'
-    d,lo,hi = self.against(b) if 'base' in m else (np.nan,)*3
     what = f'{_nats(m[b])} nats a token on examples held back'
-    if 'base' in m: what += f', the base model {_nats(m["base"])} ({d:+.2f}, 95% {lo:+.2f} to {hi:+.2f})'
-    if 'base' in m and not self.helps(b): return f'Nothing is shown to help: {b} is best, {what}. Use the base model, or give more examples.'
+    if 'base' in m: what += f', the base model {_nats(m["base"])} ({_gap(self.against(b))})'
+    if 'base' in m and not self.helps(b): return f'Nothing is shown to help: {b} is best, {what}.{self._right(b)} Use the base model, or give more examples.'
     if b=='in context':
-        return f'Put the examples into the prompt ({self.tokens} tokens more at every query): {what}.' + (f' The best adapter, {a}, has {_nats(m[a])}.' if a else '')
-    more = f' Examples in context have {_nats(m["in context"])} and cost {self.tokens} tokens at every query.' if 'in context' in m else ''
+        best = f' The best adapter, {a}, has {_nats(m[a])}.{self._rival(a)}' if a else ''
+        return f'Put the examples into the prompt ({self.tokens} tokens more at every query): {what}.{self._right(b)}{best}'
     same = ' It is the same for every task: your examples did not change it.' if b=='start adapter' else ''
-    return f'Use the adapter ({b}): {what}.{same}{more}'
+    return f'Use the adapter ({b}): {what}.{self._right(b)}{same}{self._rival(b)}'
 
 # %% ../nbs/14a_use.ipynb #1c19f00c
 @patch
 def summary(self:Decision)->pd.DataFrame: # a row a way
-    "Mean loss of each way, difference from the base with its interval, share of right answers, tokens added to a query"
-    rows = []
+    "Mean loss of each way, differences from the base and from examples in context with intervals, right answers, tokens added to a query"
+    rows,none = [],(np.nan,)*3
     for w in self.table:
-        d = self.against(w) if w!='base' and 'base' in self.table else (np.nan,)*3
-        rows.append(dict(way=w, nats=self.table[w].mean(), against_base=d[0], lo=d[1], hi=d[2], right=self.exact[w], tokens_added=self.tokens if w=='in context' else 0))
+        d = self.against(w) if w!='base' and 'base' in self.table else none
+        c = self.against(w, 'in context') if w!='in context' and 'in context' in self.table else none
+        s = self.share(w) or (np.nan,)*4
+        rows.append(dict(way=w, nats=self.table[w].mean(), against_base=d[0], lo=d[1], hi=d[2], against_context=c[0], context_lo=c[1], context_hi=c[2],
+            right=s[0]/s[1], right_lo=s[2], right_hi=s[3], tokens_added=self.tokens if w=='in context' else 0))
     return pd.DataFrame(rows).set_index('way').sort_values('nats')
+
+def _cell(m, lo, hi, f): return '–' if np.isnan(m) else f'{f(m)} ({f(lo)} to {f(hi)})'
+
+@patch
+def shown(self:Decision)->pd.DataFrame: # of strings
+    "The summary as it is read: means with their 95% intervals"
+    s,plus,pct = self.summary(),'{:+.2f}'.format,'{:.0%}'.format
+    col = lambda f,*ks: [_cell(*(r[k] for k in ks), f) for _,r in s.iterrows()]
+    return pd.DataFrame({'way':s.index, 'nats a token':s.nats.map(_nats), 'against base':col(plus, 'against_base','lo','hi'),
+        'against in context':col(plus, 'against_context','context_lo','context_hi'), 'right':col(pct, 'right','right_lo','right_hi'), 'tokens added':s.tokens_added.map(str)})
+
+@patch
+def examples_shown(self:Decision)->list: # of strings
+    "prompt → base / yours / gold, of examples held back"
+    plain = lambda s: ''.join(c if c.isprintable() else '�' for c in ' '.join(s.split()))
+    short = lambda s,n: plain(s if len(s)<=n else '…'+s[-n:])
+    return [f'{short(p,60)} → {short(b,30) or "(nothing)"} / {short(o,30) or "(nothing)"} / {short(g,30)}' for p,b,o,g in self.lines]
 
 @patch
 def __repr__(self:Decision):
-    s = [self.sentence(), '', self.summary().round(2).to_string(na_rep='–')]
-    for p,b,o,g in self.lines: s.append(f'{p[-60:]!r} → base {b!r} / yours {o!r} / gold {g!r}')
+    s = [self.sentence(), '', self.shown().to_string(index=False)]
+    if self.lines: s += ['', f'held back: prompt → base / {self.best_adapter()} / gold', *('  '+l for l in self.examples_shown())]
     return '\n'.join(s)
 
 @patch
 def _repr_markdown_(self:Decision):
-    head = '| way | nats a token | against base | 95% | right | tokens added |\n|---|---|---|---|---|---|\n'
-    row = lambda w,r: f'| {w} | {r.nats:.2f} | '+('– | – |' if np.isnan(r.against_base) else f'{r.against_base:+.2f} | {r.lo:+.2f} to {r.hi:+.2f} |')+f' {r.right:.0%} | {int(r.tokens_added)} |'
-    return f'**{self.sentence()}**\n\n'+head+'\n'.join(row(w,r) for w,r in self.summary().iterrows())
-
-# %% ../nbs/14a_use.ipynb #ff4339e7
-METHODS = dict(best=None, start='start adapter', generated='generated', tuned='generated, tuned')
-
-@dataclass
-class Written:
-    "What `generate` wrote, and why"
-    folder:Path # in PEFT's format
-    way:str # which way the adapter was made
-    decision:Decision=None # None where there were too few answers to judge
-    note:str='' # what to know where nothing was judged
-    def __repr__(self): return f'{self.decision!r}\n\n{self.folder}: {self.way}' if self.decision else f'{self.note}\n\n{self.folder}: {self.way}'
-
-def _as_examples(examples):
-    if isinstance(examples, (str,Path)):
-        from dnd_nb.tasks.sources import read_examples
-        return list(read_examples(str(examples)))
-    xs = [e if isinstance(e, Example) else Example(*e) if isinstance(e, (tuple,list)) else e for e in examples]
-    if odd := [e for e in xs if not isinstance(e, Example)]: raise ValueError(f'example {odd[0]!r}: expected an Example, or a pair of prompt and answer')
-    return xs
-
-# %% ../nbs/14a_use.ipynb #944f4632
-NO_ANSWERS = ('{n} prompts and no answers: the generator reads answers, so this adapter is its learned start, the same for every task. '
-    'It is not shown to help. Two or more answered examples let it fit the task and be judged.')
-
-def generate(
-    examples, # a file, or a list of Example or of (prompt, answer)
-    out='adapter', # PEFT folder to write; one that holds an adapter is replaced
-    model=None, # base model; None: the one that the generator was made for
-    tok=None, # its tokenizer
-    gen:Generator=None, # None: the one that comes with the package
-    method:str='best', # best, start, generated or tuned
-    steps:int=5, # of fine-tuning for the way 'generated, tuned'
-    keep:str='best', # or 'all': also write the others, into folders beside it
-    template:Template=None,
-    seed:int=0, # of the folds
-    log=None, # called with each way and its loss
-)->Written:
-    "Examples in, adapter and decision out"
-    if method not in METHODS: raise ValueError(f'method {method!r}; expected one of {", ".join(METHODS)}')
-    if keep not in ('best','all'): raise ValueError(f'keep {keep!r}; expected best or all')
-    xs,gen,template = _as_examples(examples), gen or default_generator(), template or Template()
-    if not xs: raise ValueError('no examples; give at least one prompt')
-    if model is None: model,tok = load_base(gen.spec.base_model)
-    made_for(gen, model)
-    known = [e for e in xs if e.answer is not None]
-    if len(known)<2: return _unjudged(model, tok, gen, xs, known, out, template, method, steps)
-    d,ads = decide(model, tok, gen, known, steps, template=template, seed=seed, log=log)
-    way = METHODS[method] or d.best_adapter()
-    if way not in ads: raise ValueError(f'method {method!r} with --steps {steps} makes no adapter; expected steps above 0')
-    res = Written(_write(ads[way], out, way, d, known, gen, template), way, d)
-    if keep=='all':
-        for w,a in ads.items():
-            if w!=way: _write(a, f'{out}-{w.replace(", ","-").replace(" ","-")}', w, d, known, gen, template)
-    return res
-
-def made_for(
-    gen:Generator,
-    model, # frozen base
-):
-    "An error if a generator was made for another base model, by name: the full-precision weights of one that was unpacked will do"
-    was,now = gen.spec.base_model,base_id(model)
-    if Path(was).name.lower()!=Path(now).name.lower():
-        raise ValueError(f'the generator was made for {was}, this is {now}: name that base model, or make a generator for this one with dnd_nb.pretrain')
-
-def _unjudged(model, tok, gen, xs, known, out, template, method, steps): # too few answers to hold one back
-    way = (METHODS[method] or 'generated') if known else 'start adapter'
-    if not known and method not in ('best','start'): raise ValueError(f'method {method!r} needs answered examples; there are none')
-    ad = generate_adapters(model, tok, gen, [known], template, 0 if way=='start adapter' else None)
-    if way=='generated, tuned': ad = tuned(model, tok, ad, [encode_rows(tok, known, template)], steps, 1e-3)
-    note = '1 answered example: the adapter was not judged. Two or more let it be judged.' if known else NO_ANSWERS.format(n=len(xs))
-    return Written(_write(ad, out, way, None, xs, gen, template, note), way, None, note)
-
-# %% ../nbs/14a_use.ipynb #c6d21d6c
-def plan(
-    tok, # the base's tokenizer
-    examples:list, # of Example
-    steps:int, # of fine-tuning
-    gen:Generator,
-    speed:float=250., # tokens a second, forward and backward, on two CPU cores
-)->str:
-    "What will be done, and about how long it takes on two CPU cores"
-    known = [e for e in examples if e.answer is not None]
-    if len(known)<2: return f'{len(known)} answered examples: an adapter is written, nothing is judged'
-    lens = [len(r) for r in encode_rows(tok, known)]
-    runs,folds = gen.config['steps']+steps*min(1, 8/len(lens)), min(n_folds(tok, known), len(lens))
-    total = sum(lens)*(runs*folds+3*len(WAYS)) # the folds' adapters and the last one, and a forward pass is a third of both
-    return f'{len(known)} answered examples in {folds} folds: {len(WAYS)} ways are compared, about {10+total/speed:.0f} s on two CPU cores'
-
-# %% ../nbs/14a_use.ipynb #487ade09
-def _write(ad, out, way, d, examples, gen, template, note=''):
-    shown = [dict(prompt=e.prompt, answer=e.answer) for e in examples]
-    facts = dict(way=way, generator=dict(kind=gen.config['kind'], base_model=gen.spec.base_model), template=dict(prompt=template.prompt, answer=template.answer),
-        note=note, decision=None if d is None else dict(best=d.best, sentence=d.sentence(), n=d.n, helps=d.helps(way) if way in d.table else None,
-            ways=d.summary().reset_index().replace({np.nan:None}).to_dict('records')))
-    def readme(p): Path(p).write_text(adapter_card(ad, Path(out).name, way, d, template, note), encoding='utf-8')
-    return save_peft(ad, out, prompts=[e.prompt for e in examples], extra={'decision.json':facts, 'examples.json':shown, 'README.md':readme})
-
-def adapter_card(
-    ad:Adapters, # n=1
-    name:str, # of its folder
-    way:str,
-    d:Decision,
-    template:Template,
-    note:str='',
-)->str: # markdown
-    "How to load an adapter, what prompts it expects, how it was made and what it showed"
-    s = ad.spec
-    ask = template.prompt.format(prompt='YOUR PROMPT')
-    shown = note if d is None else d._repr_markdown_() + '\n\nEach example was judged by an adapter made from the others. The figures say nothing about other tasks.'
-    return CARD.format(name=name, base=s.base_model, rank=s.rank, alpha=s.alpha, way=way, ask=ask, ask_py=repr(ask), shown=shown, modules=len(s.modules), answer=template.answer.format(answer='ANSWER'))
-
-# %% ../nbs/14a_use.ipynb #8ca15abe
-CARD = '''---
-library_name: peft
-base_model: {base}
-tags: [lora, dnd_nb]
----
-# {name}
-A LoRA for `{base}`, rank {rank}, alpha {alpha}, {modules} modules, made by dnd_nb ({way}).
-
-## What it showed
-{shown}
-
-## Prompts that it expects
-```
-{ask}
-```
-The answer follows as `{answer}`, and ends with the end-of-text token.
-
-## Load it
-With PEFT and transformers:
-```python
-from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
-tok = AutoTokenizer.from_pretrained('{base}')
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained('{base}'), '{name}')
-batch = tok({ask_py}, return_tensors='pt')
-print(tok.decode(model.generate(**batch, max_new_tokens=16)[0]))
-```
-With vLLM: `vllm serve {base} --enable-lora --max-lora-rank {rank} --lora-modules {name}=./{name}`.
-With llama.cpp: turn the folder into GGUF with its `convert_lora_to_gguf.py`, then pass it with `--lora`.
-'''
+    row = lambda r: '| '+' | '.join(r)+' |'
+    t = self.shown()
+    md = [f'**{self.sentence()}**', '', row(t.columns), '|'+'---|'*len(t.columns), *(row(r) for r in t.itertuples(index=False))]
+    if self.lines: md += ['', f'Held back: prompt → base / {self.best_adapter()} / gold', '', *('- '+l.replace('|','\\|') for l in self.examples_shown())]
+    return '\n'.join(md)

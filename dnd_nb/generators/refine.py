@@ -59,12 +59,15 @@ class RefiningGenerator(LayerGenerator):
         network:bool=True, # write a first adapter, and rates, from the features?
         direction:str='adam', # of a round: one of `DIRECTIONS`
         alone:bool=False, # has a condition without answers a start of its own?
+        reader:dict=None, # what reads examples, as its `describe` says; None: not recorded
+        template:dict=None, # of the rows that it was trained on; None: not recorded
         **kw, # as `LayerGenerator`
     ):
         kw.pop('betas', None) # of generators made before directions could be chosen
         super().__init__(spec, width, cut, **kw)
         if direction not in DIRECTIONS: raise ValueError(f'direction {direction!r}: expected {" or ".join(DIRECTIONS)}')
         self.config |= dict(steps=steps, rate=rate, network=network, direction=direction, alone=alone)
+        self.config |= {k:v for k,v in dict(reader=reader, template=template).items() if v}
         self.register_buffer('part', part_of_value(spec), persistent=False)
         M = len(spec.modules)
         self.offset,self.log_scale = nn.Parameter(torch.zeros(spec.n_params)), nn.Parameter(torch.zeros(spec.n_params))
