@@ -219,6 +219,7 @@ def one_line_errors():
     warnings.filterwarnings('ignore', category=FutureWarning)
     warnings.showwarning = lambda message,*a,**kw: print(f'note: {message}', file=sys.stderr, flush=True)
     for k,v in dict(TOKENIZERS_PARALLELISM='false', GOMP_SPINCOUNT='20000').items(): os.environ.setdefault(k, v) # threads that wait by spinning for long take the core from those they wait for, if anything else runs
+    from dnd_nb.io.hub import HubError
     from dnd_nb.model import NoWeights
     said = None
     try:
@@ -228,7 +229,7 @@ def one_line_errors():
         said = 128+e.args[0] if isinstance(e, _Stopped) else 130
     except Exception as e:
         if os.environ.get('DND_NB_DEBUG'): raise
-        known = isinstance(e, (ValueError, OSError, NoWeights, OtherFailed, MemoryError)) or 'memory' in str(e)
+        known = isinstance(e, (ValueError, OSError, NoWeights, HubError, OtherFailed, MemoryError)) or 'memory' in str(e)
         said = f'error: {_words(e)}' if known else f'error: {type(e).__name__}: {_words(e)[:300]} (not foreseen; DND_NB_DEBUG=1 shows where)'
     if said is not None: raise SystemExit(said)
 

@@ -141,8 +141,10 @@ def generate_main():
     p = ArgumentParser('dnd_generate', add_help=False, allow_abbrev=False)
     p.add_argument('--generator')
     own,rest = p.parse_known_args()
-    if own.generator and (Path(own.generator)/'config.json').exists(): return from_shell(dnd_generate, [own.generator]+rest) # a run
-    if own.generator: return from_shell(generate_from, [*rest, f'--generator={own.generator}'])
+    if own.generator:
+        run = (Path(own.generator)/'config.json').exists()
+        from_shell(*(dnd_generate, [own.generator]+rest) if run else (generate_from, [*rest, f'--generator={own.generator}']))
+        return # what a command gives back is no exit code
     hyphens = [a.replace('_','-') if a.startswith('--') else a for a in rest]
     q = anno_parser(generate_from.__wrapped__, 'dnd_generate')
     for o in q._actions: o.option_strings = [s.replace('_','-') for s in o.option_strings]

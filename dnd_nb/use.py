@@ -281,6 +281,7 @@ def _right(self:Decision, way): # in words, '' where answers are too long
     s,b = self.share(way),self.share('base')
     if not s: return ''
     if not b or way=='base': return f' {s[0]} of {s[1]} answers are right.'
+    if s[0]==b[0]: return f' {s[0]} of {s[1]} answers are right, as many as with the base model.'
     clear = self.more_right(way)<.05/max(1, self.table.shape[1]-1)
     return f' {s[0]} of {s[1]} answers are right, the base model has {b[0]}' + ('.' if clear else ': too few to tell by right answers alone.')
 
