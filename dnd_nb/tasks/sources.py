@@ -112,12 +112,13 @@ def _answer_of(v): # of a chat, its last word
     p,a = chat(v); return a or p or None
 
 def _numbered(table, shape): # numbers as answers, where the choices are words
-    vs = [r.get(shape.answer) for r in table.rows if r.get(shape.answer) is not None]
+    asked = [r for r in table.rows if r.get(shape.choices[0])]
+    vs = [r[shape.answer] for r in asked if r.get(shape.answer) is not None]
     cs = _first_cell(table, shape.choices[0])
     words = isinstance(cs, (list,tuple)) and all(isinstance(c, str) for c in cs)
     return words and all(isinstance(v, int) and not isinstance(v, bool) for v in vs)
 
-def _first_cell(table, c): return next((r[c] for r in table.rows if r.get(c) is not None), None)
+def _first_cell(table, c): return next((r[c] for r in table.rows if r.get(c)), None)
 
 # %% ../../nbs/tasks/sources.ipynb #788c9dd7
 def _classes(shape, raw): # numbers beside a text that asks nothing are classes
@@ -133,8 +134,10 @@ def _answers(table, shape, opts, golds, names, labels, first):
     if shape.choices:
         if shape.answer in names: first = 0
         numbers = shape.answer in names or _numbered(table, shape)
-        idx = golds if any(g is not None for g in golds) else gold_index(raw, opts, first, table.source, numbers)
-        return [None if i is None else o[0][i] for i,o in zip(idx, opts)],[o[0] or None for o in opts]
+        asked = [a if o[0] else None for a,o in zip(raw, opts)] # a row without choices keeps its answer
+        idx = golds if any(g is not None for g in golds) else gold_index(asked, opts, first, table.source, numbers)
+        return ([a if not o[0] else None if i is None else o[0][i] for i,o,a in zip(idx, opts, raw)],
+            [o[0] or None for o in opts])
     if not shape.answer or canon(shape.answer) not in LABELS and not labels and not _classes(shape, raw):
         return raw,[None]*n
     if canon(shape.answer) in LABELS: raw = _each(table, lambda r: as_text(r.get(shape.answer), ', '))
@@ -251,6 +254,7 @@ class Description:
     twice:int         # rows whose prompt, or one very like it, came before
     differ:int        # rows whose prompt came before with another answer
     first:list        # three examples
+    choices:int=0     # rows with choices
     notes:list=field(default_factory=list)
 
 # %% ../../nbs/tasks/sources.ipynb #f1a713e4
@@ -272,7 +276,8 @@ def describe(
     if table and (rest := _unused(table, examples.shape)):
         notes.append(f'columns not read: {short(", ".join(map(str, rest)))}')
     return Description(table.source if table else 'examples', str(getattr(examples, 'shape', '')), len(examples),
-        len(got), *lens, labels, twice, sum(len(v)-1 for v in seen.values()), list(examples[:3]), notes)
+        len(got), *lens, labels, twice, sum(len(v)-1 for v in seen.values()), list(examples[:3]),
+        sum(bool(e.choices) for e in examples), notes)
 
 # %% ../../nbs/tasks/sources.ipynb #45c42016
 def _three(self):
@@ -303,6 +308,7 @@ def facts(self:Description)->list: # of str
     if self.shape: res.append(f'read as {self.shape}')
     res.append(both('prompts', self.prompt))
     if self.answer: res.append(both('answers', self.answer))
+    if 0 < self.choices < self.rows: res.append(f'rows with choices: {self.choices:,}')
     if shares: res.append(f'labels: {", ".join(shares)}')
     if self.twice: res.append(f'prompts that came before, word for word or nearly: {self.twice}')
     if self.differ: res.append(f'prompts that came before with another answer: {self.differ}')
