@@ -11,7 +11,7 @@ from fastcore.script import call_parse
 from dnd_nb.adapter import Adapters, LoraSpec, apply_adapters
 from dnd_nb.crew import this_commit, versions
 from dnd_nb.evaluate import answers
-from dnd_nb.io.files import write_json
+from dnd_nb.io.files import read_json, write_json
 from dnd_nb.io.gguf import _add, _np, _to, _turned, copied, gguf_names, merged_gguf, save_gguf_lora
 from dnd_nb.model import PACKAGED, from_package, load_base
 from dnd_nb.task import Template, encode_rows
@@ -64,12 +64,14 @@ def rounded_inputs(model, path):
     try: yield model
     finally: [h.remove() for h in hs]
 
+def begins(tok): return tok.bos_token_id in tok('').input_ids # does it put a token before every text, as llama.cpp then does?
+
 @torch.no_grad()
 def closest_calls(model, tok, texts, ad, n):
     "Of each greedy answer, the smallest difference between the two best logits on its way"
     res = []
     for t in texts:
-        x = tok(t, return_tensors='pt', add_special_tokens=tok.bos_token_id==2).input_ids
+        x = tok(t, return_tensors='pt', add_special_tokens=begins(tok)).input_ids
         with apply_adapters(model, ad) if ad is not None else nullcontext():
             o = model.generate(x, attention_mask=torch.ones_like(x), max_new_tokens=n, do_sample=False,
                 output_logits=True, return_dict_in_generate=True)
@@ -104,12 +106,13 @@ def compare(path, lora, ad, what, want, model, tok, prompts, texts, n):
     own,on = unpacked(path, model),ad if what=='lora' else None
     same = answers(own, tok, prompts, on, max_new=n)
     with rounded_inputs(own, path): near = answers(own, tok, prompts, on, max_new=n)
-    call = closest_calls(own, tok, texts, on, n)
-    ok = torch.tensor([a==b for a,b in zip(got, same)])
+    ok = [a==b for a,b in zip(got, same)]
     def equal(xs): return sum(a==b for a,b in zip(got, xs))
-    def middle(x): return round(float(x.median()), 3) if len(x) else None
+    def middle(which): # of at most 20 prompts
+        xs = [t for t,k in zip(texts, ok) if k==which][:20]
+        return round(float(closest_calls(own, tok, xs, on, n).median()), 3) if xs else None
     return dict(what=what, equal=equal(want), equal_same_weights=equal(same), equal_same_inputs=equal(near), of=len(got),
-        closest_call=middle(call[ok]), closest_call_where_other=middle(call[~ok]), example=[texts[0][-60:], got[0]])
+        closest_call=middle(True), closest_call_where_other=middle(False), example=[texts[0][-60:], got[0]])
 
 @call_parse
 def main(
@@ -118,7 +121,7 @@ def main(
     base:str=SMOL, # a model that comes as a GGUF file from the package index
     kinds:str='F16,Q8_0', # of weights; any other name is the file as it came
     tokens:int=6, # of an answer
-    out:str='results/gguf/llama_cpp.json', # the result
+    out:str='results/gguf/llama_cpp.json', # the result; rows of other kinds in it stay
 ):
     "Compare greedy text"
     torch.set_num_threads(1); t0 = time.time()
@@ -127,11 +130,11 @@ def main(
     ad = trained(model, tok, tasks, steps)
     test = [e for t in tasks for e in t.test][:n]
     prompts = [e.prompt for e in test]
-    texts = [tok.decode(r.ids[:r.n_prompt], skip_special_tokens=tok.bos_token_id==2) for r in encode_rows(tok, test, Template(), 256)]
+    texts = [tok.decode(r.ids[:r.n_prompt], skip_special_tokens=begins(tok)) for r in encode_rows(tok, test, Template(), 256)]
     want = dict(base=answers(model, tok, prompts, max_new=tokens), adapted=answers(model, tok, prompts, ad, max_new=tokens))
     changed = sum(a!=b for a,b in zip(want['base'], want['adapted']))
     print(f'{time.time()-t0:.0f} s', 'changed by the adapter:', changed, flush=True)
-    rows = []
+    rows = [r for r in read_json(out)['rows'] if r['kind'] not in kinds.split(',')] if Path(out).exists() else []
     with tempfile.TemporaryDirectory() as d:
         template = from_package(PACKAGED[base], d)
         lora = save_gguf_lora(ad, f'{d}/a.gguf', model.config)
