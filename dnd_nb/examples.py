@@ -16,6 +16,7 @@ from .generator import Generator
 from .reader import Features, Reader
 from .task import Task, Template, encode_rows
 from .teacher import AdapterTrainer, TeacherConfig, _plain_backward, packed_backward
+from .track import track, tracking
 
 # %% auto #0
 __all__ = ['ExampleBank', 'shuffled', 'stack', 'ExamplesConfig', 'ExampleTrainer', 'backward', 'write', 'tuned']
@@ -246,6 +247,7 @@ def one_step(self:ExampleTrainer)->float: # nats a token of the rows scored
     self.opt.step(); self.ema.update_parameters(self.gen)
     self.step += 1
     self.log.append(nats.mean().detach())
+    if tracking(): track(dict(examples=dict(nll=float(self.log[-1]))), self.step)
     return self.log[-1]
 
 @patch(as_prop=True)

@@ -16,6 +16,7 @@ from .fast.graphs import Graphed, Lean, engine_for
 from .fast.lean import smoothed_nats
 from .fast.packing import micro_batches, prompt_tokens
 from .task import Template, encode_rows, collate, token_batches
+from .track import track, tracking
 
 # %% auto #0
 __all__ = ['answer_nll', 'TeacherConfig', 'RowSampler', 'packed_backward', 'token_bytes', 'tokens_that_fit', 'AdapterTrainer',
@@ -192,6 +193,7 @@ def one_step(self:AdapterTrainer)->Tensor: # [n], nats a token, on the model's d
     self.opt.step()
     self.step += 1
     self.losses.append(loss.view(n,-1).mean(1))
+    if tracking(): track(dict(teacher=dict(nll=float(self.losses[-1].mean()), lr=self.cfg.lr_at(self.step-1))), self.step)
     return self.losses[-1]
 
 # %% ../nbs/04_teacher.ipynb #3c0859e5
