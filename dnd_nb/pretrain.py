@@ -6,7 +6,7 @@
 from __future__ import annotations
 from dataclasses import asdict, replace
 import torch
-from .adapter import LoraSpec
+from .adapter import Adapters, LoraSpec
 from .examples import ExampleBank, ExamplesConfig, ExampleTrainer
 from .generators.refine import RefiningGenerator
 from .reader import NoReader, Reader
@@ -29,12 +29,13 @@ def pretrain(
     template:Template=None,
     progress=True, # show a bar with the time left?
     seed:int=0,
+    start:Adapters=None, # n=1, to start from instead
     **kw, # of `RefiningGenerator`: steps (its rounds), rate, …
 )->tuple: # (RefiningGenerator, losses [steps])
     "Train a generator for new tasks"
     spec,cfg = spec or LoraSpec.from_model(model, targets=['q_proj','v_proj'], rank=8, alpha=16), cfg or ExamplesConfig(steps=500, tasks=16, rows=8, hide=(0.,0.))
     cfg = replace(cfg, seed=seed)
-    start,_ = train_multitask(model, tok, tasks, spec, start_steps, 64, 2e-3, seed, template, cfg.max_len, progress)
+    if start is None: start,_ = train_multitask(model, tok, tasks, spec, start_steps, 64, 2e-3, seed, template, cfg.max_len, progress)
     reader = reader or NoReader()
     bank = ExampleBank(reader, tasks, seed=seed, device=model.device)
     torch.manual_seed(seed)

@@ -255,7 +255,7 @@ OTHERS = ('state/thesis.txt','parts/thesis.json','manifest.json','config.json','
     'run/config.json','tasks/thesis.train.jsonl','tasks/families.json','zoo/manifest.json','times.json','decision.json',
     'README.md','bench-cpu.json','.lock.json','adapters/previous_number/thesis.txt','oracle/manifest.json')
 WAYS = dict(folder=thesis, file=as_file, link=as_link, dangling=dangling, hard_link=hard) | {n:holding(n) for n in OTHERS}
-PLACES = dict(WRITES, study_work=('work','work'), study_export=('export','exported'))
+PLACES = dict(WRITES, study_work=('work','work'))
 TARGETS = ('.','..','tasks','zoo','base','thesis.txt','run','run/state','zoo/add','nowhere/deep/er','x'*300,'enc','/dev/null',
     '/dev/full','tasks/new','base/model.safetensors','thesis.txt/x','~','','adapter','a\nb','examples.jsonl')
 

@@ -77,9 +77,7 @@ def made_small():
     if Path('gen.sum').exists(): dnd_nb.use.DEFAULT_SHA256 = Path('gen.sum').read_text()
     bar = dict(value=1, unit='s', baseline=1, ratio=1, target='>1', met=False, seconds=0, commit='none')
     measures.measure = lambda name, lab, commit: dict(name=name) | bar
-    for n in ('deal','one_job','write_comparison'): # of a study only the command line and its folders are tried here
-        if hasattr(command, n): setattr(command, n, lambda *a, **kw: None)
-    if hasattr(command, 'Study'): command.Study.run,command.Study.report = (lambda self, **kw: None,)*2
+    command.Study.run,command.Study.reports = (lambda self, *a, **kw: {},)*2 # of a study only the command line and its folders are tried here
 
 def call(command, **more):
     "Run a command as the shell would"

@@ -8,31 +8,20 @@ _rooms = { # `Study` comes from the last room, for each room adds methods to it
     'dnd_nb.study.folds':
         'SPLITS Fold family_folds held_out_fold leave_one_out tiny_tasks refuse_leaks clean prepare '
         'plan_of planned',
-    'dnd_nb.study.recipes':
-        'MINILM AXES RECIPES Recipe recipe StudyConfig configure',
-    'dnd_nb.study.work':
-        'STARTS RATES TINY put_table get_table alone OutOfTime device_name tiny_reader linked_zoo '
-        'total_rows',
+    'dnd_nb.study.settings':
+        'StudyConfig TINY configure',
+    'dnd_nb.study.judge':
+        'TestRows test_rows SUMS sums Judge closed',
+    'dnd_nb.study.tables':
+        'put_table get_table',
     'dnd_nb.study.rivals':
-        'SOUPS mixture averaged',
+        'STARTS alike',
     'dnd_nb.study.generated':
-        'MixedPairs MixedTrainer',
-    'dnd_nb.study.panel':
-        'SOURCES gibberish shuffled_batches with_shots',
-    'dnd_nb.study.tuning':
-        'SteadyConfig fine_tuned best_rate',
+        'gibberish answers_moved without_answers',
     'dnd_nb.study.report':
-        'FORMS RIVALS PAIRS Boot task_table nested_tasks answer_form specimen bars',
-    'dnd_nb.study.card':
-        'changed rebuild model_card',
-    'dnd_nb.study.compare':
-        'comparison write_comparison',
-    'dnd_nb.study.plots':
-        'headline plot_sources task_frame plot_gap plot_strength plot_tuning plot_axes from_default',
-    'dnd_nb.study.jobs':
-        'deal one_job',
+        'METRICS figures_of Resampled holm rivals_at bars',
     'dnd_nb.study.command':
-        'study_folds leave_one_out_folds dnd_study main Study',
+        'study_folds dnd_study write_reports headline main Study',
     'dnd_nb.strength':
         'Standardised standardise centres Curve calibrate follow ZeroShot',
 }
