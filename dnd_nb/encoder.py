@@ -9,14 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 import numpy as np, torch
 from fastcore.basics import patch
-from filelock import FileLock, Timeout
 from torch import Tensor, nn
-from .io.files import MARKER, atomic_dir, changed, read_json, sha256, sweep, write_json
+from .io.files import MARKER, Format, atomic_dir, changed, sha256, sweep
 from .io.identity import safe_base, whole
+from .io.lock import Busy, lock
 from .model import base_id, find_weights, quiet
 
 # %% auto #0
-__all__ = ['weights_hash', 'Encoder', 'SentenceEncoder', 'base_name', 'static_encoder', 'masked_mean', 'HFEncoder',
+__all__ = ['CACHE', 'weights_hash', 'Encoder', 'SentenceEncoder', 'base_name', 'static_encoder', 'masked_mean', 'HFEncoder',
            'HiddenStateEncoder', 'ConcatEncoder', 'make_encoder', 'Shard', 'PromptCache', 'pad_sets', 'pad_tokens',
            'encode_batches', 'mean_pool', 'MeanPool', 'NoPool', 'AttentionPool', 'pooling', 'token_ids',
            'condition_texts']
@@ -277,12 +277,16 @@ class PromptCache:
         self._open()
 
 # %% ../nbs/06_encoder.ipynb #2020a966
+CACHE = Format('cache', 1, dict(name=dict(type='string'), dim=dict(type='integer'), tokens=dict(type='boolean'), dtype=dict(type='string'),
+    fingerprint=dict(type='string')), oldest=0, mend='name another folder, or move this one away')
+
 @patch
 def _open(self:PromptCache):
     "Check that the folder is this encoder's, and read its shards"
     meta,about = self.folder/'encoder.json',dict(name=self.name, dim=self.dim, tokens=self.tokens, dtype=str(self.dtype), fingerprint=self.encoder.fingerprint)
-    if not meta.exists(): write_json(meta, about)
-    if (got:=read_json(meta))!=about: raise ValueError(f'{meta}: written for {got}, expected {about}; name another folder')
+    if not meta.exists(): CACHE.write(meta, about)
+    got = CACHE.read(meta)
+    if odd := [f'{k} {got[k]!r}, expected {v!r}' for k,v in about.items() if got[k]!=v]: raise ValueError(f'{meta}: written for another encoder ({odd[0]}); name another folder')
     sweep(self.folder) # what writers left that were killed
     self.refresh()
 
@@ -294,8 +298,9 @@ def refresh(self:PromptCache):
         if d.name in self.seen or d.suffix=='.bad': continue
         try: s = Shard(d, self.dim)
         except (ValueError, EOFError, OSError) as e:
-            if d.exists(): self._set_aside(d, e)
-            else: gone = True # merged into another while we looked
+            if not d.exists(): gone = True # merged into another while we looked
+            elif isinstance(e, OSError) and not isinstance(e, FileNotFoundError): raise # not damaged: it could not be read now
+            else: self._set_aside(d, e)
             continue
         self.seen.add(d.name); self.shards.append(s)
         i,n = len(self.shards)-1,len(s)
@@ -349,10 +354,20 @@ def _add(self:PromptCache, new):
         ks,ps = zip(*items[s:s+self.chunk])
         es = [e.reshape(-1,self.dim).numpy() for e in self.encoder.encode(list(ps))]
         if bad:=[p for p,e in zip(ps,es) if not np.isfinite(e).all()]: raise ValueError(f'{self.name}: the embedding of {bad[0]!r} is not finite; is the encoder in half precision?')
-        try: _put_shard(self.folder, np.frombuffer(b''.join(ks), np.uint8).reshape(-1,32), np.array([len(e) for e in es]), np.concatenate(es).astype(self.dtype))
+        try: self._put(ks, es)
+        except Busy: raise
         except OSError as e: raise OSError(f'{self.folder}: could not write embeddings ({e.strerror or e}); what was there is intact. Make room, or name another folder') from None
         self.refresh()
     if len(self.shards)>self.max_shards: self.merge()
+
+@patch
+def _put(self:PromptCache, ks, es, wait=600): # the embeddings that nobody else has written meanwhile
+    with lock(self.folder, wait):
+        self.refresh()
+        new = [i for i,k in enumerate(ks) if k not in self.index]
+        if not new: return
+        keys = np.frombuffer(b''.join(ks[i] for i in new), np.uint8).reshape(-1,32)
+        _put_shard(self.folder, keys, np.array([len(es[i]) for i in new]), np.concatenate([es[i] for i in new]).astype(self.dtype))
 
 def _drop(path):
     "Remove a shard: out of sight first, so that no reader finds half of it"
@@ -365,7 +380,7 @@ def _drop(path):
 def merge(self:PromptCache):
     "All shards as one, unless another process is at it"
     try:
-        with FileLock(self.folder/'merge.lock', timeout=0):
+        with lock(self.folder):
             self.refresh()
             old,ks = self.shards,list(self.index)
             where = [self.index[k] for k in ks]
@@ -375,7 +390,7 @@ def merge(self:PromptCache):
             for s in old: _drop(s.path)
             self.shards,self.index,self.seen = [],{},set()
             self.refresh()
-    except Timeout: pass
+    except Busy: pass
 
 @patch
 def __len__(self:PromptCache): return len(self.index)

@@ -1,7 +1,7 @@
 """The lists that `faults.py` draws from: files × fields × operations, options × values, names, texts, pairs of commands"""
 import builtins, contextlib, errno, io, json, os, random, resource, shutil, signal, struct, sys, time
 from pathlib import Path
-from faults import ORDER, THESIS, WHOLE, WRITES, Fault, call, ended, function_of, run, start, sums
+from faults import ORDER, THESIS, WHOLE, WRITES, Fault, call, ended, function_of, made_small, run, start, sums
 
 # ---- kill, disk: at the k-th operation on a file
 OPS = ('replace','rename','fsync','mkdir','unlink','rmdir','scandir')
@@ -71,13 +71,13 @@ def kills(world):
         for k in range(1, n+1, 5):
             for how in ('SIGTERM','SIGINT','SIGHUP'): yield at_operation(world, 'kill', c, k, how)
 
-LIMITS = dict(RLIMIT_FSIZE=(0,100,1000,10_000), RLIMIT_NOFILE=(4,8,16,32))
+LIMITS = dict(RLIMIT_FSIZE=(0,100,1000,10_000), RLIMIT_NOFILE=(8,16,32))
 def limited(world, command, what, n):
     "The system allows only so much; then the same command again without that limit"
     def bound(): resource.setrlimit(getattr(resource, what), (n, n))
     def do():
         with world.copy(f'before_{command}') as ws:
-            r = run(lambda: (signal.signal(signal.SIGXFSZ, signal.SIG_IGN), bound(), call(command)), ws)
+            r = run(lambda: (signal.signal(signal.SIGXFSZ, signal.SIG_IGN), made_small(), bound(), call(command)), ws)
             if r.rc==0 or what=='RLIMIT_NOFILE' and 'stopped' in r.err: return world.judge(ws, command, r),r
             if not r.err.strip() and what=='RLIMIT_FSIZE': pass # not even what it says could be written
             elif (o := world.judge(ws, command, r))!='right': return o,r

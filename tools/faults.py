@@ -62,8 +62,11 @@ def small_demo():
         teacher_steps=3, multitask_steps=2, recon_steps=3, sft_steps=2, sft_batch=2, hidden=8, conditions=1,
         held_rows=2, seen_rows=2, k=2)
 
+DONE = set()
 def made_small():
-    "The slow parts of the commands, saving their state at every step, or not at all"
+    "The slow parts of the commands, saving their state at every step, or not at all; once a process"
+    if 'small' in DONE: return
+    DONE.add('small')
     import dnd_nb.demo, dnd_nb.use
     from dnd_nb import collect, train
     from dnd_nb.bench import measures
@@ -247,6 +250,7 @@ class World:
         if other_ok: return 'right'
         try: bad = differ(result(ws, command), self.want[command])
         except Exception as e: bad = str(e)
+        if bad=='found' and not need: return 'right' # the doctor says what it found, which is its task
         if bad: r.err += f'\nresult: {bad}'
         return 'wrong' if bad else 'right'
 

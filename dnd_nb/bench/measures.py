@@ -10,13 +10,15 @@ import numpy as np, torch
 import dnd_nb.bench.adapters, dnd_nb.bench.generators, dnd_nb.bench.system # register their bars
 from .lab import BARS, Lab, Sizes
 from ..crew import this_commit, versions
-from ..io.files import read_json, write_json
+from ..io.files import Format
 from ..io.places import may_write
 
 # %% auto #0
-__all__ = ['device_slug', 'merge_bars', 'measure', 'pick_bars', 'bench']
+__all__ = ['BENCH', 'device_slug', 'merge_bars', 'measure', 'pick_bars', 'bench']
 
 # %% ../../nbs/bench/04_measures.ipynb #5d2ef4b6
+BENCH = Format('bench', 1, dict(bars=dict(type='array', items=dict(type='object', required=['name']))), oldest=0, mend='name another folder, or move the file away')
+
 def device_slug(device)->str: "As in the name of a results file"; return re.sub(r'[^a-z0-9]+', '-', torch.cuda.get_device_name(device).lower()).strip('-') if torch.device(device).type=='cuda' else 'cpu'
 
 def merge_bars(
@@ -25,10 +27,10 @@ def merge_bars(
     **about, # device, versions, commit
 )->dict:
     "Put new figures into the file in place of older ones of the same name"
-    old = read_json(path)['bars'] if Path(path).exists() else []
+    old = BENCH.read(path)['bars'] if Path(path).exists() else []
     bars = {b['name']:b for b in [*old,*new]}
     res = about | dict(bars=[bars[k] for k in (*BARS, *(k for k in bars if k not in BARS)) if k in bars])
-    write_json(path, res)
+    BENCH.write(path, res)
     return res
 
 # %% ../../nbs/bench/04_measures.ipynb #7011a67b
@@ -91,4 +93,4 @@ def bench(
         num = lambda x: '–' if x is None else f'{x:.4g}'
         log(f'{n}: {num(b["value"])} {b["unit"]}, baseline {num(b["baseline"])}, ratio {num(b["ratio"])}, target {b["target"]}: {"met" if b["met"] else "not met"} ({b["seconds"]:.0f} s)')
     if failed: raise RuntimeError(f'{len(failed)} of {len(names)} bars failed: {", ".join(failed)}')
-    return read_json(path)
+    return BENCH.read(path)

@@ -24,8 +24,9 @@ def _naming(path):
     "What the disk refuses is an error that names what was not written, in whose words ever it comes"
     try: yield
     except (OSError, SafetensorError) as e:
-        if re.search(r'No space left|quota exceeded|requested and \d+ written', str(e)): # the last is numpy's
-            raise OSError(f'{path}: No space left on device; nothing was changed, make room and call again') from None
+        if why := re.search(r'No space left on device|File too large|quota exceeded|requested and \d+ written', str(e)): # the last is numpy's
+            why = why[0] if why[0][0] in 'NF' else 'No space left on device'
+            raise OSError(f'{path}: {why}; nothing was changed, make room and call again') from None
         if getattr(e, 'errno', None) is None or e.filename is not None: raise
         raise OSError(e.errno, e.strerror, str(path)) from None # a failed sync names no file
 
