@@ -23,6 +23,10 @@ def _holder(folder)->str:
     except (OSError, ValueError): return 'another process'
     return f'{h["name"]} (process {h["pid"]} on {h["host"]}, since {h["since"]})'
 
+def _ours(note)->bool: # does nothing lie there, or a note of ours?
+    try: return not os.path.lexists(note) or {'name','pid','host','since'}<=set(read_json(note))
+    except (OSError, ValueError, TypeError): return False
+
 def writer()->str: "What this process is called"; return os.path.basename(sys.argv[0] or 'python').removesuffix('.py')
 
 @contextmanager
@@ -38,13 +42,14 @@ def lock(
     held = FileLock(folder/'.lock')
     try: held.acquire(timeout=wait)
     except Timeout: raise Busy(f'{folder}: {_holder(folder)} writes there; wait, or name another folder') from None
+    since,note = time.strftime('%Y-%m-%d %H:%M:%S'),folder/'.lock.json'
+    ours = _ours(note)
     try:
-        since = time.strftime('%Y-%m-%d %H:%M:%S')
-        write_json(folder/'.lock.json', dict(name=writer(), pid=os.getpid(), host=socket.gethostname(), since=since))
+        if ours: write_json(note, dict(name=writer(), pid=os.getpid(), host=socket.gethostname(), since=since))
         sweep(folder)
         _held.add(key)
         yield
     finally:
         _held.discard(key)
-        with suppress(OSError): (folder/'.lock.json').unlink()
+        with suppress(OSError): ours and note.unlink()
         held.release()
