@@ -5,7 +5,6 @@ AIMED = [
 # ---- adapters
 ('strength per adapter ignored', "B = mods[k],adapters.B[k] if each is None else adapters.B[k]*each", "B = mods[k],adapters.B[k]"),
 ('rows 0 1 0 1 taken as blocks', "return None if len(rows)%n==0 and torch.equal(rows.cpu(), torch.arange(n).repeat_interleave(len(rows)//n)) else rows", "return None if len(rows)%n==0 and torch.equal(rows.cpu().bincount(minlength=n), torch.full((n,), len(rows)//n)) else rows"),
-('blocks of unequal length taken as equal', "return None if len(rows)%n==0 and torch.equal(", "return None if len(rows)%n==0 and len(rows)>n and torch.equal("),
 ("rsLoRA's scale in truncate", "alpha=s.alpha*(rank/s.rank)**(.5 if s.rslora else 1)), *_singular(p, rank))", "alpha=s.alpha*(rank/s.rank)), *_singular(p, rank))"),
 ("rsLoRA's scale as LoRA's", "self.alpha/(self.rank**.5 if self.rslora else self.rank)", "self.alpha/self.rank"),
 ('smallest singular values kept', "B[k],A[k] = F.pad(b[...,:rank], (0,short)).to(p.dtype),F.pad(a[:,:rank], (0,0,0,short)).to(p.dtype)", "B[k],A[k] = F.pad(b[...,-rank:], (0,short)).to(p.dtype),F.pad(a[:,-rank:], (0,0,0,short)).to(p.dtype)"),
