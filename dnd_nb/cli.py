@@ -301,6 +301,7 @@ def dnd_evaluate(
         from dnd_nb.demo import panel_rows
         from dnd_nb.diagnostics import panel_sources
         from dnd_nb.evaluate import paired, run_panel
+        from dnd_nb.io.memory import must_fit
         from dnd_nb.io.places import may_write
         import pandas as pd
         _above0(k=k, conditions=conditions, rows=rows)
@@ -308,6 +309,7 @@ def dnd_evaluate(
         r,z,model,tok,cache = _open(run, zoo, base, embeddings, device)
         ts = _tasks(_where(tasks, z), names)
         if small := [t.name for t in ts if len(set(t.prompts))<k]: _say(f'k={k} is more than the prompts of {len(small)} tasks (first: {small[0]}): all of them are used, none twice')
+        must_fit(4*len(ts)*conditions*z.spec.n_params, f'{conditions} adapters of {z.spec.n_params:,} values for each of {len(ts)} tasks', 'lower --conditions')
         over = 'tasks' if len(ts)>4 else 'rows' # intervals over a handful of tasks would say nothing
         split = {t.name: 'seen' if t.name in r.config['train_tasks'] else 'validation' if t.name in r.config['val_tasks'] else 'held_out' for t in ts}
         df = run_panel(model, tok, ts, panel_sources(r, cache, z, {t.name:t.prompts for t in ts}, k, conditions, seed), split, rows, r.template, log=lambda s,t: print(f'{s}: {t:.0f} s'))

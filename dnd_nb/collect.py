@@ -13,8 +13,9 @@ from .delta import ProbeSet, delta_embedding
 from .io.files import *
 from .io.identity import identity, not_finite, same_base
 from .io.peft import save_peft
+from .model import base_source
 from .task import Template, encode_rows
-from .teacher import AdapterTrainer, TeacherConfig, saved_names
+from .teacher import AdapterTrainer, TeacherConfig, check_memory, saved_names
 from .zoo import PART, ZOO, Zoo, check_files, new_manifest, rows_sum
 
 # %% auto #0
@@ -171,7 +172,8 @@ def _train_all(model, tok, tasks, spec, folder, cfg, template, probes, save_ever
     if not (folder/'manifest.json').exists() and (bad := [n for n in ('state','parts') if (folder/n).exists()]):
         raise ValueError(f'{folder}: holds {bad[0]} but no manifest.json, so it is no zoo, and a zoo would remove that; '
                          'choose another folder')
-    man = new_manifest(spec, cfg, template, probes, base=identity(model, tok), rows={t.name:rows_sum(t) for t in tasks})
+    check_memory(spec, min(len(tasks), cfg.at_once), cfg) # before anything is written
+    man = new_manifest(spec, cfg, template, probes, base=identity(model, tok), source=base_source(model), rows={t.name:rows_sum(t) for t in tasks})
     man,order = _same_run(folder, man),[t.name for t in tasks]
     crew.once(lambda: _merge(folder, man, order)) # parts that were left, and a manifest that says what this zoo is
     man = ZOO.read(folder/'manifest.json')

@@ -14,13 +14,14 @@ from .io.files import check_tensors, read_tensors, write_tensors
 from .io.moved import moved
 from .fast.graphs import Graphed, Lean, engine_for
 from .fast.lean import smoothed_nats
+from .io.memory import must_fit
 from .fast.packing import micro_batches, prompt_tokens
 from .task import Template, encode_rows, collate, token_batches
 from .track import track, tracking
 
 # %% auto #0
-__all__ = ['answer_nll', 'TeacherConfig', 'RowSampler', 'packed_backward', 'token_bytes', 'tokens_that_fit', 'AdapterTrainer',
-           'saved_names']
+__all__ = ['answer_nll', 'TeacherConfig', 'RowSampler', 'packed_backward', 'token_bytes', 'tokens_that_fit', 'check_memory',
+           'AdapterTrainer', 'saved_names']
 
 # %% ../nbs/04_teacher.ipynb #56e24fe2
 def answer_nll(
@@ -144,6 +145,14 @@ def _halving(f, max_tokens, log=print):
             log(f'out of memory: micro-batches of {max_tokens} tokens from here on')
 
 # %% ../nbs/04_teacher.ipynb #3c7fdee0
+def check_memory(
+    spec:LoraSpec,
+    n:int, # adapters at once
+    cfg:TeacherConfig,
+):
+    "An error in words if values, gradients and the optimiser's two means, or the rows of a step, are more than memory holds"
+    must_fit(n*(16*spec.n_params+8*cfg.rows), f'{n} adapters of rank {spec.rank}, {cfg.rows} rows each a step', 'lower rank, rows or at_once')
+
 class AdapterTrainer:
     "Trains n adapters, one on each list of rows, in shared forward passes"
     def __init__(self,
@@ -158,6 +167,7 @@ class AdapterTrainer:
     ):
         self.model,self.spec,self.rows,self.cfg,self.pad_id = model,spec,rows,cfg or TeacherConfig(),pad_id
         self.names = names or [str(i) for i in range(len(rows))]
+        check_memory(spec, len(rows), self.cfg)
         start = start or Adapters.init(spec, len(rows), self.cfg.seed)
         self.x = start.flat().detach().float().to(model.device).requires_grad_()
         self.opt = torch.optim.AdamW([self.x], lr=self.cfg.lr, betas=(.9,.99), weight_decay=self.cfg.weight_decay, fused=model.device.type=='cuda')

@@ -17,7 +17,8 @@ from .io.peft import load_tensors
 from .crew import Crew, own_device, versions
 from .io.files import *
 from .io.identity import identity, not_finite, same_base
-from .model import base_id
+from .io.memory import must_fit
+from .model import base_id, base_source
 from .task import Template, encode_rows, collate
 from .fast.graphs import engine_for
 from .zoo import SPEC, Zoo, rows_sum
@@ -169,9 +170,17 @@ class Trainer:
 
 # %% ../nbs/10_train.ipynb #fc21f87d
 @patch
+def _check_memory(self:Trainer):
+    "An error in words if the network or the adapters of a step are more than memory holds"
+    h,n,P = self.cfg.generator.get('hidden', 0),max(s.batch for s in self.cfg.stages),self.zoo.spec.n_params
+    must_fit(16*h*h, f'a generator of width {h}', 'lower hidden', self.dev) # one layer: values, gradient, two means
+    must_fit(8*n*P, f'{n} adapters of {P:,} values a step', 'lower batch, or train at a lower rank', self.dev)
+
+@patch
 def _build(self:Trainer, base, probes):
     "Generator, optimiser and losses"
     cfg = self.cfg
+    self._check_memory()
     teachers = self.ds.teachers([i for t in self.train_names for i in self.zoo.of(t)])
     torch.manual_seed(cfg.seed)
     self.gen = make_generator(dict(d=self.cache.dim, spec=self.zoo.spec.to_dict()) | cfg.generator)
@@ -379,7 +388,7 @@ def describe(self:Trainer)->dict:
     return dict(config=as_json(self.cfg), spec=self.zoo.spec.to_dict(), encoder=self.cache.name, base_model=self.zoo.spec.base_model,
         zoo=dict(name=self.zoo.folder.name, sha256=sha256(json.dumps(self.zoo.manifest['entries']))), base_adapter=sha256(self.gen.loc.flat().cpu().numpy().tobytes()),
         train_tasks=self.train_names, val_tasks=[t.name for t in self.val], template=asdict(self.template),
-        base=own if self.model is None else identity(self.model, self.tok), encoder_sum=getattr(enc, 'fingerprint', None),
+        base=own if self.model is None else identity(self.model, self.tok), source=None if self.model is None else base_source(self.model), encoder_sum=getattr(enc, 'fingerprint', None),
         rows={n:rows_sum(t) for n,t in self.tasks.items()}, versions=versions(), device=str(self.dev))
 
 def _first_change(a, b, at):
