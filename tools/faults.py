@@ -7,6 +7,7 @@ stopped goes on: what is in the file is not tried again."""
 import contextlib, csv, hashlib, itertools, json, os, random, re, shutil, signal, sys, tempfile, time, traceback
 from collections import Counter
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from fastcore.script import call_parse, store_true
 
@@ -48,12 +49,10 @@ def args_of(command, **more):
     return res
 
 def function_of(command):
-    "The function behind a command"
-    if command=='study':
-        from dnd_nb.study.command import dnd_study
-        return dnd_study
-    from dnd_nb import cli
-    return getattr(cli, CALLED.get(command, f'dnd_{command}'))
+    "The function behind a command, in whatever room it is"
+    name = CALLED.get(command, f'dnd_{command}')
+    rooms = [import_module(f'dnd_nb.{m}') for m in ('cli','generate_command','study.command')]
+    return next(getattr(m, name) for m in rooms if name in vars(m))
 
 def small_demo():
     "A demo of some seconds"
@@ -323,7 +322,7 @@ def main(
     kinds,t0 = kinds.split(',') if kinds else list(MAKE),time.time()
     import torch, transformers, peft, sentence_transformers, pandas, scipy.stats # no set_num_threads here: its pool does not outlive a fork
     import dnd_nb.cli, dnd_nb.demo, dnd_nb.diagnostics, dnd_nb.doctor, dnd_nb.train, dnd_nb.evaluate, dnd_nb.tasks.sources
-    import dnd_nb.pretrain, dnd_nb.use, dnd_nb.study.command, dnd_nb.bench.measures, matplotlib.pyplot
+    import dnd_nb.pretrain, dnd_nb.use, dnd_nb.generate_command, dnd_nb.study.command, dnd_nb.bench.measures, matplotlib.pyplot
     top = Path(tempfile.mkdtemp(prefix='faults-'))
     os.environ['DND_NB_CACHE'] = str(top/'cache')
     rows = {r['key']:r for r in read_log(log)}
