@@ -22,7 +22,7 @@ from .tables import get_table, put_table
 from ..task import read_tasks
 
 # %% auto #0
-__all__ = ['study_folds', 'dnd_study', 'write_reports', 'headline', 'main']
+__all__ = ['study_folds', 'dnd_study', 'free_gpu', 'write_reports', 'headline', 'main']
 
 # %% ../../nbs/study/08_command.ipynb #e514f732
 @patch
@@ -45,10 +45,27 @@ def piece_file(self:Study, name:str)->Path: "Where a table is"; return self.work
 @patch
 def missing(self:Study)->list: "Names of tables that are not there"; return [n for n in self.pieces() if not self.piece_file(n).exists()]
 
-# %% ../../nbs/study/08_command.ipynb #38f3a6db
+@patch
+def prepared(self:Study)->dict: # name → function
+    "What tables need: a fold's start adapter, multi-task LoRA and gap; and each seed's generator"
+    def fold(f): self.start(f); self.multitask(f); self.gap(f)
+    return {f'{f.name}/ready': partial(fold, f) for f in self.folds} | {f'{f.name}/ready_s{s}': partial(self.generator, f, s) for s in self.seeds for f in self.folds}
+
+@patch
+def needs(self:Study, name:str)->list: # of names
+    "The pieces that one needs"
+    fold,kind = name.split('/')
+    if kind=='ready': return []
+    if not kind.startswith('generated'): return [f'{fold}/ready']
+    first = f'{fold}/generated_s{self.seeds[0]}_d0' # chooses the rates of fine-tuning after a generator
+    return [f'{fold}/ready_{kind.split("_")[1]}'] + [first]*(name!=first)
+
+# %% ../../nbs/study/08_command.ipynb #3e32a204
 @patch
 def make(self:Study, name:str):
-    "Make one table, unless it is there"
+    "Make one piece, unless it is there"
+    if name in self.prepared(): return self.once(self.work/f'{name}.json', lambda p: (self.prepared()[name](), write_json(p, dict(ready=name))))
+    if name not in self.pieces(): raise ValueError(f'no piece is called {name!r}; dnd_study --pieces list prints their names')
     fold,seed,draw,sources = self.pieces()[name]
     def write(path): put_table(path, self.table(sources()).assign(fold=fold.name, seed=seed, draw=draw, seconds=lambda d: d.source.map(self.seconds), added=lambda d: d.source.map(self.added)))
     self.once(self.piece_file(name), write)
@@ -166,18 +183,18 @@ def dnd_study(
     seeds:str='0,1,2', # of generators
     settings:str='', # further settings as JSON, or the path of a file: {"draws": 2, "training": {"steps": 100}}
     overlap:str='remove', # training rows with held-out prompts: remove them, or refuse to run
-    pieces:str='', # make only these tables, separated by commas, and no report; list: print their names
+    pieces:str='', # make only these pieces, separated by commas, and no report; list: print their names, and what each needs
     base:str='HuggingFaceTB/SmolLM2-135M-Instruct', # base model: a folder or a name
     minutes:float=0., # begin no table after so many minutes; 0: no limit
     n_tasks:int=0, # only so many tasks of each folder, for a trial
-    device:str='auto', # cpu, cuda, or auto
+    device:str='auto', # cpu, cuda, or auto: the GPU with most free memory, if there is one
     tiny:store_true=False, # a random two-layer model and small settings: to try the plumbing
 ):
     "Judge generators that read examples: held-out families, rivals with the same examples, controls, intervals over families"
     with one_line_errors():
         may_write(out, ('panel','paired','bars'), 'dnd_study')
         st = _study(train or [], held_out or [], leave_one_out, n_tasks, folds, seeds, settings, tiny, work, base, device, overlap)
-        if pieces=='list': return print('\n'.join(st.pieces()))
+        if pieces=='list': return print('\n'.join(f'{n}: {" ".join(st.needs(n))}' for n in (*st.prepared(), *st.pieces())))
         if pieces: return st.run(pieces.split(','), minutes)
         st.run(minutes=minutes)
         write_reports(st, out, train=[Path(d).name for d in train or []], held_out=[Path(d).name for d in held_out or []], leave_one_out=leave_one_out, base='tiny' if tiny else base)
@@ -191,7 +208,14 @@ def _study(train, held_out, one_out, n_tasks, folds, seeds, settings, tiny, work
     return Study(cfg, [f for n in want for f in fs if f.name==n] or fs, work, partial(_world, base, device, tiny), [int(s) for s in seeds.split(',')], groups, overlap)
 
 def _world(base, device, tiny):
-    return tiny_base() if tiny else load_base(base, device=('cuda' if torch.cuda.is_available() else 'cpu') if device=='auto' else device)
+    if tiny: return tiny_base()
+    if device=='auto' and torch.cuda.is_available(): torch.cuda.set_device(free_gpu())
+    model,tok = load_base(base, device=('cuda' if torch.cuda.is_available() else 'cpu') if device=='auto' else device)
+    return (model.to(torch.bfloat16) if model.device.type=='cuda' else model), tok
+
+def free_gpu()->int: # its number
+    "The GPU with most free memory"
+    return max(range(torch.cuda.device_count()), key=lambda i: torch.cuda.mem_get_info(i)[0])
 
 def write_reports(
     st:Study,
