@@ -31,7 +31,7 @@ setup(
     packages=find_packages(include=[cfg['lib_path'], f'{cfg["lib_path"]}.*']),
     include_package_data=True,
     install_requires=cfg['requirements'].split(),
-    extras_require={k: cfg[f'{k}_requirements'].split() for k in ('dev', 'gym', 'studies')},
+    extras_require={k: cfg[f'{k}_requirements'].split() for k in ('dev', 'gym', 'studies', 'explore')},
     entry_points={
         'console_scripts': cfg['console_scripts'].split(),
         'nbdev': [f'{cfg["lib_path"]}={cfg["lib_path"]}._modidx:d']},

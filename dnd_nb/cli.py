@@ -163,7 +163,7 @@ def dnd_collect(
         spec = LoraSpec.from_model(model, targets if targets=='all-linear' else _list(targets), rank, alpha)
         cfg = TeacherConfig(steps=steps, rows=rows, lr=lr, keep=tuple(keep), seed=seed, at_once=at_once, max_tokens=max_tokens)
         z = train_teachers(model, tok, ts, spec, zoo, cfg, probes=GENERIC if probes else None, engine=engine)
-        _say(f'\n{z}') # the progress bar ends without a new line
+        _say(f'\n{z}\nNext: dnd_train --zoo {zoo} --tasks {_where(None, z) if _is_table(tasks) else tasks}') # the progress bar ends without a new line
 
 # %% ../nbs/15_cli.ipynb #7d1c0a54
 def _from_table(where, zoo, names, **kwargs):
@@ -179,12 +179,13 @@ def _from_table(where, zoo, names, **kwargs):
     return ts
 
 # %% ../nbs/15_cli.ipynb #a60d6546
-def _val_names(zoo, val, seed):
+def _val_names(zoo, val, seed, held_out=()):
     "Validation tasks: named, or a number of them drawn by the seed"
     import random
     if not val.isdigit(): return _list(val)
-    if int(val)>=len(zoo.tasks): raise ValueError(f'{val} validation tasks of a zoo of {len(zoo.tasks)}: none would be left to train on')
-    return random.Random(seed).sample(zoo.tasks, int(val))
+    rest = [t for t in zoo.tasks if t not in held_out]
+    if int(val)>=len(rest): raise ValueError(f'{val} validation tasks of a zoo of {len(rest)}: none would be left to train on')
+    return random.Random(seed).sample(rest, int(val))
 
 def _given(base_adapter, spec, model, tok, ts, seed, run, steps):
     "The adapter to correct: a PEFT folder, or a multi-task LoRA trained on the spot and kept in the run folder"
@@ -224,6 +225,7 @@ def dnd_train(
     rows:int=4, # rows a pair is scored on
     k:str='8,32', # prompts a condition: a number, or a range; of a task with fewer, all
     val:str='0', # training-side tasks that choose the checkpoint and are not trained on: how many, or their names
+    held_out:str=None, # names of tasks that nothing is trained or chosen on, separated by commas; dnd_evaluate, dnd_doctor and dnd_explore look at these
     multitask_steps:int=200, # of the multi-task LoRA, for --start multitask
     embeddings:str='embeddings', # cache of prompt embeddings
     seed:int=0, # of weights, pairs and noise
@@ -238,13 +240,24 @@ def dnd_train(
         z,ks = Zoo(zoo),_numbers('k', k)
         model,tok = _base(base or z.spec.base_model, device)
         _fit(model, tok, z)
-        ts = [t for t in _tasks(tasks, ','.join(z.tasks)) if t.name in set(z.tasks)]
-        vals = _val_names(z, val, seed)
+        held = _list(held_out)
+        ts = [t for t in _tasks(tasks, ','.join(dict.fromkeys([*z.tasks, *held]))) if t.name in {*z.tasks, *held}]
+        vals = _val_names(z, val, seed, held)
         stages = tuple(s for s in warm_start(recon_steps, sft_steps, recon_lr, sft_lr, batch, rows) if s.steps>0)
-        given = _given(start, z.spec, model, tok, [t for t in ts if t.name not in vals], seed, run, multitask_steps) if start not in ('mean','fresh') else None
+        given = _given(start, z.spec, model, tok, [t for t in ts if t.name not in {*vals, *held}], seed, run, multitask_steps) if start not in ('mean','fresh') else None
         cfg = TrainConfig(stages, dict(kind=generator, noise=noise, cond_drop=cond_drop) | ({} if generator=='HyperConvGenerator' else dict(hidden=hidden)), start if given is None else 'given', (ks[0],ks[-1]), seed=seed)
-        r = Trainer(cfg, run, z, PromptCache(embeddings, make_encoder(encoder, model, tok, _device(device))), ts, vals, model, tok, given).fit()
+        cache = PromptCache(embeddings, make_encoder(encoder, model, tok, _device(device)))
+        _say(f'{len(z.tasks)-len([t for t in z.tasks if t in {*vals, *held}])} tasks to train on, {len(vals)} to choose by, {len(held)} held out; {cfg.steps} steps')
+        r = Trainer(cfg, run, z, cache, ts, vals, model, tok, given, held_out=held).fit()
         _say(f'\n{r}')
+        _say(_after_training(r, cache, ts))
+
+def _after_training(run, cache, tasks): # what a new run is to be told first
+    from dnd_nb.encoder import condition_texts
+    from dnd_nb.strength import unfollowed
+    own = next((condition_texts(t.train, run.cfg.answers) for t in tasks if t.name in run.config['train_tasks']), None)
+    if own and (why := unfollowed(run, cache, own[:16])): return f'✗ {why}. Next: dnd_doctor {run.folder}'
+    return f'Next: dnd_evaluate {run.folder}, then dnd_doctor {run.folder}'
 
 # %% ../nbs/15_cli.ipynb #1dc49bcf
 def _zoo_of(run, zoo):
@@ -284,7 +297,7 @@ def dnd_evaluate(
     run:str, # a run folder
     zoo:str=None, # its teachers; if not given, the zoo that it was trained on, beside it or here
     tasks:str=None, # JSONL folder, or builtin; if not given, the folder tasks beside the zoo, or builtin
-    names:str=None, # only these tasks, separated by commas; they need not be in the zoo
+    names:str=None, # only these tasks, separated by commas; they need not be in the zoo; if not given, those that the run holds out, or all
     out:str='evaluation.json', # JSON to write
     base:str=None, # base model; the run's, if not given
     k:int=16, # prompts a condition; of a task with fewer, all
@@ -294,31 +307,35 @@ def dnd_evaluate(
     seed:int=0, # of the prompts drawn and of the intervals
     device:str='auto', # cpu, cuda, or auto
 ):
-    "Base, mean and nearest teacher, and adapters generated from right and from other tasks' prompts, on the same test rows. E.g. `dnd_evaluate runs/first --tasks my_tasks --names held_out_a,held_out_b`"
+    "Base, start adapter, examples in context, teachers, and adapters generated from right and from other prompts, on the same test rows, and a verdict. E.g. `dnd_evaluate runs/first --tasks my_tasks --names held_out_a,held_out_b`"
     with one_line_errors():
         from dnd_nb.crew import Crew
         from dnd_nb.io.files import Format
         from dnd_nb.demo import panel_rows
         from dnd_nb.diagnostics import panel_sources
-        from dnd_nb.evaluate import paired, run_panel
+        from dnd_nb.evaluate import paired, panel_verdict, run_panel
+        from dnd_nb.strength import unfollowed
         from dnd_nb.io.memory import must_fit
         from dnd_nb.io.places import may_write
         import pandas as pd
         _above0(k=k, conditions=conditions, rows=rows)
         may_write(out, ('panel','paired'), 'dnd_evaluate')
         r,z,model,tok,cache = _open(run, zoo, base, embeddings, device)
-        ts = _tasks(_where(tasks, z), names)
+        if not names and r.held_out: _say(f'held out by the run, and looked at: {", ".join(r.held_out)} (--names for others)')
+        ts = _tasks(_where(tasks, z), names or ','.join(r.held_out))
         if small := [t.name for t in ts if len(set(t.prompts))<k]: _say(f'k={k} is more than the prompts of {len(small)} tasks (first: {small[0]}): all of them are used, none twice')
         must_fit(4*len(ts)*conditions*z.spec.n_params, f'{conditions} adapters of {z.spec.n_params:,} values for each of {len(ts)} tasks', 'lower --conditions')
         over = 'tasks' if len(ts)>4 else 'rows' # intervals over a handful of tasks would say nothing
         split = {t.name: 'seen' if t.name in r.config['train_tasks'] else 'validation' if t.name in r.config['val_tasks'] else 'held_out' for t in ts}
-        df = run_panel(model, tok, ts, panel_sources(r, cache, z, {t.name:t.prompts for t in ts}, k, conditions, seed), split, rows, r.template, log=lambda s,t: print(f'{s}: {t:.0f} s'))
+        df = run_panel(model, tok, ts, panel_sources(r, cache, z, {t.name:t.prompts for t in ts}, k, conditions, seed, rivals=(model, tok, {t.name:t for t in ts})), split, rows, r.template, log=lambda s,t: print(f'{s}: {t:.0f} s'))
         panel = panel_rows(df, seed, over)
         diff = paired(df, [('generated',s) for s in df.source.unique() if s!='generated'], ['nll'], seed=seed, over=over)
-        Crew().once(lambda: Format('evaluation', 1, {}).write(out, dict(run=r.config['config'], panel=panel, over=over, paired=diff.to_dict('records'), tasks=split, k=k, conditions=conditions, rows=rows, seed=seed)))
+        said,why = panel_verdict(df, seed=seed, over=over),unfollowed(r, cache, ts[0].prompts[:k])
+        if why: said = f'✗ {why}. {said}'
+        Crew().once(lambda: Format('evaluation', 1, {}).write(out, dict(verdict=said, run=r.config['config'], panel=panel, over=over, paired=diff.to_dict('records'), tasks=split, k=k, conditions=conditions, rows=rows, seed=seed)))
         _say(pd.DataFrame(panel).to_string(index=False))
-        _say(f'{out} written')
         Crew().once(lambda: _for_doctor(df, r.folder))
+        _say(f'{out} written\n{said}\nNext: dnd_doctor {run}')
 
 # %% ../nbs/15_cli.ipynb #6217bbf1
 def _for_doctor(df, folder):
@@ -360,7 +377,7 @@ def dnd_doctor(
     run:str, # a run folder; with --verify also a zoo, a cache of embeddings, or a folder that dnd_generate wrote
     zoo:str=None, # its teachers; if not given, the zoo that it was trained on, beside it or here
     tasks:str=None, # rows of the zoo's tasks: a JSONL folder, or builtin; if not given, the folder tasks beside the zoo, or builtin
-    held_out:str=None, # names of held-out tasks in that folder, separated by commas; if not given, up to 8 that the run never saw
+    held_out:str=None, # names of held-out tasks in that folder, separated by commas; if not given, those that the run holds out, or up to 8 that it never saw
     out:str=None, # folder for report.md, report.json and figures; RUN/doctor, if not given
     base:str=None, # base model; the run's, if not given
     embeddings:str=None, # cache of prompt embeddings; if not given, beside the zoo, or here
@@ -406,6 +423,7 @@ COMMANDS = dict( # name → (where, what it does)
     train=('dnd_nb.cli:dnd_train', 'train a generator on a zoo'),
     evaluate=('dnd_nb.cli:dnd_evaluate', 'compare a generator with every cheaper source'),
     doctor=('dnd_nb.cli:dnd_doctor', 'find what is wrong with a run'),
+    explore=('dnd_nb.explore:dnd_explore', 'examples and answers side by side, in a browser'),
     bench=('dnd_nb.cli:dnd_bench', 'measure speed against named baselines'),
     study=('dnd_nb.study.command:main', 'a zero-shot study over folds'))
 

@@ -17,10 +17,11 @@ from .adapter import product_sq
 from .dataset import mix_prompts, prompt_batches
 from .delta import delta_embedding
 from .io.peft import match_keys
-from .evaluate import paired, run_panel, summarise
+from .evaluate import Shown, paired, run_panel, summarise
+from .examples import tuned
 from .loss import TERMS, Context
 from .io.moved import moved
-from .strength import nearest_task
+from .strength import GIBBERISH, nearest_task
 from .task import Example, Template, collate, encode_rows
 from .train import correct
 
@@ -503,6 +504,7 @@ def panel_sources(
     seed=0,
     multitask:Adapters=None, # n=1, one LoRA for all tasks
     oracle=None, # `Zoo` with teachers of held-out tasks, which only the source teacher sees
+    rivals:tuple=None, # (model, tok, {name: Task}): also what a user could do instead with the same examples
 )->dict: # source → function of a Task, for `run_panel`
     "The sources that a run can be compared with"
     last = lambda z,t: z.adapters([z.of(t)[-1]])
@@ -513,9 +515,23 @@ def panel_sources(
     res = dict(base=lambda t: None, mean_teacher=lambda t: mean, nearest_teacher=lambda t: last(train, nearest_task(cache, draw(t.name,1)[0], known)))
     if multitask is not None: res['multitask'] = lambda t: multitask
     res['generated'] = lambda t: run.generate(cache, draw(t.name, num(t.name)))
-    if len(prompts)>1: res['generated_shuffled'] = lambda t: run.generate(cache, wrong_batches(prompts, t.name, k, num(t.name), seed))
+    others = prompts if len(prompts)>1 else {**known, **prompts} # one task alone is held against those trained on
+    if len(others)>1: res['generated_shuffled'] = lambda t: run.generate(cache, wrong_batches(others, t.name, k, num(t.name), seed))
+    else: res['generated_gibberish'] = lambda t: run.generate(cache, [[GIBBERISH[i%len(GIBBERISH)] for i in range(k)]]*num(t.name))
+    if rivals: res |= _rivals(run, *rivals, draw, num)
     if all(t in home for t in prompts): res['teacher'] = lambda t: last(home[t.name], t.name)
     return res
+
+def _rivals(run, model, tok, tasks, draw, num, most=2, steps=10): # at most so many conditions: they cost more than adapters
+    "The start adapter; examples in context; the start adapter tuned on the same examples"
+    def shown(t):
+        by = {e.prompt:e for e in tasks[t.name].train}
+        return [[by[p] for p in b] for b in draw(t.name, min(most, num(t.name)))]
+    def tune(t):
+        rows = [encode_rows(tok, l, run.template) for l in shown(t)]
+        start = Adapters.from_flat(run.spec, run.gen.loc.flat().to(model.device).expand(len(rows), -1).clone())
+        return tuned(model, tok, start, rows, steps, 1e-3)
+    return dict(start_adapter=lambda t: run.gen.loc.to(model.device), in_context=lambda t: Shown(shown(t)), start_tuned=tune)
 
 # %% ../nbs/12_diagnostics.ipynb #9de739b6
 __getattr__ = moved('dnd_nb.diagnostics', {'dnd_nb.strength': 'Novelty nearest_task pooled'}) # its old place

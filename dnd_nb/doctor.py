@@ -11,6 +11,7 @@ import numpy as np, pandas as pd
 from fastcore.basics import patch
 import dnd_nb.checks.files, dnd_nb.checks.condition, dnd_nb.checks.generated # register their checks
 from .checks.patient import CHECKS, Finding, MARKS, Patient
+from .evaluate import main_split, prompts_help
 from .diagnostics import condition_distances, heatmap, per_task
 from .io.moved import moved
 from .io.files import atomic_write, read_json, write_json
@@ -39,9 +40,18 @@ def verdict(self:Diagnosis)->str:
     made = len(self.findings)-n['skip']
     tail = f'{made} checks made, {n["skip"]} not made' + (f', {n["warn"]} doubtful' if n['warn'] else '')
     if not made: return f'nothing could be checked ({tail})'
-    if self.ok: return f'nothing wrong was found; {tail}'
+    if self.ok: return ('nothing broken; not shown to help' if self.helps is False else 'nothing wrong was found')+f'; {tail}'
     f = n['fail']-len(self.causes)
     return f'{", ".join(self.causes)} {"is" if len(self.causes)==1 else "are"} wrong' + (f'; {f} more {"failure follows" if f==1 else "failures follow"} from it' if f else '') + f'; {tail}'
+
+@patch(as_prop=True)
+def helps(self:Diagnosis)->bool: # None where nobody looked
+    "Are right prompts shown to be better than others, on tasks that were not trained on?"
+    p = self.patient
+    h = prompts_help(p.panel, over='tasks' if p.panel.task.nunique()>4 else 'rows') if p is not None and p.panel is not None and {'split','tokens'}<=set(p.panel) else None
+    if h and main_split(p.panel)!='seen': return h[3]<0
+    f = next((f for f in self.findings if f.name=='held out' and f.status!='skip'), None)
+    return f and f.status=='ok'
 
 # %% ../nbs/12a_doctor.ipynb #e97e3377
 def _order(f): return (dict(fail=0 if not f.because else 2, warn=1, ok=3, skip=4)[f.status])
@@ -70,7 +80,8 @@ def unseen(
     zoo=None, # `Zoo`
     n:int=8, # at most, spread evenly
 )->list: # of Task
-    "Tasks of which neither run nor zoo knows anything: what can be looked at as held out"
+    "Tasks that the run was told to hold out; if none, those of which neither run nor zoo knows anything"
+    if run.held_out: return [t for t in tasks if t.name in run.held_out][:n]
     new = [t for t in tasks if t.name not in {*run.config['train_tasks'], *run.config['val_tasks'],
         *(zoo.tasks if zoo else ())}]
     return [new[round(i)] for i in np.linspace(0, len(new)-1, min(n,len(new)))]
@@ -100,7 +111,7 @@ def doctor(
 # %% ../nbs/12a_doctor.ipynb #aff5c6e7
 @patch
 def __repr__(self:Diagnosis):
-    mark = '✓' if self.ok else '✗'
+    mark = '✗' if not self.ok else '!' if self.helps is False else '✓'
     lines,tail = [f'{mark} {self.verdict()}', ''],' '*18
     for f in sorted((f for f in self.findings if f.status!='skip'), key=_order):
         bad = not f.because and f.status in ('fail','warn')
@@ -121,7 +132,7 @@ def _repr_markdown_(self:Diagnosis):
 @patch
 def to_dict(self:Diagnosis)->dict:
     "For JSON"
-    return dict(verdict=self.verdict(), ok=self.ok, causes=self.causes,
+    return dict(verdict=self.verdict(), ok=self.ok, helps=self.helps, causes=self.causes,
         findings=[asdict(f) for f in sorted(self.findings, key=_order)])
 
 # %% ../nbs/12a_doctor.ipynb #bb662bb7

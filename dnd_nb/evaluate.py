@@ -6,6 +6,7 @@
 from __future__ import annotations
 import copy, inspect, time
 from contextlib import nullcontext
+from dataclasses import dataclass, replace
 import numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from .adapter import *
@@ -16,8 +17,9 @@ from .fast.packing import micro_batches
 from .task import Template, Example, Row, encode_rows, collate, token_batches
 
 # %% auto #0
-__all__ = ['NO_CACHE', 'METRICS', 'with_cache', 'one_by_one', 'behind', 'cache_of', 'score', 'answers', 'run_panel',
-           'bootstrap_ci', 'summarise', 'paired', 'gap_closed']
+__all__ = ['NO_CACHE', 'METRICS', 'CONTROLS', 'RIVALS', 'with_cache', 'one_by_one', 'behind', 'cache_of', 'score', 'answers',
+           'bare', 'in_context', 'window', 'Shown', 'run_panel', 'bootstrap_ci', 'summarise', 'paired', 'gap_closed',
+           'main_split', 'prompts_help', 'panel_verdict']
 
 # %% ../nbs/09_evaluate.ipynb #e46f23bc
 def _answers(ex:Example)->list: # gold first
@@ -198,18 +200,46 @@ def _decode(model, tok, rows, adapters, owner, max_new): # [rows, tokens], throu
             mask,pos = torch.cat([mask, mask.new_ones(len(mask),1)], 1),pos[:,-1:]+1
     return torch.cat(out, 1)
 
+# %% ../nbs/09_evaluate.ipynb #c7e72c53
+def bare(template:Template)->Template: "The template for prompts that are written out already"; return Template('{prompt}', template.answer)
+
+def in_context(
+    tok, # the base's tokenizer
+    shown:list, # of Example, before every prompt
+    e:Example,
+    template:Template=None,
+    gap:str='\n', # between two examples
+)->Example:
+    "An example whose prompt is written out as the template says, with others before it, closed; for the template `bare`"
+    template = template or Template()
+    closed = ''.join(''.join(template.render(s))+tok.eos_token+gap for s in shown)
+    return replace(e, prompt=closed+template.prompt.format(prompt=e.prompt))
+
+def window(model, most:int=2048)->int:
+    "Tokens of a prompt with examples in it: what the model was made for, and no more than `most`"
+    return min(most, getattr(model.config.get_text_config(), 'max_position_embeddings', None) or most)
+
+@dataclass
+class Shown:
+    "What a source of `run_panel` may give instead of adapters: examples in context"
+    lists:list # of lists of Example, one a condition
+    def __len__(self): return len(self.lists)
+
 # %% ../nbs/09_evaluate.ipynb #58c8db7f
 def _score_source(model, tok, tasks, name, f, split, n_rows, template, max_len, max_tokens):
     "One source on these tasks"
-    ads,exs,owner,keys,n = [],[],[],[],0
+    ads,exs,owner,keys,n,context = [],[],[],[],0,False
     for t in tasks:
         a,rows = f(t),t.test[:n_rows]
         if not rows: raise ValueError(f'task {t.name}: no test rows')
-        for c in range(1 if a is None else len(a)):
-            exs += rows; owner += [n+c]*len(rows)
+        lists,a,context = (a.lists,None,True) if isinstance(a, Shown) else ([None],a,context)
+        for c in range(len(lists) if a is None else len(a)):
+            exs += rows if lists[0] is None else [in_context(tok, lists[c], r, template) for r in rows]
+            owner += [n+c]*len(rows)
             keys += [(name, split.get(t.name,''), t.name, c, i) for i in range(len(rows))]
         if a is not None: ads.append(a.detach()); n += len(a)
     if ads and len(ads)<len(tasks): raise ValueError(f'source {name!r} gave adapters for some tasks and the base model for others')
+    if context: template,max_len = bare(template or Template()),window(model)
     df = score(model, tok, exs, Adapters.cat(ads) if ads else None, owner if ads else None, template, max_len, max_tokens)
     return pd.concat([pd.DataFrame(keys, columns=['source','split','task','condition','row']), df], axis=1)
 
@@ -217,7 +247,7 @@ def run_panel(
     model, # frozen base
     tok, # its tokenizer
     tasks:list, # of Task
-    sources:dict, # source → function of a Task → Adapters (one a condition), or None for the base model
+    sources:dict, # source → function of a Task → Adapters (one a condition), `Shown`, or None for the base model
     split:dict=None, # task name → split, for the tables
     n_rows:int=60, # test rows a task, the first ones
     template:Template=None,
@@ -328,3 +358,44 @@ def gap_closed(
         for s,c in cube.items():
             if s in d and 'teacher' in d: res.append((s, sp, 'gap_closed', (_point(cube['base'])-_point(c))/(_point(cube['base'])-_point(cube['teacher'])), *np.percentile((d['base']-d[s])/(d['base']-d['teacher']), [2.5,97.5]), len(c)))
     return pd.DataFrame(res, columns=['source','split','metric','mean','lo','hi','n_tasks'])
+
+# %% ../nbs/09_evaluate.ipynb #2ef5bbcb
+CONTROLS = dict(generated_shuffled="other tasks' prompts", generated_gibberish='gibberish')
+RIVALS = dict(base='the base model', start_adapter='the start adapter', mean_teacher='the mean teacher', multitask='the multi-task LoRA',
+    nearest_teacher='the nearest teacher', in_context='examples in context', start_tuned='the start adapter tuned on the same examples')
+
+def main_split(df)->str: "The split of a panel that a verdict is about"; return next(s for s in ('held_out','validation','seen',*df.split) if s in set(df.split))
+
+def prompts_help(
+    df:pd.DataFrame, # as made by `run_panel`
+    split:str=None, # None: held_out, if it is there
+    seed:int=0,
+    over:str='tasks', # see `summarise`
+)->tuple: # (control, mean, lower, upper) of generated − control; None without a control
+    "Are adapters from the right prompts better than those from others?"
+    g = df[df.split==(split or main_split(df))]
+    control = next((c for c in CONTROLS if c in set(g.source)), None)
+    if control is None or 'generated' not in set(g.source): return None
+    d = paired(g, [('generated',control)], ['nll'], seed=seed, over=over).iloc[0]
+    return control, float(d['mean']), float(d.lo), float(d.hi)
+
+def panel_verdict(
+    df:pd.DataFrame, # as made by `run_panel`
+    split:str=None, # None: held_out, if it is there
+    seed:int=0,
+    over:str='tasks', # see `summarise`
+)->str:
+    "Do the prompts help, by how much, against what?"
+    split = split or main_split(df)
+    g,h = df[df.split==split],prompts_help(df, split, seed, over)
+    n = g.task.nunique()
+    where = f'on {n} {split.replace("_"," ")} task{"s" if n>1 else ""}'
+    if h is None: return f'Verdict {where}: there is no control, so nothing is said of the prompts'
+    control,m,lo,hi = h
+    how = 'the prompts change nothing' if m==lo==hi==0 else 'the prompts help' if hi<0 else 'the prompts hurt' if lo>0 else 'the prompts are not shown to help'
+    line = f'Verdict {where}: {how} ({m:+.3f} nats a token against {CONTROLS[control]}, 95% {lo:+.3f} to {hi:+.3f}).'
+    d = paired(g, [('generated',s) for s in RIVALS if s in set(g.source)], ['nll'], seed=seed, over=over)
+    better,rest = [f'{RIVALS[r.b]} ({r.mean:+.2f})' for r in d.itertuples() if r.hi<0],[f'{RIVALS[r.b]} ({r.mean:+.2f})' for r in d.itertuples() if r.hi>=0]
+    if better: line += f' Better than {", ".join(better)}.'
+    if rest: line += f' Not shown to be better than {", ".join(rest)}.'
+    return line

@@ -113,13 +113,18 @@ def dnd_generate(
         if 0<k<len(ps): ps = random.Random(seed).sample(ps, k)
         from dnd_nb.io.peft import save_peft
         from dnd_nb.encoder import make_encoder
+        from dnd_nb.share import adapter_card
+        from dnd_nb.strength import unfollowed
         from dnd_nb.train import Run
         r = Run(run, device)
         enc = r.config['encoder']
         model,tok = _base(base or r.spec.base_model, device) if 'base:' in enc else (None,None)
         enc = make_encoder(enc, model, tok, device)
         ad,how = _zero_shot(r, enc, ps, strength, device) if (r.folder/'distances.safetensors').exists() else (r.generate(enc, [ps], strength), '')
-        save_peft(ad, out, prompts=ps)
+        why = '' if how else unfollowed(r, enc, ps, strength)
+        card = adapter_card(ad, Path(out).name, f'from {len(ps)} prompts by the run {r.folder.name}', f'{why}.' if why else 'It was not judged; dnd_evaluate judges the run.', r.template)
+        save_peft(ad, out, prompts=ps, extra={'README.md':lambda p: Path(p).write_text(card, encoding='utf-8')})
+        if why: print(f'✗ {why}')
         print(f'{out}: a LoRA for {r.spec.base_model} from {len(ps)} prompts{how}; open it with peft.PeftModel.from_pretrained(base, {out!r})')
 
 # %% ../nbs/15a_generate.ipynb #3ba76442

@@ -20,8 +20,8 @@ from .io.peft import load_peft, load_tensors, save_peft
 from .train import Run, standardised
 
 # %% auto #0
-__all__ = ['pooled', 'Standardised', 'standardise', 'centres', 'Novelty', 'nearest_task', 'Curve', 'calibrate', 'follow',
-           'ZeroShot']
+__all__ = ['GIBBERISH', 'pooled', 'Standardised', 'standardise', 'centres', 'Novelty', 'nearest_task', 'Curve', 'calibrate',
+           'follow', 'ZeroShot', 'unfollowed']
 
 # %% ../nbs/10a_strength.ipynb #d925169d
 @torch.no_grad()
@@ -254,3 +254,22 @@ def load(cls:ZeroShot,
     return cls(run, cache, load_peft(Path(folder)/'fallback', run.spec).to(device),
         Standardised(cache, ts['mean'], ts['spread']), ts['centres'], Curve(**c['curve']), c['parts'],
         c.get('doubted', ()))
+
+# %% ../nbs/10a_strength.ipynb #d95c3c0e
+GIBBERISH = ['zqx vvk jpw', 'kkr bvz qqx wj', 'xjw qkz pvb', 'vzk qxj']
+
+def unfollowed(
+    run, # `Run`
+    cache, # PromptCache of its encoder
+    batch:list, # prompts
+    strength:float=None, # of the correction; None: the run's own
+    least:float=1e-3, # share of the adapter's norm that counts as a change
+)->str: # '' if they are followed
+    "Why prompts change nothing"
+    s = float(run.strengths(cache, [batch]).max() if strength is None and run.familiarity is not None else run.strength if strength is None else strength)
+    if s==0: return 'strength 0: the prompts are not followed, so this is the start adapter, the same for every task'
+    junk = [GIBBERISH[i%len(GIBBERISH)] for i in range(len(batch))] # as many: some generators count
+    a,b = run.generate(cache, [batch, junk], 1.).flat().float()
+    moved = float((a-b).norm()/a.norm().clamp(min=1e-12))
+    if moved<least: return f'the prompts change nothing: gibberish gives the same adapter (they differ by {moved:.1e} of its norm)'
+    return ''

@@ -152,6 +152,7 @@ class Trainer:
         probes=None, # ProbeSet, for delta
         engine:str=None, # what runs sft and kl, see `engine_for`
         bases:dict=None, # task → Adapters n=1: what is corrected while training on this task's pairs, see below; None: `base` for all. A correction is added in A and B, so it carries over only as far as these adapters and `base` share their A
+        held_out:list=(), # names of tasks that nothing is trained or chosen on; the run remembers them, and every later command looks at them
     ):
         self.cfg,self.folder,self.zoo,self.cache,self.model,self.tok = cfg,Path(folder),zoo,cache,model,tok
         self.crew = Crew()
@@ -159,14 +160,20 @@ class Trainer:
         unknown = [v for v in val_tasks if v not in self.tasks]
         if unknown: raise ValueError(f'validation task {unknown[0]!r} is not among the tasks given ({len(self.tasks)} of them)')
         self.val = [self.tasks[v] for v in val_tasks]
-        self.train_names = [t for t in zoo.tasks if t not in set(val_tasks)]
-        if not self.train_names: raise ValueError('no task is left to train on: every task of the zoo is a validation task')
+        self.held_out = _held_out(held_out, val_tasks, self.tasks, zoo)
+        self.train_names = [t for t in zoo.tasks if t not in {*val_tasks, *self.held_out}]
+        if not self.train_names: raise ValueError('no task is left to train on: every task of the zoo is a validation task or held out')
         self.dev = torch.device(own_device()) if model is None else model.device
         self.ds = self.pairs(zoo, k=cfg.k, seed=cfg.seed, pairing=cfg.pairing, tasks=self.train_names, answers=cfg.answers, rows=self.tasks, resident=self.dev, proportional=cfg.proportional)
         self.template = Template(**zoo.manifest['template']) if zoo.manifest.get('template') else Template()
         self.lean = None if model is None else engine_for(model, zoo.spec, engine)
         self._build(base, probes)
         self.shift = {t:(b.flat().cpu()-self.gen.loc.flat().cpu()).to(self.dev) for t,b in (bases or {}).items()}
+
+def _held_out(names, val, tasks, zoo): # checked
+    if gone := [n for n in names if n not in tasks and n not in zoo.tasks]: raise ValueError(f'held-out task {gone[0]!r} is neither in the zoo nor among the tasks given')
+    if both := [n for n in names if n in set(val)]: raise ValueError(f'task {both[0]!r} is held out and a validation task; it can be one of them')
+    return list(names)
 
 # %% ../nbs/10_train.ipynb #fc21f87d
 @patch
@@ -376,7 +383,7 @@ def _consider(self:Trainer, rec):
 _text,_texts,_map = dict(type='string'),dict(type='array', items=dict(type='string')),dict(type='object')
 _run_of = dict(type='object', required=['name','sha256'])
 RUN = Format('run', 2, dict(config=dict(type='object', required=['stages']), spec=SPEC, encoder=_text, base_model=_text, zoo=_run_of,
-    train_tasks=_texts, val_tasks=_texts, template=_map, base=dict(type=['object','null']), encoder_sum=dict(type=['string','null']), rows=_map),
+    train_tasks=_texts, val_tasks=_texts, held_out=_texts, template=_map, base=dict(type=['object','null']), encoder_sum=dict(type=['string','null']), rows=_map),
     needed=('config','spec','encoder','zoo','train_tasks','val_tasks','template'), oldest=0, mend='restore a copy, or train the run again')
 SELECTED = Format('selected', 1, dict(step=dict(type='integer'), strength=dict(type='number'), strengths=_map), needed=('step','strength'), oldest=0,
     mend='restore a copy, or call dnd_train again')
@@ -387,7 +394,7 @@ def describe(self:Trainer)->dict:
     own,enc = self.zoo.manifest.get('base'),getattr(self.cache, 'encoder', self.cache)
     return dict(config=as_json(self.cfg), spec=self.zoo.spec.to_dict(), encoder=self.cache.name, base_model=self.zoo.spec.base_model,
         zoo=dict(name=self.zoo.folder.name, sha256=sha256(json.dumps(self.zoo.manifest['entries']))), base_adapter=sha256(self.gen.loc.flat().cpu().numpy().tobytes()),
-        train_tasks=self.train_names, val_tasks=[t.name for t in self.val], template=asdict(self.template),
+        train_tasks=self.train_names, val_tasks=[t.name for t in self.val], held_out=self.held_out, template=asdict(self.template),
         base=own if self.model is None else identity(self.model, self.tok), source=None if self.model is None else base_source(self.model), encoder_sum=getattr(enc, 'fingerprint', None),
         rows={n:rows_sum(t) for n,t in self.tasks.items()}, versions=versions(), device=str(self.dev))
 
@@ -410,8 +417,9 @@ def _begin(self:Trainer):
     if f.exists():
         old = RUN.read(f)
         for k in ('base','encoder_sum','rows'): old.setdefault(k, d[k]) # of before it was recorded
+        old.setdefault('held_out', [])
         old['config'] = as_json(TrainConfig(())) | old['config'] # what a config has no word on was at its default
-        for k in ('config','spec','encoder','encoder_sum','zoo','base','base_adapter','train_tasks','val_tasks','rows','template'):
+        for k in ('config','spec','encoder','encoder_sum','zoo','base','base_adapter','train_tasks','val_tasks','held_out','rows','template'):
             if old.get(k)!=d[k]: raise ValueError(f'{self.folder}: holds a run with another {_first_change(old.get(k), d[k], k)[:300]}; choose another folder, or delete this one')
     else:
         theirs = [n for n in ('state','generator.safetensors','generator.json','log.jsonl','selected.json','familiar.safetensors') if (self.folder/n).exists()]
@@ -586,6 +594,8 @@ class Run:
             raise ValueError(f'{self.folder}/config.json: {e}; was it written by another version? train the run '
                              'again') from None
         self.familiarity = Familiarity.load(folder) if self.cfg.familiar else None
+    @property
+    def held_out(self)->list: "Names of tasks that nothing was trained or chosen on, as `dnd_train --held-out` was told"; return self.config.get('held_out', [])
     @property
     def log(self): "One row a step"; import pandas as pd; return pd.read_json(self.folder/'log.jsonl', lines=True)
     def __repr__(self): return f'Run({self.folder.name}: {self.gen!r}, kept step {self.selected["step"]}, strength {self.strength:g})'

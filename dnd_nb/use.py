@@ -5,13 +5,14 @@
 # %% ../nbs/14a_use.ipynb #8eb82311
 from __future__ import annotations
 import random, time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 from fastcore.basics import patch
 from scipy import stats
 from .adapter import Adapters
-from .evaluate import answers, score
+from .encoder import condition_texts
+from .evaluate import answers, bare, in_context, score, window
 from .examples import stack, tuned, write
 from .fast.graphs import engine_for
 from .fast.lean import why_not
@@ -23,9 +24,8 @@ from .reader import NoReader, make_reader
 from .task import Example, Template, encode_rows
 
 # %% auto #0
-__all__ = ['DEFAULT', 'DEFAULT_SHA256', 'WAYS', 'default_generator', 'few_rows_engine', 'template_of', 'reader_of',
-           'generate_adapters', 'bare', 'in_context', 'Decision', 'deal', 'n_folds', 'window', 'shortened',
-           'deal_prompts', 'decide']
+__all__ = ['DEFAULT', 'DEFAULT_SHA256', 'WAYS', 'default_generator', 'FromRun', 'few_rows_engine', 'template_of', 'reader_of',
+           'generate_adapters', 'Decision', 'deal', 'n_folds', 'shortened', 'deal_prompts', 'decide']
 
 # %% ../nbs/14a_use.ipynb #f46416bb
 DEFAULT = Path(__file__).parent/'default' if '__file__' in globals() else None
@@ -42,6 +42,24 @@ def default_generator(
     gen = load_generator(DEFAULT, device)
     gen.home = DEFAULT # where more is known of it
     return gen
+
+# %% ../nbs/14a_use.ipynb #1a5ed22d
+class FromRun:
+    "A run of `dnd_train`, which reads prompts, where a generator that reads examples is expected"
+    def __init__(self,
+        run, # `Run`
+        cache, # PromptCache of its encoder
+    ):
+        self.run,self.cache,self.spec,self.loc = run,cache,run.spec,run.gen.loc
+        self.config = dict(kind=run.gen.config['kind'], template=asdict(run.template), steps=0)
+    def __repr__(self): return f'FromRun({self.run!r})'
+    def adapters_for(self,
+        lists:list, # n lists of Example
+        rounds:int=None, # 0 for the start adapter
+    )->Adapters: # n
+        "An adapter for the prompts of each list, at the run's strength"
+        if rounds==0: return self.loc[[0]*len(lists)]
+        return self.run.generate(self.cache, [condition_texts(l, self.run.cfg.answers) for l in lists])
 
 # %% ../nbs/14a_use.ipynb #8cdbe151
 def few_rows_engine(
@@ -74,6 +92,7 @@ def generate_adapters(
     reader=None, # what reads the examples; None: what the generator was trained with
 )->Adapters: # n
     "An adapter for each list of examples"
+    if isinstance(gen, FromRun): return gen.adapters_for(lists, rounds)
     template,reader = template or template_of(gen), reader or reader_of(gen, model, tok)
     known = [[e for e in l if e.answer is not None] for l in lists]
     rows = [encode_rows(tok, l, template, max_len) for l in known]
@@ -85,21 +104,6 @@ def generate_adapters(
 def _conditions(reader, lists): # (Features [n, K], mask); an empty list is one example that the mask hides
     cond,mask = stack([reader.read(l or [Example('.', None)]) for l in lists])
     return cond, mask & torch.tensor([len(l)>0 for l in lists], device=mask.device)[:,None]
-
-# %% ../nbs/14a_use.ipynb #31ca15f7
-def bare(template:Template)->Template: "The template for prompts that are written out already"; return Template('{prompt}', template.answer)
-
-def in_context(
-    tok, # the base's tokenizer
-    shown:list, # of Example, before every prompt
-    e:Example,
-    template:Template=None,
-    gap:str='\n', # between two examples
-)->Example:
-    "An example whose prompt is written out as the template says, with others before it, closed; for the template `bare`"
-    template = template or Template()
-    closed = ''.join(''.join(template.render(s))+tok.eos_token+gap for s in shown)
-    return replace(e, prompt=closed+template.prompt.format(prompt=e.prompt))
 
 # %% ../nbs/14a_use.ipynb #f89defd0
 WAYS = ('base','in context','start adapter','generated','generated, tuned')
@@ -134,10 +138,6 @@ def n_folds(
     return 4 if sum(map(len, encode_rows(tok, examples, template or Template())))<=long else 2
 
 # %% ../nbs/14a_use.ipynb #215de8e8
-def window(model, most:int=2048)->int:
-    "Tokens of a prompt with examples in it: what the model was made for, and no more than `most`"
-    return min(most, getattr(model.config.get_text_config(), 'max_position_embeddings', None) or most)
-
 def shortened(
     tok, # the base's tokenizer
     e:Example,

@@ -101,7 +101,7 @@ def first_prompt_advantage(
     return pd.DataFrame(res)
 
 # %% ../../nbs/checks/02_condition.ipynb #b2d954db
-@check('prompt batch', ['generate','zoo'], ['keys'])
+@check('prompt batch', ['generate','zoo'], ['keys'], ('followed',))
 def _prompt_batch(p):
     few = {t:len(set(p.zoo.prompts(t))) for t in p.names}
     t = min(few, key=few.get)

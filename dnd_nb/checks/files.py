@@ -142,8 +142,8 @@ def _delta(p):
 # %% ../../nbs/checks/01_files.ipynb #b65fbc6e
 @check('overlap', ['tasks','held_out'])
 def _overlap(p):
-    known = set(p.zoo.tasks if p.zoo else ()) | set(p.run.config['train_tasks']
-        + p.run.config['val_tasks'] if p.run else ())
+    ours = p.run.config['train_tasks']+p.run.config['val_tasks'] if p.run else []
+    known = {*ours, *(p.zoo.tasks if p.zoo else ())} - set(p.run.held_out if p.run else ()) # a zoo may have teachers of tasks that a run was told to leave out
     twice = [t.name for t in p.held_out if t.name in known]
     train = [t for t in p.tasks.values() if t.name in known or not known]
     r = overlap_report([t for t in train if t.name not in twice], p.held_out)

@@ -14,7 +14,20 @@ from ..strength import Novelty
 __all__ = ['UP']
 
 # %% ../../nbs/checks/03_generated.ipynb #01fb0c32
-UP = ('zero','effect','base','teachers','own task','pairing','supervision','condition path','prompt batch')
+UP = ('followed','zero','effect','base','teachers','own task','pairing','supervision','condition path','prompt batch')
+
+# %% ../../nbs/checks/03_generated.ipynb #f0b0adc5
+@check('followed', ['generate'])
+def _followed(p):
+    batches = [prompt_batches(x, p.k, 1, p.seed)[0] for x in p.prompts.values()]
+    s = p.run.strengths(p.cache, batches)
+    s = float(s.max()) if hasattr(s, 'max') else float(s)
+    res = dict(figure=f'strength {s:g}', threshold='> 0')
+    if s>0: return dict(status='ok', **res)
+    tried = p.run.selected.get('strengths') or {}
+    why = f'on validation tasks no correction was better than the start adapter ({", ".join(f"{float(v):.2f} at {k}" for k,v in tried.items())})' if tried else 'the run says so'
+    return dict(status='fail', **res, text=f'prompts are not followed: every adapter is the start adapter; {why}',
+        mend='use the start adapter as it is, or train on more tasks that are related to those of the validation; more steps alone do not mend it')
 
 # %% ../../nbs/checks/03_generated.ipynb #72eeebd7
 @check('collapse', ['generate','zoo'], ['keys'], UP)
@@ -133,7 +146,7 @@ def _prompts_read(p):
         mend='train with larger batches of prompts (TrainConfig.k), or give it no more than it was trained with')
 
 # %% ../../nbs/checks/03_generated.ipynb #ead846d0
-@check('evaluation', ['panel'], [], ('condition path','collapse'))
+@check('evaluation', ['panel'], [], ('followed','condition path','collapse'))
 def _evaluation(p):
     df = p.panel[p.panel.source.astype(str).str.contains('generated|right')]
     if not len(df): return dict(status='skip', text='the evaluation has no source called generated')
