@@ -176,7 +176,7 @@ def study_folds(
 def dnd_study(
     train:Param('Folders of tasks to train on', str, nargs='*', action='extend')=None,
     held_out:Param('Folders of tasks to be judged on; none: the training folders\' own folds, relatives held out together', str, nargs='*', action='extend')=None,
-    out:str='study.json', # JSON to write; where tasks of several folders are judged, one file each, with the folder's name
+    out:str='study.json', # JSON to write; a name without .json is a folder, which gets a file for each folder of tasks
     work:str='runs/study', # folder of pieces; called again, it goes on where it was cut
     leave_one_out:store_true=False, # each held-out task in turn, trained on the others, and on --train, if given
     folds:str='', # only these, by name, separated by commas: fold0, near, or a task's name
@@ -192,7 +192,7 @@ def dnd_study(
 ):
     "Judge generators that read examples: held-out families, rivals with the same examples, controls, intervals over families"
     with one_line_errors():
-        may_write(out, ('panel','paired','bars'), 'dnd_study')
+        if out.endswith('.json'): may_write(out, ('panel','paired','bars'), 'dnd_study')
         st = _study(train or [], held_out or [], leave_one_out, n_tasks, folds, seeds, settings, tiny, work, base, device, overlap)
         if pieces=='list': return print('\n'.join(f'{n}: {" ".join(st.needs(n))}' for n in (*st.prepared(), *st.pieces())))
         if pieces: return st.run(pieces.split(','), minutes)
@@ -226,7 +226,7 @@ def write_reports(
     reps = st.reports(**about)
     if not reps: return print('no table is there yet, so there is nothing to report')
     for g,rep in reps.items():
-        path = Path(out) if len(reps)==1 else Path(out).with_name(f'{Path(out).stem}_{g}.json')
+        path = Path(out) if len(reps)==1 and str(out).endswith('.json') else Path(out).with_name(f'{Path(out).stem}_{g}.json') if str(out).endswith('.json') else Path(out)/f'{g}.json'
         write_json(path, rep)
         print(headline(rep).to_string()); print(pd.DataFrame(rep['bars']).to_string())
         print(f'{path} written'+('' if rep['complete'] else f': not whole yet, {len(rep["missing"])} tables are missing'))

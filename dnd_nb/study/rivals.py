@@ -12,7 +12,7 @@ from ..adapter import Adapters
 from ..examples import tuned
 from ..io.files import read_json, write_json
 from .judge import closed
-from .work import Study
+from .work import Study, by_turns
 
 # %% auto #0
 __all__ = ['STARTS', 'alike']
@@ -149,10 +149,7 @@ def tuned_sources(self:Study, fold, draw:int)->dict:
 def some_teachers(self:Study, fold)->Adapters:
     "Teachers of some training tasks, one of a family before two"
     def make():
-        first = {}
-        for t in random.Random('teachers').sample(fold.train, len(fold.train)): first.setdefault(t.family, t)
-        rest = [t for t in fold.train if t not in first.values()]
-        return self.teachers_of([*first.values(), *rest][:self.cfg.teachers])
+        return self.teachers_of(by_turns(fold.train, self.cfg.teachers))
     return self.adapter(fold, 'teachers', make)
 
 @patch

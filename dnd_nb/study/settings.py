@@ -18,6 +18,7 @@ class StudyConfig:
     steps:tuple=(5,10,20) # of fine-tuning on them
     draws:int=8 # of the examples, for generated adapters and examples in context
     tuned_draws:int=2 # for what is fine-tuned: the first of these draws
+    held:int=0 # held-out tasks of a fold and folder that are judged, one of a family before two; 0: all
     rows:int=24 # test rows a task
     n_choice:int=12 # of them whose choices are compared
     pool:int=48 # rows of a task that examples are drawn from

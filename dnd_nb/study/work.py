@@ -24,7 +24,7 @@ from ..task import encode_rows
 from ..teacher import AdapterTrainer, TeacherConfig
 
 # %% auto #0
-__all__ = ['Study']
+__all__ = ['Study', 'by_turns']
 
 # %% ../../nbs/study/04_work.ipynb #ee6a47f2
 class Study:
@@ -44,7 +44,7 @@ class Study:
         self.seconds,self.added = {},{} # source → seconds to adapt to one task, tokens added to every query
         self.work.mkdir(parents=True, exist_ok=True)
         self._same_settings()
-        self.folds = [planned(f, self.work/'folds'/f'{f.name}.json', overlap=overlap) for f in self.raw]
+        self.folds = [self._judged(planned(f, self.work/'folds'/f'{f.name}.json', overlap=overlap)) for f in self.raw]
     def __repr__(self): return f'Study({len(self.folds)} folds, {len(self.seeds)} seeds, {self.work})'
 
 @patch
@@ -70,14 +70,28 @@ def spec(self:Study)->LoraSpec: return self.keep('spec', lambda: LoraSpec.from_m
 @patch(as_prop=True)
 def judge(self:Study)->Judge: return self.keep('judge', lambda: Judge(self.model, self.tok, self.spec))
 
-# %% ../../nbs/study/04_work.ipynb #14866d67
-@patch
-def val(self:Study, fold)->list: # of Task
-    "Validation tasks, one of a family before two"
+# %% ../../nbs/study/04_work.ipynb #8ffa816e
+def by_turns(
+    tasks:list, # of Task
+    n:int, # how many
+    seed='turns', # of the order
+)->list: # of Task
+    "Some tasks, one of a family before two"
     turn,seen = [],{}
-    for t in random.Random('val').sample(fold.val, len(fold.val)):
+    for t in random.Random(seed).sample(tasks, len(tasks)):
         seen[t.family] = seen.get(t.family, -1)+1; turn.append((seen[t.family], t))
-    return [t for _,t in sorted(turn, key=lambda o: o[0])][:self.cfg.val]
+    return [t for _,t in sorted(turn, key=lambda o: o[0])][:n]
+
+@patch
+def val(self:Study, fold)->list: "Validation tasks, one of a family before two"; return by_turns(fold.val, self.cfg.val)
+
+@patch
+def _judged(self:Study, fold): # the fold with the held-out tasks that are judged; no other is trained on
+    if not self.cfg.held: return fold
+    of = {}
+    for t in fold.held: of.setdefault(self.groups.get(t.name), []).append(t)
+    keep = {t.name for ts in of.values() for t in by_turns(ts, self.cfg.held)}
+    return replace(fold, held=[t for t in fold.held if t.name in keep])
 
 @patch
 def rows(self:Study, examples)->list: "Examples as Rows"; return encode_rows(self.tok, examples, max_len=self.cfg.max_len)
