@@ -11,7 +11,7 @@ import numpy as np, pandas as pd, torch
 from fastcore.basics import patch
 from fastcore.script import Param, call_parse, store_true
 from ..crew import from_shell, one_line_errors, this_commit, versions
-from ..io.files import as_json, read_json, write_json
+from ..io.files import as_json, loads, read_json, write_json
 from ..io.places import may_write
 from ..model import load_base, tiny_base
 from .folds import family_folds, held_out_fold, leave_one_out
@@ -204,8 +204,18 @@ def _study(train, held_out, one_out, n_tasks, folds, seeds, settings, tiny, work
     fs,groups = study_folds(train, held_out, one_out, n_tasks)
     want = [n for n in folds.split(',') if n]
     if odd := set(want)-{f.name for f in fs}: raise ValueError(f'no fold is called {sorted(odd)[0]!r}; there are {", ".join(f.name for f in fs)}')
-    cfg = configure(json.loads(Path(settings).read_text(encoding='utf-8') if settings.endswith('.json') else settings or '{}'), tiny)
-    return Study(cfg, [f for n in want for f in fs if f.name==n] or fs, work, partial(_world, base, device, tiny), [int(s) for s in seeds.split(',')], groups, overlap)
+    cfg = configure(_settings(settings), tiny)
+    return Study(cfg, [f for n in want for f in fs if f.name==n] or fs, work, partial(_world, base, device, tiny), _seeds(seeds), groups, overlap)
+
+def _settings(text)->dict: # of the option, or of the file that it names
+    try: res = read_json(text) if text.endswith('.json') else loads(text or '{}')
+    except json.JSONDecodeError as e: raise ValueError(f'--settings {text[:60]}: not JSON ({e}); give an object, or a file that ends in .json') from None
+    if not isinstance(res, dict): raise ValueError(f'--settings {text[:60]}: expected an object, as in {{"draws": 2}}')
+    return res
+
+def _seeds(text)->list:
+    try: return [int(s) for s in text.split(',')]
+    except ValueError: raise ValueError(f'--seeds {text[:60]}: expected whole numbers, separated by commas') from None
 
 def _world(base, device, tiny):
     if tiny: return tiny_base()
