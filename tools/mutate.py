@@ -58,7 +58,7 @@ def mutate(src, k):
     change(*list(places(tree))[k])
     return '\n'.join(l for l in src.split('\n') if l.startswith('#|'))+'\n'+ast.unparse(ast.fix_missing_locations(tree))
 
-def run(path, nb, cell, src, flags, seconds):
+def run(path, nb, cell, src, flags, seconds, say=False):
     "Did the notebook notice? Runs in a forked process"
     pid = os.fork()
     if pid:
@@ -71,11 +71,13 @@ def run(path, nb, cell, src, flags, seconds):
     try:
         os.setsid(); os.chdir(Path(path).parent)
         os.environ['TMPDIR'] = tempfile.tempdir = tempfile.mkdtemp() # so that what a stopped notebook leaves can be removed
+        told = os.dup(2)
         for fd in (1,2): os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
         if cell is not None: nb.cells[cell].source = src
         sh = CaptureShell(path=None)
         sh.run_all(nb, exc_stop=True, preproc=lambda c: c.cell_type!='code' or flagged(c, flags))
         shutil.rmtree(tempfile.tempdir, ignore_errors=True)
+        if say and sh.exc: os.write(told, f'{path}: {sh.exc!r}\n'.encode())
         os._exit(bool(sh.exc))
     except BaseException: os._exit(1)
 
@@ -133,7 +135,7 @@ def main(
         if go_on: todo = [m for m in todo if rows.get((p,*m[2:]))!='noticed']
         if not todo or seconds and time.time()-t1>seconds: continue
         t0 = time.time()
-        if run(p, copy.deepcopy(nb), None, '', flags, 900): print(f'{p}: its tests fail as it is', flush=True); continue
+        if run(p, copy.deepcopy(nb), None, '', flags, 900, say=True): print(f'{p}: its tests fail as it is', flush=True); continue
         base,seen = time.time()-t0,0
         for i,src,how,line in todo:
             if seconds and time.time()-t1>seconds: break
