@@ -351,6 +351,7 @@ def damage(
     folder, # a run, a zoo, a cache of embeddings, or a folder with a marker
 )->list: # of str
     "What in a folder is not as it was recorded"
+    import os
     from dnd_nb.io.files import MARKER, changed, check_tensors
     from dnd_nb.zoo import Zoo
     from dnd_nb.train import RUN, SELECTED
@@ -362,8 +363,11 @@ def damage(
     if (folder/'manifest.json').exists(): ask(lambda: Zoo(folder).verify())
     for n,form in (('config.json',RUN), ('selected.json',SELECTED)):
         if (folder/n).exists() and (folder/'log.jsonl').exists(): ask(lambda: form.read(folder/n) and [])
-    for f in sorted(folder.rglob('*.safetensors')): ask(lambda: check_tensors(f) and [])
-    for f in sorted(folder.rglob(MARKER)): ask(lambda: [f'{f.parent}: {b}' for b in changed(f.parent)])
+    def closed(e): bad.append(f'{e.filename}: {e.strerror}, so what is in it was not checked')
+    fs = sorted(Path(at)/n for at,_,ns in os.walk(folder, onerror=closed) for n in ns) # `rglob` would pass over such a folder
+    for f in fs:
+        if f.suffix=='.safetensors': ask(lambda: check_tensors(f) and [])
+        if f.name==MARKER: ask(lambda: [f'{f.parent}: {b}' for b in changed(f.parent)])
     return list(dict.fromkeys(bad))
 
 def _verify(folder):

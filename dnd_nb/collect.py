@@ -48,12 +48,16 @@ def _first_diff(a, b):
 
 def _merge(folder, man, order):
     "Manifest and parts as one manifest, in the order of the tasks"
-    es = {e['folder']:e for e in [*man['entries'], *(e for p in sorted((folder/'parts').glob('*.json')) for e in _part(p))]}
+    es = {e['folder']:e for e in [*man['entries'], *(e for p in _parts(folder) for e in _part(p))]}
     at = {t:i for i,t in enumerate(order)}
     man['entries'] = sorted(es.values(), key=lambda e: (at.get(e['task'],-1), e['step']))
     man['entries'] = _sound(folder, man['entries'])
     ZOO.write(folder/'manifest.json', man)
     shutil.rmtree(folder/'parts', ignore_errors=True)
+
+def _parts(folder): # `glob` would pass over a folder that may not be read
+    at = folder/'parts'
+    return sorted(p for p in at.iterdir() if p.suffix=='.json') if at.exists() else []
 
 def _part(p):
     try: return PART.read(p)['entries']

@@ -294,8 +294,8 @@ def _open(self:PromptCache):
 def refresh(self:PromptCache):
     "Take in the shards that appeared since the last look, other processes' among them"
     gone = False
-    for d in sorted(self.folder.glob('shard-*')):
-        if d.name in self.seen or d.suffix=='.bad': continue
+    for d in sorted(self.folder.iterdir()): # `glob` would pass over a folder that may not be read
+        if not d.name.startswith('shard-') or d.name in self.seen or d.suffix=='.bad': continue
         try: s = Shard(d, self.dim)
         except (ValueError, EOFError, OSError) as e:
             if not d.exists(): gone = True # merged into another while we looked
