@@ -13,6 +13,7 @@ from .generator import Generator, load_generator, save_generator
 from .io.files import atomic_dir
 from .io.hub import hub_folder, push_folder
 from .io.peft import load_peft, save_peft
+from .io.vllm import vllm_hint
 from .near import Nearness
 from .task import Template
 
@@ -59,7 +60,7 @@ model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained('{base}')
 batch = tok({ask_py}, return_tensors='pt')
 print(tok.decode(model.generate(**batch, max_new_tokens=16)[0]))
 ```
-With vLLM: `vllm serve {base} --enable-lora --max-lora-rank {rank} --lora-modules {name}=./{name}`.
+With vLLM: {vllm}.
 With llama.cpp: {cpp}.
 '''
 
@@ -76,7 +77,8 @@ def adapter_card(
     s,template = ad.spec,template or Template()
     ask = template.prompt.format(prompt='YOUR PROMPT')
     cpp = f'`llama-cli -m BASE.gguf --lora {name}/adapter.gguf`' if gguf else 'turn the folder into GGUF with its `convert_lora_to_gguf.py`, or call `dnd_generate` with `--gguf`, then pass it with `--lora`'
-    return CARD.format(name=name, base=s.base_model, rank=s.rank, alpha=s.alpha, how=f' ({how})' if how else '', ask=ask, ask_py=repr(ask), shown=shown or 'Nothing was judged.', modules=len(s.modules), answer=template.answer.format(answer='ANSWER'), cpp=cpp)
+    return CARD.format(name=name, base=s.base_model, rank=s.rank, alpha=s.alpha, how=f' ({how})' if how else '', ask=ask, ask_py=repr(ask), shown=shown or 'Nothing was judged.', modules=len(s.modules), answer=template.answer.format(answer='ANSWER'), cpp=cpp,
+        vllm=vllm_hint(s, name, s.base_model or 'BASE'))
 
 # %% ../nbs/13b_share.ipynb #9182e3bc
 @patch

@@ -101,17 +101,18 @@ def trained(model, tok, tasks, steps):
     return tr.adapters.detach()
 
 def compare(path, lora, ad, what, want, model, tok, prompts, texts, n):
-    "How many texts of llama.cpp are those of transformers, three ways"
+    "How many texts of llama.cpp are those of transformers, three ways; and how many stay when only the inputs are rounded"
     got = [o.split(tok.eos_token)[0].strip() for o in llama_cpp(path, texts, lora, n)]
     own,on = unpacked(path, model),ad if what=='lora' else None
     same = answers(own, tok, prompts, on, max_new=n)
     with rounded_inputs(own, path): near = answers(own, tok, prompts, on, max_new=n)
     ok = [a==b for a,b in zip(got, same)]
-    def equal(xs): return sum(a==b for a,b in zip(got, xs))
+    def equal(xs, ys=got): return sum(a==b for a,b in zip(ys, xs))
     def middle(which): # of at most 20 prompts
         xs = [t for t,k in zip(texts, ok) if k==which][:20]
         return round(float(closest_calls(own, tok, xs, on, n).median()), 3) if xs else None
-    return dict(what=what, equal=equal(want), equal_same_weights=equal(same), equal_same_inputs=equal(near), of=len(got),
+    return dict(what=what, equal=equal(want), equal_same_weights=equal(same), equal_same_inputs=equal(near),
+        inputs_alone=equal(same, near), of=len(got),
         closest_call=middle(True), closest_call_where_other=middle(False), example=[texts[0][-60:], got[0]])
 
 @call_parse
@@ -146,5 +147,5 @@ def main(
                 w = want['base' if what=='base' else 'adapted']
                 rows.append(dict(kind=kind) | compare(*args, ad, what, w, model, tok, prompts, texts, tokens))
                 print(f'{time.time()-t0:.0f} s', rows[-1], flush=True)
-    write_json(out, dict(made_by='experiments/gguf_llama.py', base=base, steps=steps, tokens=tokens, seed=0, device='cpu',
-        commit=this_commit(), versions=versions('xllamacpp'), changed_by_the_adapter=changed, rows=rows))
+            write_json(out, dict(made_by='experiments/gguf_llama.py', base=base, steps=steps, tokens=tokens, seed=0, device='cpu',
+                commit=this_commit(), versions=versions('xllamacpp'), changed_by_the_adapter=changed, rows=rows))

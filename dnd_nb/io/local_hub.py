@@ -26,7 +26,7 @@ class Repo:
     def commit(self, files, message='', ref='main'):
         "A new commit on a branch; None as content takes a file away"
         now = {p:b for p,b in ({**self.at(ref), **files} if ref in self.refs else files).items() if b is not None}
-        sha = hashlib.sha1(repr((len(self.commits), sorted(now))).encode()).hexdigest()
+        sha = hashlib.sha256(repr((len(self.commits), sorted(now))).encode()).hexdigest()[:40]
         self.commits[sha],self.refs[ref] = now,sha
         self.messages.append(message)
         return sha
@@ -42,7 +42,7 @@ class _Say(Exception):
 
 class LocalHub:
     "Repositories, and what is asked for them"
-    def __init__(self, token='hf_local'): self.token,self.repos,self.lfs,self.asked,self.url = token,{},{},[],''
+    def __init__(self, key): self.key,self.repos,self.lfs,self.asked,self.url = key,{},{},[],''
     def repo(self, kind, name, signed):
         "A repository, if whoever asks may see it"
         r = self.repos.get((kind, name))
@@ -136,7 +136,7 @@ def _info(hub, body, signed, kind, name, rev):
 def _tree(hub, body, signed, kind, name, rev):
     r = hub.repo(kind, name, signed)
     if r.sha(rev) is None: raise _Say(404, 'RevisionNotFound')
-    return [dict(type='file', path=p, size=len(b), oid=hashlib.sha1(b).hexdigest()) for p,b in r.at(rev).items()]
+    return [dict(type='file', path=p, size=len(b), oid=hashlib.sha256(b).hexdigest()[:40]) for p,b in r.at(rev).items()]
 
 @_route(r'/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)', 'GET HEAD')
 def _file(hub, body, signed, kind, name, rev, path):
@@ -163,7 +163,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return b''.join(parts)
     def do_GET(self):
         hub = self.server.hub
-        signed = self.headers.get('Authorization','')==f'Bearer {hub.token}' or self.path.startswith('/lfs/')
+        signed = self.headers.get('Authorization','')==f'Bearer {hub.key}' or self.path.startswith('/lfs/')
         try: o = hub.answer(self.command, self.path.partition('?')[0], self._body(), signed)
         except _Say as e:
             return self._send(e.code, json.dumps(e.body).encode(), X_Error_Code=e.name, X_Error_Message=e.name)
@@ -171,19 +171,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         else: self._send(200, json.dumps(o).encode(), Content_Type='application/json')
     do_HEAD = do_POST = do_PUT = do_GET
 
-# %% ../../nbs/io/local_hub.ipynb #ebe57454
+# %% ../../nbs/io/local_hub.ipynb #2f94d3a0
 @contextlib.contextmanager
 def local_hub(
-    token='hf_local', # what private repositories and uploads ask for
+    key='hf_local', # the token that private repositories and uploads ask for
     signed=True, # does the client bring it?
 ):
     "A running server, to which the Hub's client talks inside the block"
-    hub = LocalHub(token)
+    hub = LocalHub(key)
     srv = http.server.ThreadingHTTPServer(('127.0.0.1',0), _Handler); srv.hub,srv.daemon_threads = hub,True
     hub.url = f'http://127.0.0.1:{srv.server_port}'
     threading.Thread(target=srv.serve_forever, daemon=True).start()
     try:
-        with tempfile.TemporaryDirectory() as d, _pointed(hub.url, d, token if signed else ''): yield hub
+        with tempfile.TemporaryDirectory() as d, _pointed(hub.url, d, key if signed else ''): yield hub
     finally: srv.shutdown(); srv.server_close()
 
 @contextlib.contextmanager
