@@ -100,6 +100,14 @@ def trained(model, tok, tasks, steps):
     for _ in range(steps): tr.one_step()
     return tr.adapters.detach()
 
+def made(kind, model, template, ad, lora, d):
+    "what → (model file, LoRA file or None) of a kind of weights; Q8_0/F32 holds weights rounded to Q8_0 in 32 bits"
+    known = kind in ('F32','F16','BF16','Q8_0')
+    f = as_gguf(model, template, f'{d}/base.gguf', kind[:4]) if known or kind=='Q8_0/F32' else str(template)
+    if kind=='Q8_0/F32': f = as_gguf(unpacked(f, model), template, f'{d}/wide.gguf', 'F32')
+    m = merged_gguf(ad, f, f'{d}/merged.gguf', model.config, kind=kind if known else 'Q8_0')
+    return dict(base=(f,None), lora=(f,lora)) | ({} if kind=='Q8_0/F32' else dict(merged=(m,None)))
+
 def compare(path, lora, ad, what, want, model, tok, prompts, texts, n):
     "How many texts of llama.cpp are those of transformers, three ways; and how many stay when only the inputs are rounded"
     got = [o.split(tok.eos_token)[0].strip() for o in llama_cpp(path, texts, lora, n)]
@@ -120,7 +128,7 @@ def main(
     n:int=100, # prompts
     steps:int=16, # of the adapter's training
     base:str=SMOL, # a model that comes as a GGUF file from the package index
-    kinds:str='F16,Q8_0', # of weights; any other name is the file as it came
+    kinds:str='F16,Q8_0,Q8_0/F32', # of weights; any other name is the file as it came
     tokens:int=6, # of an answer
     out:str='results/gguf/llama_cpp.json', # the result; rows of other kinds in it stay
 ):
@@ -140,10 +148,8 @@ def main(
         template = from_package(PACKAGED[base], d)
         lora = save_gguf_lora(ad, f'{d}/a.gguf', model.config)
         for kind in kinds.split(','):
-            known = kind in ('F32','F16','BF16','Q8_0')
-            f = as_gguf(model, template, f'{d}/{kind}.gguf', kind) if known else str(template)
-            m = merged_gguf(ad, f, f'{d}/merged.gguf', model.config, kind=kind if known else 'Q8_0')
-            for what,args in dict(base=(f,None), lora=(f,lora), merged=(m,None)).items():
+            files = made(kind, model, template, ad, lora, d)
+            for what,args in files.items():
                 w = want['base' if what=='base' else 'adapted']
                 rows.append(dict(kind=kind) | compare(*args, ad, what, w, model, tok, prompts, texts, tokens))
                 print(f'{time.time()-t0:.0f} s', rows[-1], flush=True)
