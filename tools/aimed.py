@@ -97,7 +97,7 @@ AIMED = [
 ('a border for nothing', "and v.mean()<val.mean() and gain.mean()>gain.std(ddof=1)/len(gain)**.5: best", "and v.mean()<val.mean(): best"),
 ('own task counts as another', "self.loo = (D + 1e9*torch.eye(len(prompts))[:,None]).amin(2).flatten()", "self.loo = D.amin(2).flatten()"),
 ('nearest_teacher of a held-out task', "train = zoo.only(run.config['train_tasks'])", "train = zoo"),
-('wrong control from the right prompts', "run.generate(cache, wrong_batches(prompts, t.name, k, num(t.name), seed))", "run.generate(cache, draw(t.name, num(t.name)))"),
+('wrong control from the right prompts', "run.generate(cache, wrong_batches(others, t.name, k, num(t.name), seed))", "run.generate(cache, draw(t.name, num(t.name)))"),
 ('mean of all checkpoints', "train.adapters(train.last()).mean()", "train.adapters(list(range(len(train)))).mean()"),
 ('variety upside down', "return pd.Series(dict(within=w, between=b, ratio=b/w if w else np.nan", "return pd.Series(dict(within=w, between=b, ratio=w/b if b else np.nan"),
 ('retrieval of the farthest teacher', "near = R.argmax(1)", "near = R.argmin(1)"),
