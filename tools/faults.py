@@ -69,7 +69,7 @@ def made_small():
     import dnd_nb.demo, dnd_nb.use
     from dnd_nb import collect, train
     from dnd_nb.bench import measures
-    from dnd_nb.study import command
+    from dnd_nb.study import pieces
     collect.train_teachers = partial(collect.train_teachers, save_every=0, progress=False)
     fit = train.Trainer.fit
     train.Trainer.fit = lambda self: fit(self, save_every=0, progress=False)
@@ -79,7 +79,7 @@ def made_small():
     if Path('gen.sum').exists(): dnd_nb.use.DEFAULT_SHA256 = Path('gen.sum').read_text()
     bar = dict(value=1, unit='s', baseline=1, ratio=1, target='>1', met=False, seconds=0, commit='none')
     measures.measure = lambda name, lab, commit: dict(name=name) | bar
-    command.Study.run,command.Study.reports = (lambda self, *a, **kw: {},)*2 # of a study only the command line and its folders are tried here
+    pieces.Study.run,pieces.Study.reports = (lambda self, *a, **kw: {},)*2 # of a study only the command line and its folders are tried here
 
 def call(command, **more):
     "Run a command as the shell would"

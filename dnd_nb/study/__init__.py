@@ -20,8 +20,10 @@ _rooms = { # `Study` comes from the last room, for each room adds methods to it
         'gibberish answers_moved without_answers',
     'dnd_nb.study.report':
         'METRICS figures_of Resampled holm rivals_at bars',
+    'dnd_nb.study.pieces':
+        'write_reports headline Study',
     'dnd_nb.study.command':
-        'study_folds dnd_study write_reports headline main Study',
+        'study_folds dnd_study free_gpu main',
     'dnd_nb.strength':
         'Standardised standardise centres Curve calibrate follow ZeroShot',
 }
