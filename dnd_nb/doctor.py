@@ -19,7 +19,7 @@ from .io.places import claim
 from .train import Run
 
 # %% auto #0
-__all__ = ['Diagnosis', 'unseen', 'doctor', 'report_folder']
+__all__ = ['FIGURES', 'Diagnosis', 'unseen', 'doctor', 'report_folder']
 
 # %% ../nbs/12a_doctor.ipynb #19cf731f
 class Diagnosis:
@@ -136,6 +136,22 @@ def to_dict(self:Diagnosis)->dict:
         findings=[asdict(f) for f in sorted(self.findings, key=_order)])
 
 # %% ../nbs/12a_doctor.ipynb #bb662bb7
+FIGURES = dict( # file → (title, x axis, y axis, what good looks like)
+    distances=('Distance between generated adapters', 'task', 'task', 'a dark diagonal with light fields beside it: one task gives one adapter, two tasks give two'),
+    retrieval=('Whose teacher does a generated adapter resemble?', 'teacher of this task', 'prompts of this task', 'a dark diagonal: each task points to its own teacher'),
+    gradients=('Gradient norm of each loss term, powers of ten', 'part of the generator', 'stage: term', 'no field much paler than its neighbours: each term reaches each part'),
+    curves=('Loss against strength, number of prompts, and foreign prompts', '', '', 'left: lowest near 1; middle: falls to the right; right: rises to the right'),
+    cross_task=('Loss of each teacher on each task, nats a token', 'rows of this task', 'teacher of this task', 'the lowest value of each column on the diagonal'),
+    per_task=('Loss of each source, task by task', 'task', 'nats a token', "generated below the base, and below generated from other task's prompts"))
+
+def _said(ax, name): # title and axes in words
+    title,x,y,_ = FIGURES[name]
+    if name=='curves': ax.figure.suptitle(title, y=1.02, fontsize=10)
+    else: ax.set_title(title, fontsize=9)
+    if x: ax.set_xlabel(x)
+    if y: ax.set_ylabel(y)
+    return ax
+
 @patch
 def figures(self:Diagnosis)->dict: # file name → function that draws
     "The pictures that the checks made possible"
@@ -147,7 +163,7 @@ def figures(self:Diagnosis)->dict: # file name → function that draws
     if {'curves','strengths'} & set(m): res['curves'] = lambda: _plot_curves((dict(strength=m['strengths']) if 'strengths' in m else {}) | m.get('curves', {}), 'held-out' if p.held_out else 'training')
     if 'cross' in m: res['cross_task'] = lambda: heatmap(m['cross'], 'teacher (row) on task (column), nats')
     if 'margin' in m or 'teacher_panel' in m: res['per_task'] = lambda: _plot_tasks(pd.concat([m[k] for k in ('teacher_panel','margin') if k in m]))
-    return res
+    return {n:(lambda n=n, f=f: _said(f(), n)) for n,f in res.items()}
 
 def _plot_curves(curves, where):
     import matplotlib.pyplot as plt
@@ -193,7 +209,7 @@ def write(self:Diagnosis,
         with atomic_write(folder/'figures'/f'{n}.png', 'wb') as f: f.write(buf.getvalue())
         names.append(n)
     write_json(folder/'report.json', self.to_dict())
-    md = '# Diagnosis\n\n' + self._repr_markdown_() + '\n' + ''.join(f'\n![{n}](figures/{n}.png)\n' for n in names)
+    md = '# Diagnosis\n\n' + self._repr_markdown_() + '\n' + ''.join(f'\n![{FIGURES[n][0]}. Good: {FIGURES[n][3]}.](figures/{n}.png)\n\n*{FIGURES[n][0]}. Good: {FIGURES[n][3]}.*\n' for n in names)
     with atomic_write(folder/'report.md') as f: f.write(md)
     return folder/'report.md'
 

@@ -15,7 +15,7 @@ from .adapter import *
 from .io.files import MARKER
 from .dataset import prompt_batches
 from .diagnostics import heatmap
-from .strength import Novelty
+from .strength import Novelty, unfollowed
 from .encoder import condition_texts
 from .evaluate import _answers, _read_prompts, _score_batch, _spread, behind, cache_of
 from .generator import module_place
@@ -24,8 +24,8 @@ from .model import base_id
 from .task import Example, encode_rows
 
 # %% auto #0
-__all__ = ['Said', 'to_lines', 'from_lines', 'Explorer', 'difference', 'norm_table', 'say', 'View', 'norm_figure', 'near_line',
-           'ExplorerBox']
+__all__ = ['Said', 'LEVELS', 'to_lines', 'from_lines', 'Explorer', 'difference', 'norm_table', 'say', 'View', 'norm_figure',
+           'near_line', 'ExplorerBox']
 
 # %% ../nbs/13_explorer.ipynb #613b1acb
 def to_lines(
@@ -221,6 +221,7 @@ class View:
     teacher:str # whose teacher: a task
     answers:pd.DataFrame # source, question, gold, says, p, p_gold
     seconds:float # it took
+    ignored:str='' # why the prompts change nothing, if they do
 
     def __repr__(self): return f'View({self.run}, {self.task or "typed prompts"}: {len(self.prompts)} prompts, strength {self.strength:g}; nearest {self.near.task[0]} at {self.near.distance[0]:.2f} of {self.near.threshold[0]:.2f}; {self.seconds:.2f} s)'
 
@@ -279,7 +280,7 @@ def _look(self:Explorer, text, k, strength, run, task, questions):
     ad,near = r.generate(cache, [batch], s).to(self.model.device),self.nearest(batch, run)
     who = task if task in self.home else near.task[0]
     ans = self.compare(qs, self.sources(ad, who), task, r.template)
-    return View(name, task, batch, len(ps)-len(batch), s, ad, near, norm_table(ad), norm_table(difference(ad, r.gen.loc.to(ad.device))), who, ans, time.time()-t0)
+    return View(name, task, batch, len(ps)-len(batch), s, ad, near, norm_table(ad), norm_table(difference(ad, r.gen.loc.to(ad.device))), who, ans, time.time()-t0, unfollowed(r, cache, batch, s))
 
 # %% ../nbs/13_explorer.ipynb #5d8fd28a
 def _shown(s): # on one line, with nothing that a page would swallow
@@ -336,8 +337,11 @@ def _html_table(df, label): # a table for an HTML widget
     row = lambda xs,tag: '<tr>' + ''.join(f'<{tag} style="padding:2px 10px 2px 0;text-align:left;vertical-align:top;line-height:1.35">{esc(x)}</{tag}>' for x in xs) + '</tr>'
     return f'<table aria-label="{label}" style="border-spacing:0">{row(df.columns,"th")}{"".join(row(r,"td") for r in df.itertuples(index=False))}</table>'
 
-def _line(text, ok=True): # one line of status
-    return f'<div role="status" style="line-height:1.4;color:{"#116329" if ok else "#b3261e"}">{"✓" if ok else "✗"} {html.escape(" ".join(str(text).split()))}</div>'
+LEVELS = dict(good=('✓','#116329'), far=('!','#8a5a00'), bad=('✗','#b3261e')) # green, amber, red
+
+def _line(text, level='good'): # one line of status
+    mark,colour = LEVELS[level]
+    return f'<div role="status" style="line-height:1.4;color:{colour}">{mark} {html.escape(" ".join(str(text).split()))}</div>'
 
 def _img(fig, alt):
     f = io.BytesIO(); fig.savefig(f, format='png')
@@ -345,6 +349,7 @@ def _img(fig, alt):
 
 def near_line(view:View)->str:
     "Where the batch lies, in words"
+    if view.ignored: return view.ignored
     n = view.near.iloc[0]
     if not n.near: return f'unlike anything trained on: the nearest task, {n.task}, is {n.distance:.2f} away (threshold {n.threshold:.2f}); expect a guess'
     return f'nearest training task: {n.task}, {n.distance:.2f} away (threshold {n.threshold:.2f})'
@@ -424,7 +429,7 @@ def _update(self:ExplorerBox):
     try: v = self.ex.look(self.text.value, self.k.value, self.strength.value, self.run.value, self.task.value, self.ask.value)
     except Exception as e: # the page has no other place for it: a callback's traceback would go to a log that nobody reads
         self.near.value = self.norms.value = self.answers.value = ''
-        self.message.value = _line(e if isinstance(e, ValueError) else f'{type(e).__name__}: {e}', False)
+        self.message.value = _line(e if isinstance(e, ValueError) else f'{type(e).__name__}: {e}', 'bad')
     else: self._show(v)
 
 @patch
@@ -435,7 +440,7 @@ def _show(self:ExplorerBox, v:View):
     self.norms.value = _img(norm_figure(v), f'norms of {v.run}: {float((v.norms.values**2).sum()**.5):.3f} in all, moved {float((v.moved.values**2).sum()**.5):.3f}')
     rest = f' of {len(v.prompts)+v.left_out}' if v.left_out else ''
     self.view = v
-    self.message.value = _line(f'{len(v.prompts)}{rest} prompts read in {v.seconds:.1f} s; {near_line(v)}', bool(v.near.near[0]))
+    self.message.value = _line(f'{len(v.prompts)}{rest} prompts read in {v.seconds:.1f} s; {near_line(v)}', 'bad' if v.ignored else 'good' if v.near.near[0] else 'far')
 
 # %% ../nbs/13_explorer.ipynb #bc93eb81
 @patch
@@ -445,7 +450,7 @@ def keep(self:ExplorerBox):
     try:
         if view is None: raise ValueError('nothing to save: mend the line above first')
         fs = self.ex.save(view, to)
-    except Exception as e: self.saved.value = _line(e if isinstance(e, ValueError) else f'{type(e).__name__}: {e}', False)
+    except Exception as e: self.saved.value = _line(e if isinstance(e, ValueError) else f'{type(e).__name__}: {e}', 'bad')
     else: self.saved.value = _line(f'{to}: wrote ' + ', '.join(f'{n} ({b/1000:,.0f} kB)' for n,b in fs.items()))
 
 @patch

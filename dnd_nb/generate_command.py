@@ -60,7 +60,8 @@ def generate_from(
         from dnd_nb.tasks.sources import describe, read_examples
         _checked(method, steps, most, out, push_to_hub)
         xs = read_examples(examples, **reading(**kwargs))
-        print(describe(xs))
+        about = describe(xs)
+        print(about)
         from dnd_nb.share import Generator
         from dnd_nb.use import default_generator
         from dnd_nb.written import generate, plan
@@ -72,12 +73,13 @@ def generate_from(
         w = generate(xs, out, model, tok, gen, method, steps, keep, seed=seed, merge=merge, gguf=gguf, log=lambda way,loss: print(f'  {way}: {loss:.2f} nats a token', flush=True))
         print(f'\n{w!r}\n{time.time()-t0:.0f} s')
         if push_to_hub: from dnd_nb.io.hub import push_folder; print(push_folder(out, push_to_hub))
-        print(_next(w, examples))
+        print(_next(w, examples, next((n for n in about.notes if n.startswith('columns not read')), '')))
         return w
 
 generate_from.__name__ = 'dnd_generate' # what its help calls it
 
-def _next(w, examples): # the command that comes after
+def _next(w, examples, unread=''): # the command that comes after
+    if w.decision is None and unread: return f'Next: {unread}; if one of them holds the answers, name it with --answer-field, and call dnd_generate again'
     if w.decision is None: return f'Next: put a few answers into {examples}, and call dnd_generate again'
     best = w.decision.best
     if not w.decision.helps(): return 'Next: give more examples, and call dnd_generate again' if best!='base' else 'Next: use the base model; the adapter is kept to look at'

@@ -639,6 +639,6 @@ def plot(self:Run):
         g = df[df.stage==s]
         ax.plot(g.step, g.loss.ewm(span=10).mean(), label='loss')
         if 'val_nll' in g and g.val_nll.notna().any() and 'sft' in s: v = g.dropna(subset='val_nll'); ax.plot(v.step, v.val_nll, 'o-', ms=3, label='validation'); ax.legend()
-        ax.set(title=s, xlabel='step')
+        ax.set(title=f'{s}\n(lower is better)', xlabel='optimiser step', ylabel='loss' if s==stages[0] else '')
     plt.tight_layout()
     return fig
