@@ -239,6 +239,9 @@ def from_shell(
     args:list, # of str, as from a shell
 ):
     "Call a command with a shell's arguments, where --held-out and --held_out are the same"
+    if '--version' in args:
+        from dnd_nb import __version__
+        return print(f'dnd_nb {__version__}')
     p = anno_parser(command.__wrapped__, command.__name__)
     known = {o.replace('_','-'):o for a in p._actions for o in a.option_strings}
     for a in p._actions: a.option_strings = [o.replace('_','-') for o in a.option_strings] # as help shows them

@@ -126,8 +126,7 @@ A generator of LoRAs for `{base}`: {kind}, rank {rank}, alpha {alpha}, {modules}
 
 ## Use it
 ```python
-from dnd_nb import generate
-from dnd_nb.share import Generator
+from dnd_nb import Generator, generate
 gen = Generator.from_pretrained('{name}')
 print(generate([('PROMPT','ANSWER'), ('PROMPT','ANSWER')], 'my_adapter', gen=gen))
 ```

@@ -634,7 +634,7 @@ def plot(self:Run):
     import matplotlib.pyplot as plt
     df = self.log
     stages = [s.name for s in self.cfg.stages]
-    fig,axs = plt.subplots(1, len(stages), figsize=(3*len(stages),2.4), dpi=80, squeeze=False)
+    fig,axs = plt.subplots(1, len(stages), figsize=(3*len(stages),2.4), dpi=66, squeeze=False)
     for ax,s in zip(axs[0], stages):
         g = df[df.stage==s]
         ax.plot(g.step, g.loss.ewm(span=10).mean(), label='loss')
