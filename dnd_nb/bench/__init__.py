@@ -12,6 +12,8 @@ _rooms = { # `BARS` comes from the last room, for the others add bars to it
         'teachers_qv teachers_all apply_forward apply_backward',
     'dnd_nb.bench.generators':
         'generate_05b generate_7b generate_cpu recon_step sft_step',
+    'dnd_nb.bench.examples':
+        'shots read_examples decide_cpu decide_gpu help_cpu',
     'dnd_nb.bench.system':
         'evaluate_conditions decode_batched zoo_open zoo_pairs cache_lookups import_cpu demo_cpu '
         'teachers_worker two_gpus',

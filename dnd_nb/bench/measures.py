@@ -7,7 +7,7 @@ from __future__ import annotations
 import os, platform, re, time, traceback
 from pathlib import Path
 import numpy as np, torch
-import dnd_nb.bench.adapters, dnd_nb.bench.generators, dnd_nb.bench.system # register their bars
+import dnd_nb.bench.adapters, dnd_nb.bench.generators, dnd_nb.bench.examples, dnd_nb.bench.system # register their bars
 from .lab import BARS, Lab, Sizes
 from ..crew import this_commit, versions
 from ..io.files import Format
