@@ -110,12 +110,8 @@ class ExamplesConfig:
     k:tuple=(1,16) # fewest and most examples shown; a step draws one number for all its conditions, evenly on a log scale
     lr:float=2e-3 # peak learning rate: warm-up over a twentieth of the steps, then cosine to zero
     weight_decay:float=.1
-    clip:float=1. # largest gradient norm, of the body and of the heads
     hide:tuple=(.1,.1) # shares of conditions with all answers hidden, and with some hidden
-    apart:float=0. # share of the training families whose tasks teach the rates of rounds, and nothing else: a start that knows a task needs small rates, a new task does not
     ema:float=.99 # decay of the averaged weights, which are what is kept
-    tune_steps:int=0 # score after so many steps of fine-tuning on the examples shown; the gradient passes as if they were not there
-    tune_lr:float=1e-3 # their learning rate
     max_len:int=224 # tokens of a row
     max_tokens:int=2**14 # tokens a micro-batch
     seed:int=0
@@ -141,15 +137,14 @@ class ExampleTrainer:
         self.rows = {t.name: encode_rows(tok, shuffled(t, bank.seed), template or Template(), self.cfg.max_len) for t in tasks}
         few = [t.name for t in tasks if len(t.train)<2]
         if few: raise ValueError(f'task {few[0]}: {len(self.rows[few[0]])} training row; one to show and one to score are needed')
-        self.apart = self._families_apart() if self.cfg.apart and hasattr(gen, 'refined') else set()
-        self.opt = torch.optim.AdamW(self._groups(), lr=self.cfg.lr, betas=(.9,.99))
+        self.opt = torch.optim.AdamW(self._groups(), lr=self.cfg.lr, betas=(.9,.99), weight_decay=self.cfg.weight_decay)
         self.groups = [g['params'] for g in self.opt.param_groups] # each has a gradient norm of its own
         self.ema = AveragedModel(gen, avg_fn=self._average)
         self.rng,self.step,self.log = random.Random(self.cfg.seed),0,[]
-    def _groups(self): # rates are logarithms: they may go fast, and are not drawn to where they began
-        g,wd = self.gen,self.cfg.weight_decay
-        of = ((g.body_parameters(),1,wd), (g.head_parameters(),1,wd), (g.value_parameters(),1,wd), (g.rate_parameters(),5 if self.apart else 1,0. if self.apart else wd))
-        return [dict(params=p, scale=s, weight_decay=d) for ps,s,d in of if (p := [q for q in ps if q.requires_grad])]
+    def _groups(self): # `scale` is of the learning rate
+        g = self.gen
+        of = (g.body_parameters(), g.head_parameters(), g.value_parameters(), g.rate_parameters())
+        return [dict(params=p, scale=1) for ps in of if (p := [q for q in ps if q.requires_grad])]
     def _average(self, old, new, n): # its memory grows with the number of steps
         return torch.lerp(old, new, 1-min(self.cfg.ema, (1+float(n))/(10+float(n))))
 
@@ -183,12 +178,11 @@ def write(
     rows:list, # n lists of Row: the answered examples
     pad_id:int,
     max_tokens:int=2**14,
-    **kw, # to `refined`
 )->Tensor: # [n, P] values of the adapters
     "What a generator makes of conditions, with its rounds where it has some"
     if not hasattr(gen, 'refined'): return gen(cond, mask).flat()
     def gradient(x): return backward(model, lean, Adapters.from_flat(gen.spec, x), rows, pad_id, max_tokens)[1]
-    return gen.refined(cond, mask, gradient if any(rows) else torch.zeros_like, **kw)
+    return gen.refined(cond, mask, gradient if any(rows) else torch.zeros_like)
 
 # %% ../nbs/10b_examples.ipynb #b178448a
 @patch
@@ -205,22 +199,7 @@ def conditions(self:ExampleTrainer)->tuple: # (tasks' names, Features [n, K], ma
     return names, *stack(parts), shown
 
 @patch
-def _some_tasks(self:ExampleTrainer):
-    "Tasks of a step: as large a share from families apart as they have of all"
-    n = min(self.cfg.tasks, len(self.tasks))
-    if not self.apart: return self.rng.sample(self.tasks, n)
-    far = [t for t in self.tasks if t.name in self.apart]
-    near = [t for t in self.tasks if t.name not in self.apart]
-    k = min(len(far), max(1, round(n*max(.25, self.cfg.apart))))
-    return self.rng.sample(near, min(n-k, len(near))) + self.rng.sample(far, k)
-
-@patch
-def _families_apart(self:ExampleTrainer)->set: # names of their tasks
-    fams = sorted({t.family for t in self.tasks})
-    k = round(self.cfg.apart*len(fams))
-    if self.cfg.apart and not 0<k<len(fams): raise ValueError(f'apart {self.cfg.apart}: {k} of {len(fams)} families would teach the rates; expected one at least, and one left')
-    far = set(random.Random(f'{self.cfg.seed}/apart').sample(fams, k))
-    return {t.name for t in self.tasks if t.family in far}
+def _some_tasks(self:ExampleTrainer): return self.rng.sample(self.tasks, min(self.cfg.tasks, len(self.tasks)))
 
 @patch
 def scored(self:ExampleTrainer, name:str, shown)->list: # of Row
@@ -236,14 +215,12 @@ def one_step(self:ExampleTrainer)->float: # nats a token of the rows scored
     names,cond,mask,shown = self.conditions()
     for g in self.opt.param_groups: g['lr'] = c.lr_at(self.step)*g['scale']
     rows = [[self.rows[n][i] for i,known in zip(s, a) if known] for n,s,a in zip(names, shown, cond.answered.tolist())]
-    kw = dict(apart=torch.tensor([n in self.apart for n in names], device=mask.device)) if self.apart else {}
-    leaf = write(self.model, self.lean, self.gen, cond, mask, rows, self.tok.pad_token_id, c.max_tokens, **kw)
+    leaf = write(self.model, self.lean, self.gen, cond, mask, rows, self.tok.pad_token_id, c.max_tokens)
     ad = Adapters.from_flat(self.gen.spec, leaf.detach())
-    if c.tune_steps: ad = tuned(self.model, self.tok, ad, rows, c.tune_steps, c.tune_lr)
     nats,grad = backward(self.model, self.lean, ad, [self.scored(n,s) for n,s in zip(names,shown)], self.tok.pad_token_id, c.max_tokens)
     self.opt.zero_grad()
     leaf.backward(grad)
-    for p in self.groups: torch.nn.utils.clip_grad_norm_(p, c.clip)
+    for p in self.groups: torch.nn.utils.clip_grad_norm_(p, 1.)
     self.opt.step(); self.ema.update_parameters(self.gen)
     self.step += 1
     self.log.append(nats.mean().detach())

@@ -1,5 +1,6 @@
 """Tries of how a generator should read examples. One fold's tasks validate, one more is never read; see experiments/README.md.
     python experiments/examples_tries.py NAME OUT.json --bigbench DIR --many DIR [--context 8] …
+What did not help (families apart that teach the rates, other directions of a round, training through fine-tuning) is no option any more; the commit of each run is in `results/examples/tries.json`.
 Prints a table of mean nats a token on the validation fold; `results/examples/tries.csv` is put together from the JSON files."""
 import json, random, time
 from pathlib import Path
@@ -71,8 +72,8 @@ def in_context(tok, shown, rows, gap):
 @call_parse
 def main(name:str, out:str, bigbench:str='', many:str='', minutes:float=8., fold:int=0, val:int=1,
     context:int=0, start:int=50, hidden:int=384, factor:int=0, rounds:int=1, mix:str='mean', noise:float=.5, decay:float=.1, lr:float=2e-3,
-    pairs:int=32, rows:int=4, pool:int=48, steps:int=2400, targets:str='q_proj,v_proj', rank:int=8, augment:int=0, tune:int=0, tune_share:float=.25, kmax:int=16, refine:int=0, network:int=1, rate:float=2e-3, drop:float=.1,
-    marks:str='.25,.5,.75', body:float=1., direction:str='adam', hide:float=.1, apart:float=0., fixed:int=0, rivals:int=0, only:str='', small:int=0, seed:int=0, tokens:int=2**13, tiny:int=0):
+    pairs:int=32, rows:int=4, pool:int=48, steps:int=2400, targets:str='q_proj,v_proj', rank:int=8, augment:int=0, kmax:int=16, refine:int=0, network:int=1, rate:float=2e-3, drop:float=.1,
+    marks:str='.25,.5,.75', body:float=1., hide:float=.1, rivals:int=0, only:str='', small:int=0, seed:int=0, tokens:int=2**13, tiny:int=0):
     say = lambda *x: print(f'[{time.time()-T0:.0f}s {name}]', *x, flush=True)
     dev = 'cuda' if torch.cuda.is_available() else 'cpu'
     model,tok = tiny_base() if tiny else load_base(device=dev)
@@ -132,12 +133,12 @@ def main(name:str, out:str, bigbench:str='', many:str='', minutes:float=8., fold
             if part not in only.split(','):
                 for a in at: f.layers[...,a*d:(a+1)*d] = 0
     kw = dict(hidden=hidden, factor=factor or None, rounds=rounds, mix=mix, noise=noise, drop=drop, seed=seed)
-    gen = RefiningGenerator(spec, bank.width, cut, steps=refine, rate=rate, network=bool(network), direction=direction, alone=True, **kw) if refine else LayerGenerator(spec, bank.width, cut, **kw)
+    gen = RefiningGenerator(spec, bank.width, cut, steps=refine, rate=rate, network=bool(network), alone=True, **kw) if refine else LayerGenerator(spec, bank.width, cut, **kw)
     torch.manual_seed(seed)
     rng = random.Random(1)
     some = [bank.draw(rng.choice(used).name, 4, rng)[0] for _ in range(1200)]
     gen.set_stats(Features.cat(some)); gen.set_base(start_ad)
-    cfg = ExamplesConfig(steps=steps, tasks=pairs, rows=rows, lr=lr, weight_decay=decay, k=(1,kmax), hide=(hide,0. if not network else .1), apart=apart, seed=seed, max_tokens=tokens)
+    cfg = ExamplesConfig(steps=steps, tasks=pairs, rows=rows, lr=lr, weight_decay=decay, k=(1,kmax), hide=(hide,0. if not network else .1), seed=seed, max_tokens=tokens)
     tr = ExampleTrainer(model, tok, gen, used, bank, cfg); say(gen)
     end = 60*minutes-75*(dev=='cuda')
     def evaluate(tag, full=False):
@@ -164,8 +165,6 @@ def main(name:str, out:str, bigbench:str='', many:str='', minutes:float=8., fold
                             ad = tuned(model, tok, Adapters.from_flat(spec, f[i:i+45]), sh[i:i+45], 5, r).flat()
                             for t,v in zip(part, J.nats([(J.rows[t.name], ad[j:j+1]) for j,t in enumerate(part)], 16)): J.R.setdefault(f'{tag} generated {K} tuned 5 {r:g}', {}).setdefault(t.name, []).append(round(v,4))
         json.dump(dict(name=name, n_train=len(used), steps=tr.step, groups=groups, params=gen.n_params, R=J.R), open(out,'w'))
-    if fixed:
-        for p in (gen.log_rate, gen.by_count, gen.log_scale): p.requires_grad_(False)
     for p in tr.opt.param_groups: p['scale'] *= body if p['params'][0] is not gen.log_rate and p['params'][0] is not gen.offset else 1
     t2,losses,marks = time.time(),[],[float(m) for m in marks.split(',') if m]
     while tr.step<cfg.steps:
@@ -173,7 +172,6 @@ def main(name:str, out:str, bigbench:str='', many:str='', minutes:float=8., fold
         if tr.step==140:
             fit = int(40+(end-(t2-T0))/((time.time()-t2)/100))
             cfg.steps = min(cfg.steps, max(160, fit)); say(f'{(time.time()-t2)*10:.0f} ms a step; {cfg.steps} steps')
-        if tune and tr.step==int((1-tune_share)*cfg.steps): cfg.tune_steps,cfg.tune_lr = tune,1e-3
         losses.append(tr.one_step())
         if marks and tr.step>=marks[0]*cfg.steps: evaluate(f'at {marks.pop(0)}')
         if tr.step%200==0: say('step', tr.step, 'loss', round(float(torch.stack(losses[-100:]).mean()),3))

@@ -13,7 +13,7 @@ from ..generator import Generator
 from .layers import LayerGenerator
 
 # %% auto #0
-__all__ = ['DIRECTIONS', 'part_of_value', 'RefiningGenerator']
+__all__ = ['part_of_value', 'RefiningGenerator']
 
 # %% ../../nbs/generators/refine.ipynb #9e4e5cf2
 def part_of_value(
@@ -22,30 +22,6 @@ def part_of_value(
     "The part that each value of a flat adapter belongs to"
     sizes = [n for i,o in spec.modules.values() for n in (spec.rank*i, spec.rank*o)]
     return torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
-
-# %% ../../nbs/generators/refine.ipynb #846e7785
-def _spread(spec, x): # root mean square of each part of x [n, P], as [n, P]
-    part = part_of_value(spec).to(x.device)
-    count = torch.bincount(part)
-    ms = torch.zeros(len(x), len(count), device=x.device).index_add_(1, part, x*x)/count
-    return ms.sqrt()[:,part]+1e-12
-
-def _adam(spec, m, v): return m/(v.sqrt()+1e-12)
-def _damped(spec, m, v): return 2*m/(v.sqrt()+_spread(spec, v.sqrt()))
-def _part(spec, m, v): return m/_spread(spec, m)
-
-# %% ../../nbs/generators/refine.ipynb #2e291a33
-def _equal(x): # x [..., r, n] with r ≤ n → the same singular vectors, all singular values one
-    x = x/(x.flatten(-2).norm(dim=-1)[...,None,None]+1e-12)
-    e,q = torch.linalg.eigh(x@x.mT)
-    return (q*(e.clamp(min=0)+1e-6).rsqrt()[...,None,:])@q.mT@x
-
-def _orthogonal(spec, m, v):
-    ad = Adapters.from_flat(spec, m)
-    out = Adapters(spec, {k:_equal(a) for k,a in ad.A.items()}, {k:_equal(b.mT).mT for k,b in ad.B.items()}).flat()
-    return out/_spread(spec, out)
-
-DIRECTIONS = dict(adam=_adam, damped=_damped, part=_part, orthogonal=_orthogonal) # name → function(spec, mean of gradients [n, P], of their squares [n, P]) → [n, P]
 
 # %% ../../nbs/generators/refine.ipynb #436400a5
 class RefiningGenerator(LayerGenerator):
@@ -57,7 +33,6 @@ class RefiningGenerator(LayerGenerator):
         steps:int=5, # rounds of reading the gradient
         rate:float=2e-3, # of each round before training, in units of a value of the adapter
         network:bool=True, # write a first adapter, and rates, from the features?
-        direction:str='adam', # of a round: one of `DIRECTIONS`
         alone:bool=False, # has a condition without answers a start of its own?
         reader:dict=None, # what reads examples, as its `describe` says; None: not recorded
         template:dict=None, # of the rows that it was trained on; None: not recorded
@@ -65,8 +40,7 @@ class RefiningGenerator(LayerGenerator):
     ):
         kw.pop('betas', None) # of generators made before directions could be chosen
         super().__init__(spec, width, cut, **kw)
-        if direction not in DIRECTIONS: raise ValueError(f'direction {direction!r}: expected {" or ".join(DIRECTIONS)}')
-        self.config |= dict(steps=steps, rate=rate, network=network, direction=direction, alone=alone)
+        self.config |= dict(steps=steps, rate=rate, network=network, alone=alone)
         self.config |= {k:v for k,v in dict(reader=reader, template=template).items() if v}
         self.register_buffer('part', part_of_value(spec), persistent=False)
         M = len(spec.modules)
@@ -146,17 +120,15 @@ def refined(self:RefiningGenerator,
     mask, # [n, K] bool
     gradient, # values [n, P] → gradient [n, P] of the examples' loss; zero for conditions without answers
     steps:int=None, # rounds to make; all if None
-    apart=None, # [n] bool: conditions that teach the rates only; the others teach all but the rates. None: all teach all
 )->Tensor: # [n, P] values after the rounds
     "The first adapters, moved along the examples' gradients"
     x,log_rates = self.first(cond, mask)
     log_rates = log_rates[:,:,self.part]+self.log_scale # [n, steps, P]
-    if apart is not None: x,log_rates = torch.where(apart[:,None], x.detach(), x), torch.where(apart[:,None,None], log_rates, log_rates.detach())
     m,v = torch.zeros_like(x),torch.zeros_like(x)
     for s in range(self.config['steps'] if steps is None else steps):
         with torch.no_grad():
             g = gradient(x.detach())
             m,v = .9*m+.1*g, .99*v+.01*g*g
-            u = DIRECTIONS[self.config['direction']](self.spec, m/(1-.9**(s+1)), v/(1-.99**(s+1)))
+            u = (m/(1-.9**(s+1)))/((v/(1-.99**(s+1))).sqrt()+1e-12)
         x = x - log_rates[:,s].exp()*u
     return x
