@@ -8,7 +8,7 @@ __all__ = ['COLOURS', 'status_html', 'table_html', 'Handlers', 'page', 'serve', 
 # %% ../nbs/15b_explore.ipynb #77f39898
 import html
 from fastcore.script import Param, store_true
-from .cli import _base, _device, _open
+from .cli import _base, _device, _open, _tasks, _where
 from .crew import command, one_line_errors
 
 # %% ../nbs/15b_explore.ipynb #ae8cabef
@@ -144,6 +144,9 @@ def workbench_of(
         name = run.folder.name if run.folder.name not in writers else str(run.folder)
         writers[name] = FromRun(run, cache)
         near[name] = nearness(model, tok, {t:z.prompts(t) for t in run.config['train_tasks']}, asked=30)
+    if run.held_out: # what the run was told to leave out is looked at first
+        t = _tasks(_where(None, z), run.held_out[0])[0]
+        first = t.train[:4],[e.prompt for e in t.test[:3]]
     if len({w.spec.base_model for w in writers.values()})>1: raise ValueError(f'{" and ".join(runs)}: of different base models, so they cannot stand side by side')
     return Workbench(model, tok, writers, near), *first
 
