@@ -57,7 +57,7 @@ AIMED = [
 ('a pool of choices without the gold answer first', "return [ex.answer] + [c for c in (ex.choices or []) if c!=ex.answer]", "return list(ex.choices) if ex.choices else [ex.answer]"),
 ('test rows after the first n', "a,rows = f(t),t.test[:n_rows]", "a,rows = f(t),t.test[1:n_rows+1]"),
 ('rows judged are rows trained on', "a,rows = f(t),t.test[:n_rows]", "a,rows = f(t),t.train[:n_rows]"),
-('each condition under the first adapter', "exs += rows; owner += [n+c]*len(rows)", "exs += rows; owner += [n]*len(rows)"),
+('each condition under the first adapter', "owner += [n+c]*len(rows)", "owner += [n]*len(rows)"),
 # ---- training
 ('the worst checkpoint kept', "or rec['val_nll']<self.best['val_nll']", "or rec['val_nll']>self.best['val_nll']"),
 ('the worst strength chosen', "dict(strength=min(nll, key=nll.get)", "dict(strength=max(nll, key=nll.get)"),
