@@ -208,6 +208,7 @@ def _refused(e:OSError)->str:
 def _words(e)->str: # one line
     if type(e).__str__ is OSError.__str__ and isinstance(e, OSError) and e.errno and e.strerror: e = _refused(e)
     s = ' '.join(str(e).split()).encode(errors='replace').decode()
+    if 'not enough memory, at least' in s: return s # estimated beforehand, with its own mend
     if isinstance(e, MemoryError) or 'out of memory' in s or "can't allocate memory" in s or 'not enough memory' in s:
         return f'not enough memory ({s[:200]}): lower at_once, batch, rows or max_tokens, or take a smaller base model'
     return s

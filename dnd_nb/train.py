@@ -182,6 +182,7 @@ def _check_memory(self:Trainer):
     h,n,P = self.cfg.generator.get('hidden', 0),max(s.batch for s in self.cfg.stages),self.zoo.spec.n_params
     must_fit(16*h*h, f'a generator of width {h}', 'lower hidden', self.dev) # one layer: values, gradient, two means
     must_fit(8*n*P, f'{n} adapters of {P:,} values a step', 'lower batch, or train at a lower rank', self.dev)
+    must_fit(max(8*s.batch*s.rows for s in self.cfg.stages), f'the rows of a step, {max(s.rows for s in self.cfg.stages)} for each pair', 'lower rows or batch')
 
 @patch
 def _build(self:Trainer, base, probes):
