@@ -204,6 +204,23 @@ def _given(base_adapter, spec, model, tok, ts, seed, run, steps):
                          'run folder, or move that one away')
     return load_peft(f, spec)
 
+# %% ../nbs/15_cli.ipynb #ddb346c9
+def _cache_for(generator, encoder, embeddings, model, tok, device):
+    "The cache of an encoder, at token level for a generator that takes token states"
+    from dnd_nb.encoder import PromptCache, at_token_level, make_encoder
+    from dnd_nb.generator import find_generators
+    by_token = getattr(find_generators().get(generator), 'takes', '')=='tokens'
+    if by_token and (spec := at_token_level(encoder))!=encoder:
+        _say(f'{generator} reads every token: the encoder is {spec}')
+        encoder = spec
+    return PromptCache(embeddings, make_encoder(encoder, model, tok, _device(device)))
+
+def _with_loss(stages, **mixes): # mixes: stage → its loss, as text
+    "The stages that have steps, with these losses"
+    from dataclasses import replace
+    from dnd_nb.loss import mix_of
+    return tuple(replace(s, terms=mix_of(mixes[s.name])) for s in stages if s.steps>0)
+
 # %% ../nbs/15_cli.ipynb #3a5d2f56
 @command
 def dnd_train(
@@ -211,16 +228,18 @@ def dnd_train(
     run:str='runs/first', # folder to write; called again, it goes on where it was cut
     tasks:str='builtin', # rows of the zoo's tasks: a JSONL folder, or builtin
     base:str=None, # base model: a folder or a name; the zoo's, if not given
-    encoder:str='sentence-transformers/all-MiniLM-L6-v2', # what reads the prompts; also hf:NAME:cls, base:LAYER, or several joined by ' + '
+    encoder:str='sentence-transformers/all-MiniLM-L6-v2', # what reads the prompts; also hf:NAME:cls, base:LAYER, or several joined by ' + '; `dnd choices`
     start:str='mean', # what the generator corrects: mean (teacher), multitask, fresh, or a PEFT folder
-    generator:str='MLPGenerator', # or AttentionGenerator, SetGenerator, BasisGenerator, TokenEmbeddingGenerator; HyperConvGenerator (HIDDEN does not apply) needs an encoder at token level
-    hidden:int=256, # its width
+    generator:str='MLPGenerator', # a kind of generator; `dnd choices` lists them
+    hidden:int=256, # its width, if it has one
     noise:float=.3, # on the normalised condition while training
     cond_drop:float=.1, # share of training conditions replaced by a learned null
     recon_steps:int=600, # reconstruction of the teachers' weights first
     recon_lr:float=1e-3, # its peak learning rate
+    recon_loss:str='weight:z', # its loss: terms joined by ' + ', as 'weight:z + 0.1*delta'; `dnd choices`
     sft_steps:int=200, # then training through the frozen base; 0: reconstruction only
     sft_lr:float=3e-4, # its peak learning rate
+    sft_loss:str='sft', # its loss, likewise
     batch:int=16, # pairs a step through the base
     rows:int=4, # rows a pair is scored on
     k:str='8,32', # prompts a condition: a number, or a range; of a task with fewer, all
@@ -233,7 +252,7 @@ def dnd_train(
 ):
     "Train a generator on a zoo's pairs of prompts and checkpoints. E.g. `dnd_train --zoo zoo --tasks my_tasks --val 3`, then dnd_evaluate and dnd_doctor"
     with one_line_errors():
-        from dnd_nb.encoder import make_encoder, PromptCache
+        from dnd_nb.generator import suited
         from dnd_nb.zoo import Zoo
         from dnd_nb.train import Trainer, TrainConfig, warm_start
         _above0(hidden=hidden, batch=batch, rows=rows, recon_lr=recon_lr, sft_lr=sft_lr, multitask_steps=multitask_steps, **{'recon_steps + sft_steps':max(recon_steps,0)+max(sft_steps,0)})
@@ -243,12 +262,14 @@ def dnd_train(
         held = _list(held_out)
         ts = [t for t in _tasks(tasks, ','.join(dict.fromkeys([*z.tasks, *held]))) if t.name in {*z.tasks, *held}]
         vals = _val_names(z, val, seed, held)
-        stages = tuple(s for s in warm_start(recon_steps, sft_steps, recon_lr, sft_lr, batch, rows) if s.steps>0)
+        stages = _with_loss(warm_start(recon_steps, sft_steps, recon_lr, sft_lr, batch, rows),
+            reconstruction=recon_loss, sft=sft_loss)
         given = _given(start, z.spec, model, tok, [t for t in ts if t.name not in {*vals, *held}], seed, run, multitask_steps) if start not in ('mean','fresh') else None
-        cfg = TrainConfig(stages, dict(kind=generator, noise=noise, cond_drop=cond_drop) | ({} if generator=='HyperConvGenerator' else dict(hidden=hidden)), start if given is None else 'given', (ks[0],ks[-1]), seed=seed)
-        cache = PromptCache(embeddings, make_encoder(encoder, model, tok, _device(device)))
+        cache = _cache_for(generator, encoder, embeddings, model, tok, device)
+        gen = suited(generator, cache, (ks[0],ks[-1]), hidden=hidden, noise=noise, cond_drop=cond_drop)
+        cfg = TrainConfig(stages, gen, start if given is None else 'given', (ks[0],ks[-1]), seed=seed)
         _say(f'{len(z.tasks)-len([t for t in z.tasks if t in {*vals, *held}])} tasks to train on, {len(vals)} to choose by, {len(held)} held out; {cfg.steps} steps')
-        r = Trainer(cfg, run, z, cache, ts, vals, model, tok, given, held_out=held).fit()
+        r = Trainer(cfg, run, z, cache, ts, vals, model, tok, given, probes=z.probes, held_out=held).fit()
         _say(f'\n{r}')
         _say(_after_training(r, cache, ts))
 
@@ -428,6 +449,7 @@ COMMANDS = dict( # name → (where, what it does)
     evaluate=('dnd_nb.cli:dnd_evaluate', 'compare a generator with every cheaper source'),
     doctor=('dnd_nb.cli:dnd_doctor', 'find what is wrong with a run'),
     explore=('dnd_nb.explore:dnd_explore', 'examples and answers side by side, in a browser'),
+    choices=('dnd_nb.choices:dnd_choices', 'what the options may be: generators, encoders, losses, …'),
     bench=('dnd_nb.cli:dnd_bench', 'measure speed against named baselines'),
     study=('dnd_nb.study.command:main', 'a zero-shot study over folds'))
 

@@ -9,8 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 import numpy as np, pandas as pd
 from fastcore.basics import patch
-import dnd_nb.checks.files, dnd_nb.checks.condition, dnd_nb.checks.generated # register their checks
-from .checks.patient import CHECKS, Finding, MARKS, Patient
+from .checks.patient import CHECKS, Finding, MARKS, PLANTED, Patient, find_checks
 from .evaluate import main_split, prompts_help
 from .diagnostics import condition_distances, heatmap, per_task
 from .io.moved import moved
@@ -19,7 +18,7 @@ from .io.places import claim
 from .train import Run
 
 # %% auto #0
-__all__ = ['FIGURES', 'Diagnosis', 'unseen', 'doctor', 'report_folder']
+__all__ = ['FIGURES', 'Diagnosis', 'unseen', 'doctor', 'report_folder', 'try_planted']
 
 # %% ../nbs/12a_doctor.ipynb #19cf731f
 class Diagnosis:
@@ -99,7 +98,7 @@ def doctor(
     "Make every check that the inputs allow"
     p,res = Patient(run, zoo, tasks, model, tok, cache, held_out, panel, **kw),[]
     for what,why in p.broken.items(): res.append(Finding(what, 'fail', 'could not be opened', '', why, 'see the message'))
-    for name,(f,needs,blocked,after) in CHECKS.items():
+    for name,(f,needs,blocked,after) in find_checks().items():
         why = next((w for n in needs if (w := p.lacks(n))), '') or next((f'{b} failed'
             for b in blocked if any(x.name==b and x.status=='fail' for x in res)), '')
         d = dict(status='skip', text=why) if why else _try(f, p)
@@ -212,6 +211,16 @@ def write(self:Diagnosis,
     md = '# Diagnosis\n\n' + self._repr_markdown_() + '\n' + ''.join(f'\n![{FIGURES[n][0]}. Good: {FIGURES[n][3]}.](figures/{n}.png)\n\n*{FIGURES[n][0]}. Good: {FIGURES[n][3]}.*\n' for n in names)
     with atomic_write(folder/'report.md') as f: f.write(md)
     return folder/'report.md'
+
+# %% ../nbs/12a_doctor.ipynb #7660b79b
+def try_planted(
+    **world, # a healthy world: what `doctor` is called with
+)->pd.DataFrame: # fault, check that must name it, causes that were named, named?
+    "Plant each registered fault, and see whether its check names it"
+    def one(f): return doctor(**f(dict(world))).causes
+    rows = [(fault, finds, ', '.join(found), finds in found)
+        for fault,(f,finds) in PLANTED.items() for found in [one(f)]]
+    return pd.DataFrame(rows, columns=['fault','check','causes','named'])
 
 # %% ../nbs/12a_doctor.ipynb #d3d536e0
 __getattr__ = moved('dnd_nb.doctor', {

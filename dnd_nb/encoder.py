@@ -16,10 +16,10 @@ from .io.lock import Busy, lock
 from .model import base_id, find_weights, quiet
 
 # %% auto #0
-__all__ = ['CACHE', 'weights_hash', 'Encoder', 'SentenceEncoder', 'base_name', 'static_encoder', 'masked_mean', 'HFEncoder',
-           'HiddenStateEncoder', 'ConcatEncoder', 'make_encoder', 'Shard', 'PromptCache', 'pad_sets', 'pad_tokens',
-           'encode_batches', 'mean_pool', 'MeanPool', 'NoPool', 'AttentionPool', 'pooling', 'token_ids',
-           'condition_texts']
+__all__ = ['ENCODERS', 'CACHE', 'weights_hash', 'Encoder', 'SentenceEncoder', 'base_name', 'static_encoder', 'masked_mean',
+           'HFEncoder', 'HiddenStateEncoder', 'ConcatEncoder', 'encoder_kind', 'make_encoder', 'at_token_level',
+           'Shard', 'PromptCache', 'pad_sets', 'pad_tokens', 'encode_batches', 'mean_pool', 'MeanPool', 'NoPool',
+           'AttentionPool', 'pooling', 'token_ids', 'condition_texts']
 
 # %% ../nbs/06_encoder.ipynb #5cc03640
 def weights_hash(
@@ -215,6 +215,41 @@ class ConcatEncoder(Encoder):
         es = [e.encode(prompts) for e in self.encoders]
         return torch.cat([nn.functional.normalize(e, dim=-1) if self.normalize else e for e in es], -1)
 
+# %% ../nbs/06_encoder.ipynb #feed1af7
+ENCODERS = {} # word before the colon of a spec → function(rest, base model, its tokenizer, device)
+
+def encoder_kind(
+    word:str, # 'hf', for specs as 'hf:NAME'
+):
+    "Register a kind of encoder: a function of (rest of the spec, base model, its tokenizer, device)"
+    def f(g): ENCODERS[word] = g; return g
+    return f
+
+@encoder_kind('base')
+def _base_encoder(rest, model, tok, device):
+    "States of the base model at some layers, as base:18 or base:9,18:mean"
+    if model is None: raise ValueError(f"encoder 'base:{rest}' reads the base model: pass model= and tok=")
+    if not re.fullmatch(r'-?\d+(,-?\d+)*(:(mean|last|tokens))?', rest):
+        raise ValueError(f"encoder 'base:{rest}': expected layers after base:, as in base:18 or base:9,18, and perhaps "
+                         ':mean, :last or :tokens')
+    layers,_,pool = rest.partition(':')
+    return HiddenStateEncoder(model, tok, [int(l) for l in layers.split(',')], pool or ('mean','last'))
+
+@encoder_kind('hf')
+def _hf_encoder(rest, model, tok, device):
+    "Any encoder of Hugging Face, as hf:NAME:cls, hf:NAME:mean or hf:NAME:tokens"
+    pooled = rest.rpartition(':')[2] in ('cls','mean','tokens')
+    name,_,pool = rest.rpartition(':') if pooled else (rest,'','mean')
+    enc = HFEncoder(name, pooling=pool)
+    enc.model.to(device)
+    return enc
+
+@encoder_kind('tokens')
+def _token_encoder(rest, model, tok, device):
+    "A sentence-transformers model, one vector a token"
+    from dnd_nb.model import load_encoder
+    return SentenceEncoder(load_encoder(rest, device=device), tokens=True)
+
 # %% ../nbs/06_encoder.ipynb #683b42e5
 def make_encoder(
     spec, # e.g. 'sentence-transformers/all-MiniLM-L6-v2', 'hf:bert-base-uncased:cls', 'base:18', or several joined by ' + '
@@ -225,22 +260,23 @@ def make_encoder(
     "The encoder that `spec` describes"
     from dnd_nb.model import load_encoder
     parts = [p.strip() for p in spec.split(' + ')]
-    if len(parts)>1:
-        res = ConcatEncoder([make_encoder(p, model, tok, device) for p in parts])
-        res.name = spec
-        return res
     kind,_,rest = spec.partition(':')
-    if kind=='base' and rest:
-        if model is None: raise ValueError(f'encoder {spec!r} reads the base model: pass model= and tok=')
-        if not re.fullmatch(r'-?\d+(,-?\d+)*(:(mean|last|tokens))?', rest): raise ValueError(f'encoder {spec!r}: expected layers after base:, as in base:18 or base:9,18, and perhaps :mean, :last or :tokens')
-        layers,_,pool = rest.partition(':')
-        return HiddenStateEncoder(model, tok, [int(l) for l in layers.split(',')], pool or ('mean','last'), name=spec)
-    if kind=='hf' and rest:
-        name,_,pool = rest.rpartition(':') if rest.rpartition(':')[2] in ('cls','mean','tokens') else (rest,'','mean')
-        enc = HFEncoder(name, pooling=pool)
-        enc.model.to(device); enc.name = spec
-        return enc
-    return SentenceEncoder(load_encoder(spec, device=device), name=spec)
+    if len(parts)>1: res = ConcatEncoder([make_encoder(p, model, tok, device) for p in parts])
+    elif rest and kind in ENCODERS: res = ENCODERS[kind](rest, model, tok, device)
+    else: res = SentenceEncoder(load_encoder(spec, device=device))
+    res.name = spec
+    return res
+
+# %% ../nbs/06_encoder.ipynb #1e38400c
+def at_token_level(
+    spec:str, # of an encoder
+)->str: # of the same encoder, with one vector a token
+    "The spec of an encoder at token level"
+    if ' + ' in spec: raise ValueError(f'encoder {spec!r}: several encoders joined give one vector a prompt; name one')
+    kind,_,rest = spec.partition(':')
+    if kind=='tokens' or spec.endswith(':tokens'): return spec
+    if kind in ('hf','base') and rest: return re.sub(r':(cls|mean|last)$', '', spec)+':tokens'
+    return spec if kind in ENCODERS and rest else f'tokens:{spec}'
 
 # %% ../nbs/06_encoder.ipynb #eb85c1d3
 def _put_shard(folder, keys, lens, vecs):

@@ -4,7 +4,7 @@
 
 # %% ../nbs/07_generator.ipynb #1e51a0cb
 from __future__ import annotations
-import importlib, json, pkgutil, re
+import importlib, inspect, json, pkgutil, re
 from pathlib import Path
 import torch
 from torch import nn, Tensor
@@ -16,7 +16,8 @@ from .io.moved import moved
 
 # %% auto #0
 __all__ = ['module_place', 'Layout', 'OutputStage', 'teacher_spread', 'Heads', 'Generator', 'Condition', 'ModuleEmbedding',
-           'MLPGenerator', 'save_generator', 'find_generators', 'make_generator', 'load_generator']
+           'MLPGenerator', 'save_generator', 'find_generators', 'make_generator', 'arguments', 'suited',
+           'load_generator']
 
 # %% ../nbs/07_generator.ipynb #9215ad61
 def module_place(
@@ -348,6 +349,44 @@ def make_generator(
     if kind not in Generator.kinds: find_generators()
     if kind not in Generator.kinds: raise ValueError(f'no generator is called {kind!r}; there are {", ".join(Generator.kinds)}')
     return Generator.kinds[kind](spec, **c)
+
+# %% ../nbs/07_generator.ipynb #8b6739ea
+@patch(cls_method=True)
+def fitting(cls:Generator,
+    encoder, # `Encoder` or `PromptCache`
+    k:tuple, # fewest and most prompts of a condition
+)->dict: # arguments of this kind
+    "What a kind must know of encoder and conditions, besides the size of a vector: nothing, unless it says so"
+    return {}
+
+def arguments(
+    cls:type, # of a generator
+)->set:
+    "The arguments that a kind takes, those that it hands on among them"
+    res = set()
+    for c in cls.__mro__:
+        ps = inspect.signature(c.__init__).parameters
+        res |= {n for n,p in ps.items() if p.kind!=p.VAR_KEYWORD}
+        if all(p.kind!=p.VAR_KEYWORD for p in ps.values()): break
+    return res-{'self','spec','config'}
+
+# %% ../nbs/07_generator.ipynb #60967a76
+def suited(
+    kind:str, # of generator
+    encoder, # `Encoder` or `PromptCache`: what it will read
+    k:tuple=(8,32), # fewest and most prompts of a condition
+    **wanted, # arguments; those that the kind does not have are left out
+)->dict: # for `make_generator`, without spec and d
+    "Settings of a kind of generator that suit its encoder"
+    kinds = find_generators()
+    if kind not in kinds: raise ValueError(f'no generator is called {kind!r}; there are {", ".join(kinds)}')
+    cls = kinds[kind]
+    if cls.takes=='examples':
+        raise ValueError(f'{kind} reads examples with their answers; train it with dnd_nb.pretrain')
+    if cls.takes!='ids' and encoder.tokens!=(cls.takes=='tokens'):
+        give,want = [f'one vector a {x}' for x in (('token','prompt') if encoder.tokens else ('prompt','token'))]
+        raise ValueError(f'{kind} takes {want}, and the encoder {encoder.name} gives {give}; name another encoder')
+    return dict(kind=kind) | {n:v for n,v in wanted.items() if n in arguments(cls)} | cls.fitting(encoder, k)
 
 # %% ../nbs/07_generator.ipynb #a8d35c65
 def load_generator(

@@ -15,8 +15,8 @@ from .fast.graphs import Lean
 from .generators.dnd import LoraTokenizer
 
 # %% auto #0
-__all__ = ['TERMS', 'schedule', 'need', 'term', 'Terms', 'Context', 'weight_raw', 'weight_z', 'weight_product',
-           'weight_canonical', 'token_spread', 'weight_tokens', 'delta_term', 'sft', 'kl']
+__all__ = ['TERMS', 'MAKERS', 'schedule', 'need', 'term', 'fields_of', 'uses_of', 'Terms', 'Context', 'weight_raw', 'weight_z',
+           'weight_product', 'weight_canonical', 'token_spread', 'weight_tokens', 'delta_term', 'sft', 'kl', 'mix_of']
 
 # %% ../nbs/08_loss.ipynb #6f326063
 _point = re.compile(r'([-+.\deE]+)@(\d+)')
@@ -64,15 +64,30 @@ def need(
 
 # %% ../nbs/08_loss.ipynb #d3f3022c
 TERMS = {} # name → (function, fields of the batch it needs, settings of Terms it uses)
+MAKERS = {} # setting that a term brought along → function of a `Trainer` that makes it
 
 def term(
     name:str,
     needs=(), # fields of the batch
     uses=(), # settings of `Terms`
+    **make, # settings of its own: name=function of a `Trainer` that makes it
 ):
     "Register a term: a function of a `Context` that returns (loss, logs)"
-    def f(g): TERMS[name] = (g, tuple(needs), tuple(uses)); return g
+    MAKERS.update(make)
+    def f(g): TERMS[name] = (g, tuple(needs), (*uses, *make)); return g
     return f
+
+def fields_of(
+    terms, # names
+)->set:
+    "Fields of the batch that these terms need"
+    return {f for k in terms if k in TERMS for f in TERMS[k][1]}
+
+def uses_of(
+    terms, # names
+)->set:
+    "Settings of `Terms` that these terms use"
+    return {s for k in terms if k in TERMS for s in TERMS[k][2]}
 
 class Terms:
     "A weighted sum of named terms"
@@ -87,8 +102,10 @@ class Terms:
         token_weights:Tensor=None, # [tokens], see `token_spread`: for weight:tokens; all ones if None
         temperature:float=1., # softens both sides of kl
         lean=None, # from `engine_for`: sft and kl take each pair's rows as a list and run them packed
+        **own, # settings that terms brought along
     ):
-        store_attr(but='weights')
+        store_attr(but='weights,own')
+        vars(self).update(own)
         self.weights = {k:schedule(w) for k,w in weights.items()}
         self.unmatched = {} # modules on one side only
         self._check()
@@ -104,8 +121,8 @@ def _check(self:Terms):
     if all(getattr(w,'zero',False) for w in self.weights.values()): raise ValueError(f'all weights are zero ({", ".join(self.weights) or "no terms"}): nothing would be learned; give at least one term a weight')
     for k,w in self.weights.items():
         if getattr(w,'zero',False): continue
-        gone = [s for s in TERMS[k][2] if getattr(self,s) is None]
-        if gone: raise ValueError(f'term {k!r} needs {gone[0]!r}: pass Terms(…, {_setting[gone[0]]})')
+        gone = [s for s in TERMS[k][2] if getattr(self,s,None) is None]
+        if gone: raise ValueError(f'term {k!r} needs {gone[0]!r}: pass Terms(…, {_setting.get(gone[0], gone[0]+"=…")})')
     if self.probes and self.teacher_probes: check_probes(self.teacher_probes, self.probes)
 
 # %% ../nbs/08_loss.ipynb #dd0972dc
@@ -172,7 +189,7 @@ def per_value(self:Terms, like:Adapters)->Tensor: # [P], kept from step to step
 
 @term('weight:z', ['teacher'], ['spread'])
 def weight_z(c:Context):
-    "The same in units of each module's spread between teachers; 1: as far as a teacher from the mean teacher"
+    "Mean squared error in units of each module's spread between teachers; 1: as far as a teacher from the mean teacher"
     p,t = c.both()
     return ((p.flat()-t.flat())*c.terms.per_value(p)).square().mean(), {}
 
@@ -292,3 +309,17 @@ def kl(c:Context):
     T,(logits,_,row) = c.terms.temperature,c.predicted
     with torch.no_grad(): want = (c.answers(c.get('teacher'))[0]/T).log_softmax(-1)
     return _by_row((want.exp()*(want-(logits/T).log_softmax(-1))).sum(-1), row)*T**2, {}
+
+# %% ../nbs/08_loss.ipynb #1365dcf5
+def mix_of(
+    text:str, # e.g. 'weight:z + 0.1*delta'
+)->dict: # term → weight
+    "The terms and weights that a text names"
+    res = {}
+    for part in text.split('+'):
+        w,_,name = part.rpartition('*')
+        name = name.strip()
+        if name not in TERMS: raise ValueError(f'no loss term is called {name!r}; there are {", ".join(TERMS)}')
+        try: res[name] = float(w) if w.strip() else 1.
+        except ValueError: raise ValueError(f'{part.strip()!r}: expected a number before *, as in 0.1*delta') from None
+    return res

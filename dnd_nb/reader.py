@@ -249,13 +249,58 @@ class TextReader(Reader):
 
 # %% ../nbs/06a_reader.ipynb #bce597fa
 @patch
+def settings(self:Reader)->dict: # for JSON
+    "What this reader was made with"
+    return {}
+
+@patch(cls_method=True)
+def again(cls:Reader,
+    settings:dict, # as of `settings`
+    model=None, # frozen base
+    tok=None, # its tokenizer
+)->Reader:
+    "The reader of these settings"
+    return cls(**settings)
+
+# %% ../nbs/06a_reader.ipynb #260b4016
+def _words(t): return dict(prompt=t.prompt, answer=t.answer)
+
+@patch
+def settings(self:BaseReader)->dict:
+    "Template, tokens of an example, and whether it reads the gradient"
+    return dict(template=_words(self.template), max_len=self.max_len, gradients=self.gradients)
+
+@patch(cls_method=True)
+def again(cls:BaseReader,
+    settings:dict, # as of `settings`
+    model=None, # frozen base
+    tok=None, # its tokenizer
+)->Reader:
+    "The same reader of this base model"
+    return cls(model, tok, **settings | dict(template=Template(**settings['template'])))
+
+# %% ../nbs/06a_reader.ipynb #e9721ed4
+@patch
+def settings(self:TextReader)->dict:
+    "Template and encoder"
+    return dict(template=_words(self.template), encoder=self.encoder.name)
+
+@patch(cls_method=True)
+def again(cls:TextReader,
+    settings:dict, # as of `settings`
+    model=None, # frozen base
+    tok=None, # its tokenizer
+)->Reader:
+    "The same reader with its encoder loaded anew"
+    from dnd_nb.encoder import make_encoder
+    device = str(model.device) if model is not None else 'cpu'
+    return cls(make_encoder(settings['encoder'], model, tok, device), Template(**settings['template']))
+
+# %% ../nbs/06a_reader.ipynb #99364b98
+@patch
 def describe(self:Reader)->dict: # for JSON
     "What it takes to make this reader again"
-    d = dict(kind=type(self).__name__, fingerprint=self.fingerprint)
-    if isinstance(self, NoReader): return d
-    d['template'] = dict(prompt=self.template.prompt, answer=self.template.answer)
-    if isinstance(self, TextReader): return d | dict(encoder=self.encoder.name)
-    return d | dict(max_len=self.max_len, gradients=self.gradients)
+    return dict(kind=type(self).__name__, fingerprint=self.fingerprint) | self.settings()
 
 def make_reader(
     about:dict, # as of `describe`
@@ -264,14 +309,12 @@ def make_reader(
     cls:type=None, # of a reader of one's own; None: by its name
 )->Reader:
     "The reader that was described; an error if it would read otherwise now"
-    from dnd_nb.encoder import make_encoder
     d = dict(about)
     kind,was = d.pop('kind'),d.pop('fingerprint')
-    if kind=='NoReader': return NoReader()
-    if kind not in Reader.kinds and cls is None: raise ValueError(f'no reader is called {kind!r}; there are {", ".join(Reader.kinds)}')
-    t = Template(**d.pop('template'))
-    make = cls or Reader.kinds[kind]
-    if issubclass(make, TextReader): res = make(make_encoder(d.pop('encoder'), model, tok, str(model.device) if model is not None else 'cpu'), t)
-    else: res = make(model, tok, t, **d)
-    if res.fingerprint!=was: raise ValueError(f'the generator was trained on features of {kind} with fingerprint {was[:12]}…, this one has {res.fingerprint[:12]}…: other weights or another version')
+    if kind not in Reader.kinds and cls is None:
+        raise ValueError(f'no reader is called {kind!r}; there are {", ".join(Reader.kinds)}')
+    res = (cls or Reader.kinds[kind]).again(d, model, tok)
+    if res.fingerprint!=was:
+        raise ValueError(f'the generator was trained on features of {kind} with fingerprint {was[:12]}…, this one has '
+                         f'{res.fingerprint[:12]}…: other weights or another version')
     return res

@@ -28,7 +28,7 @@ from .dataset import PairDataset, prompt_batches
 from .encoder import token_ids, encode_batches, mean_pool, condition_texts
 from .generator import Condition, make_generator, save_generator, load_generator, teacher_spread
 from .generators.dnd import LoraTokenizer
-from .loss import Terms, token_spread
+from .loss import MAKERS, Terms, fields_of, token_spread, uses_of
 from .evaluate import score
 
 # %% auto #0
@@ -202,15 +202,18 @@ def _build(self:Trainer, base, probes):
     self.opt = torch.optim.AdamW([dict(params=self.gen.body_parameters()), dict(params=self.gen.head_parameters())], betas=(.9,.99), weight_decay=cfg.weight_decay, fused=self.dev.type=='cuda')
     self.ema = {k:v.detach().clone() for k,v in self.gen.state_dict().items()}
     needs = {t for s in cfg.stages for t in s.terms}
-    if needs & {'sft','kl','delta'} and self.model is None: raise ValueError(f'terms {sorted(needs & {"sft","kl","delta"})} need the base model: pass model= and tok=')
+    if 'model' in uses_of(needs) and self.model is None:
+        raise ValueError(f'terms {sorted(k for k in needs if "model" in uses_of([k]))} need the base model: pass '
+                         'model= and tok=')
     kw = dict(spread=spread, model=self.model, tok=self.tok, probes=probes, teacher_probes=self.zoo.probes, lean=self.lean)
+    kw |= {s:MAKERS[s](self) for s in uses_of(needs) if s in MAKERS}
     if 'weight:tokens' in needs:
         kw['tokenizer'] = tk = getattr(self.gen, 'tokenizer', None) or LoraTokenizer(self.zoo.spec)
         kw['token_weights'] = token_spread(tk, teachers, self.gen.loc if hasattr(self.gen, 'tokenizer') else None)
     self.terms = [Terms(s.terms, **kw) for s in cfg.stages]
     self.rest = [Terms(r, **kw) if any(r.values()) else None for s in cfg.stages for r in [{k:w for k,w in s.terms.items() if k!='sft'}]]
-    lm = [n for n in self.train_names if n not in self.tasks] if needs & {'sft','kl'} else []
-    if lm: raise ValueError(f'terms sft and kl need rows of every training task; {len(lm)} tasks of the zoo have none (first: {lm[0]}): pass them in tasks=')
+    lm = [n for n in self.train_names if n not in self.tasks] if 'rows' in fields_of(needs) else []
+    if lm: raise ValueError(f'terms {sorted(k for k in needs if "rows" in fields_of([k]))} need rows of every training task; {len(lm)} tasks of the zoo have none (first: {lm[0]}): pass them in tasks=')
     self.rows,self.step,self.log,self.best = {},0,[],None
 
 # %% ../nbs/10_train.ipynb #f6ff52fd
@@ -250,8 +253,8 @@ def _leaf_grad(self:Trainer, pred, b, terms, stage, i, at=None):
     if self.shift: leaves[0] += torch.cat([self.shift[t] if t in self.shift else torch.zeros_like(leaves[0][:1]) for t in b['task']])
     leaves = [t.requires_grad_() for t in leaves]
     on = {k for k,w in terms.weights.items() if w(i)}
-    rows = self.draw_rows(b['task'], stage.rows, self.step, at) if on & {'sft','kl'} else None
-    if not (self.lean and 'sft' in on and 'kl' not in on): return self._autograd(pred, made, leaves, b, rows, terms, stage, i)
+    rows = self.draw_rows(b['task'], stage.rows, self.step, at) if 'rows' in fields_of(on) else None
+    if not (self.lean and 'sft' in on and 'rows' not in fields_of(on-{'sft'})): return self._autograd(pred, made, leaves, b, rows, terms, stage, i)
     rest,w = self.rest[self.cfg.stages.index(stage)],terms.weights['sft'](i)
     grads,logs = self._autograd(pred, made, leaves, b, None, rest, stage, i) if on-{'sft'} else ([],dict(loss=0.))
     nll = self._sft_grad(leaves[0], rows, w)
@@ -478,7 +481,7 @@ def _fit(self:Trainer, save_every, progress):
         t0 = time.time()
         rec = self.one_step()
         stage,i = self.cfg.stage_at(self.step-1)
-        if i+1==stage.steps or (i+1)%self.cfg.val_every==0 and 'sft' in stage.terms: self._consider(rec)
+        if i+1==stage.steps or (i+1)%self.cfg.val_every==0 and 'rows' in fields_of(stage.terms): self._consider(rec)
         self.log.append(rec | dict(seconds=round(time.time()-t0,3)))
         bar.comment = f'{stage.name}, loss {rec["loss"]:.3f}' + (f', validation {self.best["val_nll"]:.3f}' if self.best and self.best['val_nll'] is not None else '')
         if time.time()-saved>save_every: self.save(); saved = time.time()

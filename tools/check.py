@@ -1,14 +1,14 @@
 """What must hold of the repository besides its tests: `python tools/check.py`, or only some checks by name.
 
 Files that a tool makes (clean notebooks, the package, README) are made again in a scratch copy and compared."""
-import ast, filecmp, json, os, re, shutil, subprocess, sys, tempfile
+import ast, filecmp, json, math, os, re, shutil, subprocess, sys, tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
-from fastcore.script import call_parse, Param
+from fastcore.script import call_parse, Param, store_true
 
 root = Path(__file__).resolve().parent.parent
-kb_cell, kb_nb = 60, 1000  # bounds on saved outputs of a cell, and on a notebook
+kb_cell = 60  # bound on saved outputs of a cell
 checks = {}
 
 def check(f): checks[f.__name__] = f; return f
@@ -78,7 +78,6 @@ def outputs():
     "Saved outputs hold no error, no warning, and are small"
     bad = []
     for p in notebooks():
-        if (n := p.stat().st_size) > kb_nb*1000: bad.append(f'{rel(p)}: {n//1000} KB, over {kb_nb}')
         for i,c in cells(p):
             outs = c.get('outputs', [])
             for o in outs:
@@ -171,9 +170,117 @@ def site():
     built, want = {p.stem for p in pages}, {re.sub(r'^\d+[a-zA-Z0-9]*_', '', p.stem.lower()) for p in notebooks() if p.name[0] != '_'}
     return bad + [f'_docs has no page {o}.html' for o in sorted(want - built)]
 
+# Rules of style that a program can check. tools/exceptions.json lists where they do not hold yet: rule → file → how
+# much. A new or larger exception fails; so does one that is no longer needed. The file may only shrink.
+exceptions_file = root/'tools'/'exceptions.json'
+rules = {}
+
+def rule(f):
+    "A function that gives file → how often, or how far, the rule does not hold there; as a check, against the exceptions"
+    rules[f.__name__] = f
+    def against():
+        now,old = f(),read_exceptions().get(f.__name__, {})
+        worse = [f'{k}: {n}, the exception says {old.get(k, 0)}' for k,n in sorted(now.items()) if n>old.get(k, 0)]
+        spare = [f'{k}: {now.get(k, 0)}, the exception says {n}: run tools/check.py --write-exceptions' for k,n in sorted(old.items()) if now.get(k, 0)<n]
+        return worse+spare
+    against.__doc__ = f.__doc__
+    checks[f.__name__] = against
+    return f
+
+def read_exceptions(): return json.loads(exceptions_file.read_text(encoding='utf-8')) if exceptions_file.exists() else {}
+
+def counted(pairs): # file → sum, where it is above 0
+    res = {}
+    for k,n in pairs:
+        if n>0: res[k] = res.get(k, 0)+n
+    return res
+
+def modules(): return sorted(p for p in (root/'dnd_nb').rglob('*.py') if p.name not in ('_modidx.py','__init__.py'))
+def src(c): return ''.join(c['source'])
+def flagged(c, word): return bool(re.search(rf'^\s*#\s*\|\s*{word}\b', src(c), re.M))
+def own_lines(c): return [l for l in src(c).split('\n') if l.strip() and not re.match(r'\s*#\s*\|', l)]
+def code_cells(p): return [c for _,c in cells(p) if c['cell_type']=='code']
+def exported(c): return flagged(c, 'exporti?s?')
+
+@rule
+def room_size():
+    "A room has at most 450 lines of code; how many more"
+    def n(p): return sum(1 for l in p.read_text(encoding='utf-8').split('\n') if l.strip() and not l.strip().startswith('#'))
+    return counted((rel(p), n(p)-450) for p in modules())
+
+@rule
+def line_length():
+    "Lines of exported code have at most 120 characters"
+    return counted((rel(p), len(l)>120) for p in notebooks() for c in code_cells(p) if exported(c) for l in own_lines(c))
+
+def defines(c):
+    "Does this cell define something public?"
+    try: body = ast.parse('\n'.join(own_lines(c))).body
+    except SyntaxError: return False
+    return any(isinstance(n, (ast.FunctionDef, ast.ClassDef)) and not n.name.startswith('_') for n in body)
+
+def shows(c):
+    "Does a reader see an example or a test in this cell?"
+    tests = re.search(r'\b(test_\w+\(|test\(|expect_fail|ExceptionExpected|assert )', src(c))
+    return not exported(c) and not flagged(c, 'hide') and bool(c.get('outputs') or tests)
+
+@rule
+def example_after():
+    "A definition is followed within two code cells by an example or a test that a reader sees; how many are not"
+    def missing(p):
+        cs = code_cells(p)
+        return sum(exported(c) and defines(c) and not any(map(shows, cs[i+1:i+3])) for i,c in enumerate(cs))
+    return counted((rel(p), missing(p)) for p in notebooks())
+
+def public_functions(p): # (function, lines of the file)
+    text = p.read_text(encoding='utf-8')
+    body = ast.parse(text).body
+    fs = body + [o for c in body if isinstance(c, ast.ClassDef) for o in c.body]
+    made = lambda f: any('task_maker' in ast.unparse(d) for d in f.decorator_list)
+    return [f for f in fs if isinstance(f, ast.FunctionDef) and not f.name.startswith('_') and not made(f)], text.split('\n')
+
+@rule
+def docstrings():
+    "Every public function has a docstring; how many have none"
+    return counted((rel(p), ast.get_docstring(f) is None) for p in modules() for f in public_functions(p)[0])
+
+@rule
+def docments():
+    "Every parameter of a public function has a comment; how many have none"
+    def missing(f, lines):
+        args = [a for a in f.args.posonlyargs+f.args.args+f.args.kwonlyargs if a.arg not in ('self','cls')]
+        return sum('#' not in lines[a.lineno-1] for a in args)
+    return counted((rel(p), missing(f, lines)) for p in modules() for fs,lines in [public_functions(p)] for f in fs)
+
+def figure(c): return any(k.startswith('image/') for o in c.get('outputs', []) for k in o.get('data', {}))
+
+@rule
+def alt_text():
+    "A cell with a figure says in `#| fig-alt:` what is seen; how many do not"
+    return counted((rel(p), figure(c) and not flagged(c, 'fig-alt')) for p in notebooks() for c in code_cells(p))
+
+@rule
+def notebook_size():
+    "A notebook has at most 150 KB; how many more, in steps of 25"
+    return counted((rel(p), 25*math.ceil((p.stat().st_size/1000-150)/25)) for p in notebooks())
+
+def shrink():
+    "Write what does not hold today, unless a rule would have more exceptions than before"
+    old,now = read_exceptions(),{k:dict(sorted(f().items())) for k,f in rules.items()}
+    grown = [f'{k}: {sum(now[k].values())} in all, {sum(old[k].values())} before' for k in now if k in old and sum(now[k].values())>sum(old[k].values())]
+    if grown: raise SystemExit('exceptions may only shrink:\n' + '\n'.join(grown))
+    exceptions_file.write_text(json.dumps(now, indent=1)+'\n', encoding='utf-8')
+    print(*(f'{k}: {sum(v.values())} in {len(v)} files' for k,v in now.items()), sep='\n')
+
+sys.argv[1:] = ['--write_exceptions' if a=='--write-exceptions' else a for a in sys.argv[1:]] # as other commands read it
+
 @call_parse
-def main(names:Param('Checks to run; all but `site`, which needs a built site, if none is named', str, nargs='*')):
+def main(
+    names:Param('Checks to run; all but `site`, which needs a built site, if none is named', str, nargs='*'),
+    write_exceptions:Param('Write tools/exceptions.json anew; it may only shrink', store_true)=False,
+):
     "Check what the tests do not: one line a check, then what is wrong; exit 1 if anything is"
+    if write_exceptions: return shrink()
     if unknown := set(names or []) - set(checks): raise SystemExit(f'no check {", ".join(sorted(unknown))}; there are {", ".join(checks)}')
     failed = 0
     for n in names or [o for o in checks if o != 'site']:

@@ -5,6 +5,7 @@
 # %% ../../nbs/checks/00_patient.ipynb #df1c110e
 from __future__ import annotations
 from dataclasses import dataclass
+import importlib, pkgutil
 from functools import partial
 from pathlib import Path
 import numpy as np, pandas as pd
@@ -17,7 +18,7 @@ from ..zoo import Zoo
 from ..train import Run
 
 # %% auto #0
-__all__ = ['MARKS', 'CHECKS', 'Finding', 'check', 'ForeignZoo', 'Patient']
+__all__ = ['MARKS', 'CHECKS', 'PLANTED', 'Finding', 'check', 'find_checks', 'planted', 'ForeignZoo', 'Patient']
 
 # %% ../../nbs/checks/00_patient.ipynb #80560904
 MARKS = dict(ok='✓', warn='!', fail='✗', skip='·')
@@ -54,6 +55,25 @@ def check(
 ):
     "Register a check: a function of a `Patient` that returns a dict with the fields of a `Finding`"
     def f(g): CHECKS[name] = (g, tuple(needs), tuple(blocked), tuple(after)); return g
+    return f
+
+# %% ../../nbs/checks/00_patient.ipynb #de45bfb4
+def find_checks()->dict: # name → (function, needs, blocked, after)
+    "All checks, in causal order"
+    import dnd_nb.checks as wing
+    rooms = [m.name for m in pkgutil.iter_modules(wing.__path__)]
+    for m in dict.fromkeys(['files','condition','generated', *rooms]): importlib.import_module(f'{wing.__name__}.{m}')
+    return CHECKS
+
+# %% ../../nbs/checks/00_patient.ipynb #28e2009f
+PLANTED = {} # fault, in words → (function of a healthy world, the check that must name it)
+
+def planted(
+    fault:str, # in words
+    finds:str, # name of the check
+):
+    "Register a fault: a function of the arguments of `doctor` that returns them with the fault"
+    def f(g): PLANTED[fault] = (g, finds); return g
     return f
 
 # %% ../../nbs/checks/00_patient.ipynb #240dbf4c

@@ -167,6 +167,15 @@ class HyperConvGenerator(Generator):
     @property
     def heads(self): return self.blocks[-1].n # the last convolution
 
+# %% ../../nbs/generators/dnd.ipynb #01534376
+@patch(cls_method=True)
+def fitting(cls:HyperConvGenerator,
+    encoder, # `Encoder` or `PromptCache`
+    k:tuple, # fewest and most prompts of a condition
+)->dict:
+    "As many prompts as a condition has at most, and as many tokens as the encoder reads of a prompt"
+    return dict(K=max(k), T=getattr(encoder, 'encoder', encoder).settings['max_len'])
+
 # %% ../../nbs/generators/dnd.ipynb #a581ba4f
 @patch
 def clear_loc(self:OutputStage):

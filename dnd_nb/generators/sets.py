@@ -7,6 +7,7 @@ from __future__ import annotations
 import torch
 from torch import nn, Tensor
 from torch.nn import functional as F
+from fastcore.basics import patch
 from ..adapter import LoraSpec
 from ..encoder import AttentionPool
 from ..generator import Condition, Generator, Heads, MLPGenerator, ModuleEmbedding, _Block
@@ -111,3 +112,15 @@ class TokenEmbeddingGenerator(MLPGenerator):
         for look,think in self.read: x = think(look(x, None, mask))
         return super().body((x*mask[...,None]).sum(1)/mask.sum(1,keepdim=True))
     def example(self, n=1)->tuple: "Random ids, and their mask"; return torch.randint(0, self.config['vocab'], (n,64)), torch.ones(n,64, dtype=torch.bool)
+
+# %% ../../nbs/generators/sets.ipynb #3e645b3b
+@patch(cls_method=True)
+def fitting(cls:TokenEmbeddingGenerator,
+    encoder, # `Encoder` or `PromptCache`
+    k:tuple, # fewest and most prompts of a condition
+)->dict:
+    "As many ids as the encoder's tokenizer has"
+    enc = getattr(encoder, 'encoder', encoder)
+    tok = getattr(enc, 'tok', None) or getattr(enc.model, 'tokenizer', None)
+    if tok is None: raise ValueError(f'{enc.name}: has no tokenizer of its own; take an encoder that has one')
+    return dict(vocab=len(tok))

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from fastcore.basics import patch
 from ..task import Example, Task, TaskError
-from .rows import Table, read_table, short
+from .rows import SOURCES, Table, read_table, short, source
 from .shapes import (LABELS, PROMPTS, WHOLE, as_text, canon, chat, fill, find_shape, gold_index, marked,
     name_labels, option_columns, options, turns, _blank)
 
