@@ -47,15 +47,35 @@ def plain_pages(site, site_url, repo_url):
         p = site/f
         p.write_text(re.sub(rf'(?<=[\s/]){_number}([\w.-]+\.ipynb)', r'\1', p.read_text(encoding='utf-8')), encoding='utf-8')
 
-wings = dict(tutorials='Tutorials', io='Files', tasks='Tasks', fast='Fast', generators='Generators', checks='Checks', study='Study', bench='Measures', studies='Results')
+wings = dict(io='Files', tasks='Tasks', fast='Fast', generators='Generators', checks='Checks', study='Study', bench='Measures')
+use = 'use generate explore explorer demo share near cli choices written workbench'.split() # pages about using the commands
+understand = 'reader strength examples doctor'.split() # of the lettered rooms, those that a reader of the method needs
+lessons = 'first_adapter own_tasks own_base read_the_doctor add_your_own'.split() # in reading order
 
-def title_sections(path):
-    "Folders become sections of the sidebar, in the order of `wings`, others after them; their names are written as titles"
+def group_of(name): # name: of a notebook, as nbs/ has it, without its folder
+    "The group of a page at the top: chapters have a plain number, rooms that they need a letter too"
+    page = page_name(name).removesuffix('.ipynb')
+    if page in ('index','glossary'): return 'Start'
+    if page in use: return 'Use'
+    return 'Understand' if page in understand or re.match(r'\d+_', name) else 'API'
+
+def section(name, contents): return dict(section=name, contents=contents)
+
+def group_pages(path, nbs):
+    "The sidebar in the groups Start, Use, Understand, API and Results; a wing is a section of API"
     d = yaml.safe_load(path.read_text(encoding='utf-8'))
     bar = d['website']['sidebar']
-    pages,folders = ([o for o in bar['contents'] if isinstance(o, dict)==x] for x in (False,True))
-    bar['contents'] = pages + sorted(folders, key=lambda o: [*wings, o['section']].index(o['section']))
-    for o in folders: o['section'] = wings.get(o['section'], o['section'].replace('_', ' ').capitalize())
+    folders = {o['section']:o['contents'] for o in bar['contents'] if isinstance(o, dict)}
+    groups = {g:[] for g in ('Start','Use','Understand','API')}
+    names = {page_name(p.name):p.name for p in nbs.glob('*.ipynb')}
+    for p in bar['contents']:
+        if isinstance(p, str): groups[group_of(names.get(p, p))].append(p)
+    groups['Start'].sort(key=lambda p: p!='index.ipynb')
+    groups['Start'][1:1] = sorted(folders.pop('tutorials', []), key=lambda p: [*lessons, Path(p).stem].index(Path(p).stem))
+    results = folders.pop('studies', [])
+    order = sorted(folders, key=lambda k: [*wings, k].index(k))
+    groups['API'] += [section(wings.get(k, k.replace('_', ' ').capitalize()), folders[k]) for k in order]
+    bar['contents'] = [section(g, o) for g,o in (groups | dict(Results=results)).items() if o]
     path.write_text(yaml.safe_dump(d, sort_keys=False), encoding='utf-8')
 
 def only_pages(path, site):
@@ -120,7 +140,7 @@ def build(n_workers=2):
         site = Path(tmp)/'site'
         shutil.copytree(proc, site)
         plain_pages(site, site_url, f'{cfg.git_url}/blob/{cfg.branch}')
-        title_sections(site/'sidebar.yml')
+        group_pages(site/'sidebar.yml', cfg.nbs_path)
         only_pages(site/'_quarto.yml', site)
         warnings = render(site, quiet=True).warnings
         shutil.rmtree(cfg.doc_path, ignore_errors=True)
