@@ -174,7 +174,7 @@ def fitting(cls:HyperConvGenerator,
     k:tuple, # fewest and most prompts of a condition
 )->dict:
     "As many prompts as a condition has at most, and as many tokens as the encoder reads of a prompt"
-    return dict(K=max(k), T=getattr(encoder, 'encoder', encoder).settings['max_len'])
+    return dict(K=max(16, *k), T=getattr(encoder, 'encoder', encoder).settings['max_len']) # 16: what validation reads
 
 # %% ../../nbs/generators/dnd.ipynb #a581ba4f
 @patch
