@@ -32,7 +32,7 @@ def collect(folder, tasks, save_every=.2):
 def large_zoo(folder, n, made=32):
     "A zoo of n adapters: some are trained, the others are the same files under other names"
     from dnd_nb.zoo import ZOO, Zoo
-    z = collect(folder, named_tasks(made))
+    collect(folder, named_tasks(made))
     man = ZOO.read(folder/'manifest.json')
     for i in range(made, n):
         e = man['entries'][i%made]
