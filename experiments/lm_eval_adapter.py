@@ -49,7 +49,7 @@ def main(
         made = generate(t.train[:k], f'{d}/adapter', model, tok, method='generated')
         own = task_of(t.test[:n], template, tok.eos_token, d)
         ad = load_peft(made.folder, model=model)
-        def ours(a=None): return round(float(torch.as_tensor(score(model, tok, t.test[:n], a, template).accuracy).float().mean()), 4)
+        def ours(a=None): return round(float(torch.as_tensor(score(model, tok, t.test[:n], a, template=template).accuracy).float().mean()), 4)
         rows = [dict(what=w, lm_eval=judged(own, find_weights(NAME), f), ours=ours(a)) for w,f,a in (('base',None,None), ('generated',made.folder,ad))]
     print(rows)
     write_json(out, dict(made_by='experiments/lm_eval_adapter.py', base=NAME, task=t.name, k=k, n=n, seed=0, device='cpu',
