@@ -48,7 +48,7 @@ def plain_pages(site, site_url, repo_url):
         p.write_text(re.sub(rf'(?<=[\s/]){_number}([\w.-]+\.ipynb)', r'\1', p.read_text(encoding='utf-8')), encoding='utf-8')
 
 wings = dict(io='Files', tasks='Tasks', fast='Fast', generators='Generators', checks='Checks', study='Study', bench='Measures')
-use = 'use generate explore explorer demo share near cli choices written workbench'.split() # pages about using the commands
+use = 'demo use generate written explore workbench explorer near share cli choices'.split() # pages about using the commands
 understand = 'reader strength examples doctor'.split() # of the lettered rooms, those that a reader of the method needs
 lessons = 'first_adapter own_tasks own_base read_the_doctor add_your_own'.split() # in reading order
 
@@ -71,6 +71,7 @@ def group_pages(path, nbs):
     for p in bar['contents']:
         if isinstance(p, str): groups[group_of(names.get(p, p))].append(p)
     groups['Start'].sort(key=lambda p: p!='index.ipynb')
+    groups['Use'].sort(key=lambda p: use.index(Path(p).stem))
     groups['Start'][1:1] = sorted(folders.pop('tutorials', []), key=lambda p: [*lessons, Path(p).stem].index(Path(p).stem))
     results = folders.pop('studies', [])
     order = sorted(folders, key=lambda k: [*wings, k].index(k))
