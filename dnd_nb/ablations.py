@@ -13,14 +13,16 @@ from fastcore.basics import patch
 from .adapter import Adapters
 from .compare import differ_table, run_distances, tidy
 from .io.files import as_json, atomic_write, read_json, write_json
+from .io.identity import same_settings
 from .io.moved import moved
 from .io.peft import load_tensors
 from .dataset import prompt_batches
 from .delta import delta_embedding
-from .encoder import condition_texts
+from .condition import condition_texts
 from .evaluate import METRICS, run_panel
 from .zoo import Zoo
-from .train import Run, Stage, TrainConfig, Trainer
+from .run import Run, Stage, TrainConfig, as_now
+from .train import Trainer
 
 # %% auto #0
 __all__ = ['Config', 'variant', 'one_at_a_time', 'loss_mixes', 'standard_axes', 'World', 'step_seconds', 'stretch', 'run_grid',
@@ -37,10 +39,16 @@ class Config:
     select:bool=True # keep the step that is best on the validation tasks, and choose the strength there? or the last step, at full strength
 
     def __post_init__(self):
-        if not re.fullmatch(r'[\w.+=,@ -]+', self.name) or self.name.startswith('.'): raise ValueError(f'configuration {self.name!r}: a name is made of letters, digits, spaces and _ . + = , @ -, for it names a folder')
-        if self.n_tasks is not None and self.n_tasks<2: raise ValueError(f'configuration {self.name!r}: n_tasks {self.n_tasks}; expected 2 or more')
+        if not re.fullmatch(r'[\w.+=,@ -]+', self.name) or self.name.startswith('.'):
+            raise ValueError(f'configuration {self.name!r}: a name is made of letters, digits, spaces and _ . + = , @ '
+                             '-, for it names a folder')
+        if self.n_tasks is not None and self.n_tasks<2:
+            raise ValueError(f'configuration {self.name!r}: n_tasks {self.n_tasks}; expected 2 or more')
     def to_dict(self)->dict: "For JSON"; return as_json(self)
-    def __repr__(self): return f'Config({self.name!r}: {" → ".join(f"{s.steps} {s.name}" for s in self.train.stages)}, {self.train.generator["kind"]}, K={self.train.k}{", "+self.encoder if self.encoder else ""}{f", {self.n_tasks} tasks" if self.n_tasks else ""})'
+    def __repr__(self):
+        return (f'Config({self.name!r}: {" → ".join(f"{s.steps} {s.name}" for s in self.train.stages)}, '
+                f'{self.train.generator["kind"]}, '
+                f'K={self.train.k}{", "+self.encoder if self.encoder else ""}{f", {self.n_tasks} tasks" if self.n_tasks else ""})')
 
 def variant(
     config:Config,
@@ -50,10 +58,14 @@ def variant(
 )->Config:
     "`config` with something changed"
     own,tr = {f.name for f in fields(Config)}-{'name','train'},{f.name for f in fields(TrainConfig)}
-    if odd := changes.keys()-own-tr: raise ValueError(f'variant {name!r}: nothing is called {sorted(odd)[0]!r}; a configuration has {", ".join(sorted(own|tr))}')
+    if odd := changes.keys()-own-tr:
+        raise ValueError(f'variant {name!r}: nothing is called {sorted(odd)[0]!r}; a configuration has '
+                         f'{", ".join(sorted(own|tr))}')
     g = changes.get('generator')
-    if g and g.get('kind', config.train.generator['kind'])==config.train.generator['kind']: changes['generator'] = config.train.generator | g
-    return Config(name, replace(config.train, **{k:v for k,v in changes.items() if k in tr}), **({k:getattr(config,k) for k in own} | {k:v for k,v in changes.items() if k in own}))
+    if g and g.get('kind', config.train.generator['kind'])==config.train.generator['kind']:
+        changes['generator'] = config.train.generator | g
+    return Config(name, replace(config.train, **{k:v for k,v in changes.items() if k in tr}),
+        **({k:getattr(config,k) for k in own} | {k:v for k,v in changes.items() if k in own}))
 
 # %% ../nbs/11_ablations.ipynb #198a896b
 def one_at_a_time(
@@ -75,7 +87,8 @@ def loss_mixes(
     st = lambda name,n,terms,l: Stage(name, n, terms, l, batch=batch, rows=rows)
     w = round(steps*warm)
     one = lambda name,terms,l: dict(stages=(st(name, steps, terms, l),))
-    return {'weight': one('weight',{'weight:z':1.},lr), 'delta': one('delta',{'delta':1.},lm_lr), 'weight+delta': one('weight+delta',{'weight:z':1.,'delta':1.},lm_lr),
+    return {'weight': one('weight',{'weight:z':1.},lr), 'delta': one('delta',{'delta':1.},lm_lr),
+        'weight+delta': one('weight+delta',{'weight:z':1.,'delta':1.},lm_lr),
         'sft': one('sft',{'sft':1.},lm_lr), 'sft+kl': one('sft+kl',{'sft':1.,'kl':1.},lm_lr),
         'warm': dict(stages=(st('reconstruction', w, {'weight:z':1.}, lr), st('sft', steps-w, {'sft':1.}, lm_lr)))}
 
@@ -88,10 +101,14 @@ def standard_axes(
     **kw, # as `loss_mixes`
 )->dict: # axes, for `one_at_a_time`
     "Loss mix, pairing, K, answers, pooling, start, encoder, number of tasks"
-    loss = {k:v | dict(select=False) for k,v in loss_mixes(steps, **kw).items() if k!='warm'} # nothing but the loss decides
-    pool = {'attention':dict(generator=dict(kind='AttentionGenerator')), 'set':dict(generator=dict(kind='SetGenerator'))}
-    axes = dict(loss=loss, pairing={'shuffled':dict(pairing='shuffled')}, k={str(k):dict(k=(k,k)) for k in (1,8,64)}, answers={a:dict(answers=a) for a in ('prompt+answer','mix')},
-        pooling=pool, start={'fresh':dict(base='fresh')}, encoder={e:dict(encoder=e) for e in encoders}, tasks={str(n):dict(n_tasks=n) for n in n_tasks})
+    # nothing but the loss decides
+    loss = {k:v | dict(select=False) for k,v in loss_mixes(steps, **kw).items() if k!='warm'}
+    pool = {'attention':dict(generator=dict(kind='AttentionGenerator')),
+        'set':dict(generator=dict(kind='SetGenerator'))}
+    axes = dict(loss=loss, pairing={'shuffled':dict(pairing='shuffled')}, k={str(k):dict(k=(k,k)) for k in (1,8,64)},
+        answers={a:dict(answers=a) for a in ('prompt+answer','mix')},
+        pooling=pool, start={'fresh':dict(base='fresh')}, encoder={e:dict(encoder=e) for e in encoders},
+        tasks={str(n):dict(n_tasks=n) for n in n_tasks})
     if vocab: axes['encoder']['from scratch'] = dict(generator=dict(kind='TokenEmbeddingGenerator', vocab=vocab))
     return {k:v for k,v in axes.items() if v}
 
@@ -114,15 +131,20 @@ class World:
 
     def __post_init__(self):
         names = {t.name for t in self.tasks}
-        if gone := [s for s in self.splits if s not in names]: raise ValueError(f'splits name {len(gone)} tasks that are not there (first: {gone[0]})')
-        if bare := [n for n in names if n not in self.splits]: raise ValueError(f'{len(bare)} tasks are in no split (first: {bare[0]})')
-        if gone := [n for n in self.of('seen','val') if n not in self.zoo.tasks]: raise ValueError(f'{len(gone)} training tasks have no teacher in the zoo (first: {gone[0]})')
+        if gone := [s for s in self.splits if s not in names]:
+            raise ValueError(f'splits name {len(gone)} tasks that are not there (first: {gone[0]})')
+        if bare := [n for n in names if n not in self.splits]:
+            raise ValueError(f'{len(bare)} tasks are in no split (first: {bare[0]})')
+        if gone := [n for n in self.of('seen','val') if n not in self.zoo.tasks]:
+            raise ValueError(f'{len(gone)} training tasks have no teacher in the zoo (first: {gone[0]})')
         if not self.of('seen'): raise ValueError("no task is in split 'seen'")
         if not self.caches: raise ValueError('no encoder: pass caches={name: PromptCache}')
 
 # %% ../nbs/11_ablations.ipynb #7edae484
 @patch
-def of(self:World, *splits)->list: "Names of the tasks of these splits"; return [t.name for t in self.tasks if self.splits[t.name] in splits]
+def of(self:World, *splits)->list:
+    "Names of the tasks of these splits"
+    return [t.name for t in self.tasks if self.splits[t.name] in splits]
 
 @patch
 def partner(self:World, task)->str:
@@ -137,14 +159,16 @@ def trained(self:World, config:Config)->list:
     "Names of the training tasks of a configuration"
     seen = self.of('seen')
     if config.n_tasks is None: return seen
-    if config.n_tasks>len(seen): raise ValueError(f'{config.name}: n_tasks {config.n_tasks}, but {len(seen)} tasks are seen')
+    if config.n_tasks>len(seen):
+        raise ValueError(f'{config.name}: n_tasks {config.n_tasks}, but {len(seen)} tasks are seen')
     return sorted(random.Random('order').sample(sorted(seen), len(seen))[:config.n_tasks])
 
 @patch
 def cache(self:World, config:Config):
     "The encoder of a configuration"
     name = config.encoder or next(iter(self.caches))
-    if name not in self.caches: raise ValueError(f'{config.name}: no encoder is called {name!r}; there are {", ".join(self.caches)}')
+    if name not in self.caches:
+        raise ValueError(f'{config.name}: no encoder is called {name!r}; there are {", ".join(self.caches)}')
     return self.caches[name]
 
 # %% ../nbs/11_ablations.ipynb #ef014775
@@ -182,7 +206,8 @@ def stretch(
 )->Config:
     "The configuration with its steps scaled to a time budget"
     st = config.train.stages
-    if any(isinstance(w, str) for s in st for w in s.terms.values()): raise ValueError(f'{config.name}: a schedule in steps does not stretch with a time budget; give plain weights')
+    if any(isinstance(w, str) for s in st for w in s.terms.values()):
+        raise ValueError(f'{config.name}: a schedule in steps does not stretch with a time budget; give plain weights')
     f = seconds/sum(s.steps*e for s,e in zip(st, each))
     return variant(config, config.name, stages=tuple(replace(s, steps=max(1, round(s.steps*f))) for s in st))
 
@@ -200,27 +225,31 @@ def evaluated(self:World, config:Config=None)->list:
 
 def _per_task(panel): # rows of `run_panel` → one line a source, split, task and metric
     g = panel.groupby(['source','split','task'], sort=False)
-    w = pd.DataFrame(dict(nll=g.nll.sum()/g.tokens.sum(), accuracy=g.accuracy.mean(), exact_match=g.exact_match.mean())).reset_index()
+    w = pd.DataFrame(dict(nll=g.nll.sum()/g.tokens.sum(), accuracy=g.accuracy.mean(),
+        exact_match=g.exact_match.mean())).reset_index()
     return w.melt(['source','split','task'], list(METRICS), 'metric', 'value').dropna(subset='value')
 
 @patch
 def panel(self:World, tasks:list, sources:dict, template=None)->pd.DataFrame:
     "One line a source, split, task and metric"
     there = lambda f: lambda t: None if (a := f(t)) is None else a.to(self.model.device)
-    return _per_task(run_panel(self.model, self.tok, tasks, {s:there(f) for s,f in sources.items()}, self.splits, self.rows, template, max_tokens=self.max_tokens))
+    return _per_task(run_panel(self.model, self.tok, tasks, {s:there(f) for s,f in sources.items()}, self.splits,
+        self.rows, template, max_tokens=self.max_tokens))
 
 @patch
 def delta_cosines(self:World, tasks:list, sources:dict)->pd.DataFrame:
     "Cosine between the delta of each source's adapters and that of the task's teacher"
     if self.zoo.probes is None: return pd.DataFrame()
     last = {self.zoo.entries[i]['task']:i for i in self.zoo.last()}
-    have = [(s,t,ad.detach().to(self.model.device)) for s,f in sources.items() for t in tasks if t.name in last and (ad := f(t)) is not None]
+    have = [(s,t,ad.detach().to(self.model.device)) for s,f in sources.items()
+        for t in tasks if t.name in last and (ad := f(t)) is not None]
     if not have: return pd.DataFrame()
     got = delta_embedding(self.model, self.tok, Adapters.cat([ad for *_,ad in have]), self.zoo.probes).cpu()
     want = self.zoo.deltas([last[t.name] for _,t,_ in have]).float()
     res = []
     for (s,t,_),g,w in zip(have, got.split([len(ad) for *_,ad in have]), want):
-        res.append(dict(source=s, split=self.splits[t.name], task=t.name, metric='delta_cosine', value=float(F.cosine_similarity(g, w[None]).mean())))
+        res.append(dict(source=s, split=self.splits[t.name], task=t.name, metric='delta_cosine',
+            value=float(F.cosine_similarity(g, w[None]).mean())))
     return pd.DataFrame(res)
 
 # %% ../nbs/11_ablations.ipynb #644aa400
@@ -231,7 +260,8 @@ def evaluate(self:World, config:Config, run:Run)->tuple: # (frame of one line a 
     cache,mode,tasks = self.cache(config),config.train.answers,self.evaluated(config)
     made = {}
     for t in tasks:
-        for s,src in (('generated',t),('generated_shuffled',self.partner(t))): made[s,t.name] = run.generate(cache, self.conditions_of(src, mode))
+        for s,src in (('generated',t),('generated_shuffled',self.partner(t))):
+            made[s,t.name] = run.generate(cache, self.conditions_of(src, mode))
     sources = {s: (lambda t,s=s: made[s,t.name]) for s in ('generated','generated_shuffled')}
     df = pd.concat([self.panel(tasks, sources, run.template), self.delta_cosines(tasks, sources)], ignore_index=True)
     return df, Adapters.cat([made['generated',t.name][0] for t in tasks])
@@ -242,7 +272,8 @@ def _write_frame(path, df):
 
 def _keep_adapters(path, ad, tasks): # to ask later whether runs differ
     from safetensors.torch import save
-    with atomic_write(path, 'wb') as f: f.write(save(dict(x=ad.flat().detach().cpu().contiguous()), dict(tasks=json.dumps(tasks))))
+    with atomic_write(path, 'wb') as f:
+        f.write(save(dict(x=ad.flat().detach().cpu().contiguous()), dict(tasks=json.dumps(tasks))))
 
 @patch
 def run_one(self:World,
@@ -254,10 +285,12 @@ def run_one(self:World,
 )->pd.DataFrame: # one line a source, split, task and metric
     "Train and evaluate one configuration with one seed; a finished run is only read"
     d = Path(folder)/config.name/f'seed{seed}'
-    asked = dict(config=config.to_dict(), seconds=seconds, k=self.k, conditions=self.conditions, rows=self.rows, splits=self.splits)
+    asked = dict(config=config.to_dict(), seconds=seconds, k=self.k, conditions=self.conditions, rows=self.rows,
+        splits=self.splits)
     if (d/'asked.json').exists():
         had = read_json(d/'asked.json')
-        if bad := next((k for k in asked if had[k]!=json.loads(json.dumps(asked[k]))), None): raise ValueError(f'{d}: holds a run of another {bad}; choose another folder, or delete this one')
+        had['config']['train'],had['train'] = as_now(had['config']['train']),as_now(had['train'])
+        same_settings(d, had, asked)
         if (d/'tasks.csv').exists(): return pd.read_csv(d/'tasks.csv')
         config = replace(config, train=TrainConfig(**had['train']))
     else:
@@ -265,7 +298,8 @@ def run_one(self:World,
         write_json(d/'asked.json', asked | dict(train=config.to_dict()['train']))
     run = self.trainer(config, seed, d/'run').fit(progress=progress)
     df,ad = self.evaluate(config, run)
-    df = df.assign(config=config.name, seed=seed, steps=config.train.steps, wall_s=round(float(run.log.seconds.sum()),2))
+    df = df.assign(config=config.name, seed=seed, steps=config.train.steps,
+        wall_s=round(float(run.log.seconds.sum()),2))
     _keep_adapters(d/'generated.safetensors', ad, [t.name for t in self.evaluated(config)])
     _write_frame(d/'tasks.csv', df[['config','seed','source','split','task','metric','value','steps','wall_s']])
     return pd.read_csv(d/'tasks.csv')
@@ -279,7 +313,8 @@ def reference(self:World, folder)->pd.DataFrame:
     if not self.references: return pd.DataFrame()
     tasks = self.evaluated()
     df = pd.concat([self.panel(tasks, self.references), self.delta_cosines(tasks, self.references)], ignore_index=True)
-    _write_frame(f, df.assign(config='reference', seed=0, steps=0, wall_s=0.)[['config','seed','source','split','task','metric','value','steps','wall_s']])
+    _write_frame(f, df.assign(config='reference', seed=0, steps=0,
+        wall_s=0.)[['config','seed','source','split','task','metric','value','steps','wall_s']])
     return pd.read_csv(f)
 
 def _equal(configs, seconds):
@@ -288,7 +323,8 @@ def _equal(configs, seconds):
     steps = {c.name:c.train.steps for c in configs}
     if seconds is None and len(set(steps.values()))>1:
         a,b = min(steps, key=steps.get),max(steps, key=steps.get)
-        raise ValueError(f'{a} has {steps[a]} steps and {b} {steps[b]}: not an equal comparison; give all the same steps, or a time budget with seconds=')
+        raise ValueError(f'{a} has {steps[a]} steps and {b} {steps[b]}: not an equal comparison; give all the same '
+                         'steps, or a time budget with seconds=')
 
 def run_grid(
     world:World,
@@ -305,7 +341,9 @@ def run_grid(
         df = world.run_one(c, s, folder, seconds)
         parts.append(df)
         h = df[(df.source=='generated')&(df.metric=='nll')].groupby('split', sort=False).value.mean()
-        if log: log(f'{i+1}/{n} {c.name}, seed {s}: {df.wall_s.iloc[0]:.0f} s, NLL ' + ', '.join(f'{k} {v:.3f}' for k,v in h.items()))
+        if log:
+            log(f'{i+1}/{n} {c.name}, seed {s}: {df.wall_s.iloc[0]:.0f} s, NLL '
+                + ', '.join(f'{k} {v:.3f}' for k,v in h.items()))
     df = pd.concat([p for p in parts if len(p)], ignore_index=True)
     _write_frame(folder/'ablations_tasks.csv', df)
     _write_frame(folder/'ablations.csv', tidy(df))

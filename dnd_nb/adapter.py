@@ -15,15 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn, Tensor
 from fastcore.basics import patch
-from .io.files import as_json, atomic_dir, atomic_write, read_json, sha256, write_json
+from .io.moved import moved
 
 # %% auto #0
-__all__ = ['LoraSpec', 'peft_doubts', 'Adapters', 'apply_adapters', 'product_gram', 'pairwise_distance', 'product_sq',
-           'product_distance', 'canonical', 'truncate', 'regauged', 'as_json', 'atomic_dir', 'atomic_write',
-           'read_json', 'sha256', 'write_json']
-
-# %% ../nbs/00_adapter.ipynb #e3d12190
-_all_ = ['as_json', 'atomic_dir', 'atomic_write', 'read_json', 'sha256', 'write_json'] # their old place
+__all__ = ['LoraSpec', 'peft_doubts', 'Adapters', 'correct', 'apply_adapters', 'product_gram', 'pairwise_distance', 'product_sq',
+           'product_distance', 'canonical', 'truncate', 'regauged']
 
 # %% ../nbs/00_adapter.ipynb #9a6edc36
 @dataclass(frozen=True)
@@ -112,7 +108,8 @@ def _targets(model, targets)->list: # names of the modules that targets name, in
     if targets is None: targets = _known_targets(model)
     if targets=='all-linear':
         head = model.get_output_embeddings() if hasattr(model, 'get_output_embeddings') else None
-        return [k for k,m in text.items() if m is not head and 'Router' not in type(m).__name__] # routers give back more
+        # routers give back more
+        return [k for k,m in text.items() if m is not head and 'Router' not in type(m).__name__]
     if isinstance(targets, str): return [k for k in every if re.fullmatch(targets, k)]
     def hit(k, t): return k==t or (k.endswith('.'+t) and (k in text or '.' in t))
     for t in targets:
@@ -152,7 +149,8 @@ def _no_peft(mods):
 @patch
 def __repr__(self:LoraSpec):
     kinds = list(dict.fromkeys(k.split('.')[-1] for k in self.modules))
-    return f'LoraSpec({len(self.modules)} modules {"/".join(kinds)}, rank {self.rank}, scale {self.scale:g}, {self.n_params:,} values)'
+    return (f'LoraSpec({len(self.modules)} modules {"/".join(kinds)}, rank {self.rank}, scale {self.scale:g}, '
+            f'{self.n_params:,} values)')
 
 # %% ../nbs/00_adapter.ipynb #23ffaac7
 def peft_doubts(
@@ -184,17 +182,23 @@ class Adapters:
         for k,(i,o) in spec.modules.items():
             for what,t,want in (('A',A,(n,spec.rank,i)), ('B',B,(n,o,spec.rank))):
                 if k not in t: raise ValueError(f'{k}: {what} is missing')
-                if tuple(t[k].shape)!=want: raise ValueError(f'{k}: {what} is {list(t[k].shape)}, expected {list(want)}')
+                if tuple(t[k].shape)!=want:
+                    raise ValueError(f'{k}: {what} is {list(t[k].shape)}, expected {list(want)}')
 
     def __len__(self): return next(iter(self.A.values())).shape[0]
-    def map(self, f)->Adapters: "`f` applied to every A and B"; return Adapters(self.spec, {k:f(v) for k,v in self.A.items()}, {k:f(v) for k,v in self.B.items()})
+    def map(self, f)->Adapters:
+        "`f` applied to every A and B"
+        return Adapters(self.spec, {k:f(v) for k,v in self.A.items()}, {k:f(v) for k,v in self.B.items()})
     def __getitem__(self, i)->Adapters:
-        i = slice(i, i+1 or None) if isinstance(i, int) else torch.as_tensor(i, device=self.device) if isinstance(i, (list,tuple)) else i
+        i = (slice(i, i+1 or None) if isinstance(i, int)
+             else torch.as_tensor(i, device=self.device) if isinstance(i, (list,tuple)) else i)
         return self.map(lambda t: t[i])
     def to(self, *args, **kw)->Adapters: "As `Tensor.to`"; return self.map(lambda t: t.to(*args, **kw))
     def detach(self)->Adapters: return self.map(lambda t: t.detach())
     def clone(self)->Adapters: return self.map(lambda t: t.clone())
-    def mean(self)->Adapters: "One adapter: the mean A and the mean B. A fair mean only for adapters that share a gauge (one initial A, or `canonical`)"; return self.map(lambda t: t.mean(0, keepdim=True))
+    def mean(self)->Adapters:
+        "One adapter: the mean A and the mean B. A fair mean only for adapters that share a gauge (one initial A, or `canonical`)"
+        return self.map(lambda t: t.mean(0, keepdim=True))
     def scaled(self, s)->Adapters: "ΔW times `s`"; return Adapters(self.spec, self.A, {k:v*s for k,v in self.B.items()})
     @property
     def device(self): return next(iter(self.A.values())).device
@@ -249,6 +253,17 @@ def randn(cls:Adapters, spec:LoraSpec, n:int, seed:int=0, std:float=.1)->Adapter
     g = torch.Generator().manual_seed(seed)
     return cls.from_flat(spec, torch.randn(n, spec.n_params, generator=g)*std)
 
+# %% ../nbs/00_adapter.ipynb #61c06d8f
+def correct(
+    base:Adapters, # n=1: the start adapter
+    ad:Adapters, # n
+    s, # strength: a number, or [n]
+)->Adapters: # n
+    "base + s·(ad − base), in A and B"
+    if not isinstance(s, Tensor) and s==1: return ad
+    x,b = ad.flat(),base.flat().to(ad.device)
+    return Adapters.from_flat(ad.spec, b + (s.to(x)[:,None] if isinstance(s, Tensor) else s)*(x-b))
+
 # %% ../nbs/00_adapter.ipynb #6080c381
 class _Hook:
     "A module's LoRA branches: a stack, so that contexts nest"
@@ -262,14 +277,17 @@ def _lora(x, out, A, B, scale, rows): # x [b, …, in], out [b, …, out], A [n,
     if A.dtype!=out.dtype or A.device!=out.device: A,B = A.to(out),B.to(out) # packed or offloaded weights
     if x.dtype!=out.dtype: x = x.to(out.dtype)
     if not x.numel(): return out
-    if n==1: return torch.addmm(out.reshape(-1,out.shape[-1]), x.reshape(-1,i) @ A[0].T, B[0].T, alpha=scale).view(out.shape)
+    if n==1:
+        return torch.addmm(out.reshape(-1,out.shape[-1]), x.reshape(-1,i) @ A[0].T, B[0].T, alpha=scale).view(out.shape)
     if rows is None:
-        if x.shape[0] % n: raise ValueError(f'{x.shape[0]} rows do not split evenly over {n} adapters; pass rows=, one index a row')
+        if x.shape[0] % n:
+            raise ValueError(f'{x.shape[0]} rows do not split evenly over {n} adapters; pass rows=, one index a row')
     else:
         if x.shape[0] % len(rows): raise ValueError(f'rows has {len(rows)} entries, the input {x.shape[0]} rows')
         A,B = A[rows],B[rows] # k·len(rows) rows: beams, samples, or a row's tokens one after another
     n = len(A)
-    if x.ndim==3 and len(x)==n: return torch.baddbmm(out, torch.bmm(x, A.mT), B.mT, alpha=scale) # every operation here costs the CPU time
+    if x.ndim==3 and len(x)==n: # every operation here costs the CPU time
+        return torch.baddbmm(out, torch.bmm(x, A.mT), B.mT, alpha=scale)
     return torch.baddbmm(out.reshape(n,-1,out.shape[-1]), x.reshape(n,-1,i) @ A.mT, B.mT, alpha=scale).view(out.shape)
 
 # %% ../nbs/00_adapter.ipynb #a045539f
@@ -295,7 +313,8 @@ def _stacks(new): # {module: stack}
 def _checkpointing(model, again):
     "Let checkpointed layers of `model` recompute under the context manager `again()`"
     fn = partial(torch.utils.checkpoint.checkpoint, use_reentrant=False, context_fn=lambda: (nullcontext(), again()))
-    ms = [m for m in model.modules() if getattr(m, 'gradient_checkpointing', False) and hasattr(m, '_gradient_checkpointing_func')]
+    ms = [m for m in model.modules() if getattr(m, 'gradient_checkpointing', False)
+        and hasattr(m, '_gradient_checkpointing_func')]
     old = [m._gradient_checkpointing_func for m in ms]
     for m in ms: m._gradient_checkpointing_func = fn
     try: yield
@@ -314,7 +333,8 @@ def _see_hooks(model):
 # %% ../nbs/00_adapter.ipynb #ae4b59e1
 def _blocks(rows, n): # None if rows are n equal blocks 0…0 1…1 …, else a tensor
     rows = torch.as_tensor(rows)
-    if len(rows) and (rows.min()<0 or rows.max()>=n): raise ValueError(f'rows goes from {int(rows.min())} to {int(rows.max())}, but there are {n} adapters')
+    if len(rows) and (rows.min()<0 or rows.max()>=n):
+        raise ValueError(f'rows goes from {int(rows.min())} to {int(rows.max())}, but there are {n} adapters')
     return None if len(rows)%n==0 and torch.equal(rows.cpu(), torch.arange(n).repeat_interleave(len(rows)//n)) else rows
 
 def _home(m): # device and dtype in which a module's adapters are kept, as far as its weights tell
@@ -352,7 +372,8 @@ def apply_adapters(
     rows = None if rows is None else _blocks(rows, n)
     at = {k:_home(mods[k]) for k in adapters.spec.modules}
     on = {} if rows is None else {d:rows.to(d) for d in {h.get('device', adapters.device) for h in at.values()}}
-    each = torch.as_tensor(strength, device=adapters.device).view(-1,1,1) if isinstance(strength, (Tensor,list,tuple)) else None # else the products take it along, at no cost
+    each = (torch.as_tensor(strength, device=adapters.device).view(-1,1,1)
+            if isinstance(strength, (Tensor,list,tuple)) else None) # else the products take it along, at no cost
     s,new = adapters.spec.scale*(strength if each is None else 1.),{}
     for k,d in at.items():
         m,B = mods[k],adapters.B[k] if each is None else adapters.B[k]*each
@@ -367,7 +388,8 @@ def product_gram(
 )->Tensor: # [n, m]
     "Inner products ⟨ΔW, ΔW'⟩ summed over modules, scale included"
     if d := p.spec.differs(q.spec): raise ValueError(f'these adapters cannot be compared: {d}')
-    f = lambda k: torch.einsum('nmrs,nmrs->nm', torch.einsum('nor,mos->nmrs', p.B[k], q.B[k]), torch.einsum('nri,msi->nmrs', p.A[k], q.A[k]))
+    f = lambda k: torch.einsum('nmrs,nmrs->nm', torch.einsum('nor,mos->nmrs', p.B[k], q.B[k]),
+        torch.einsum('nri,msi->nmrs', p.A[k], q.A[k]))
     return sum(f(k) for k in p.spec.modules)*p.spec.scale**2
 
 def pairwise_distance(
@@ -423,7 +445,8 @@ def regauged(
     size:float=4., # length of A's rows, in rows of a fresh A as of `Adapters.init`
 )->Adapters: # n, the same ΔW
     "A's rows as long as `size` fresh ones, B's columns shorter by as much; ValueError if `size` is not above 0"
-    if not 0<size<float('inf'): raise ValueError(f'size {size}: expected a number above 0, the length of a row of A in rows of a fresh A')
+    if not 0<size<float('inf'):
+        raise ValueError(f'size {size}: expected a number above 0, the length of a row of A in rows of a fresh A')
     to = lambda n: torch.where(n>0, size/(3**.5*n), 1.) # a fresh row's length is 1/√3; an empty row stays
     c = {k:to(a.norm(dim=2, keepdim=True)) for k,a in p.A.items()}
     return Adapters(p.spec, {k:a*c[k] for k,a in p.A.items()}, {k:b/c[k].mT for k,b in p.B.items()})
@@ -441,14 +464,11 @@ def _singular(p, rank): # A and B of the largest singular values; zeros where a 
     return A,B
 
 # %% ../nbs/00_adapter.ipynb #2caf732b
-_moved = dict.fromkeys('KeyReport match_keys save_peft load_tensors load_peft _key _natural _peft_config'.split(), 'dnd_nb.io.peft')
-globals().setdefault('__all__', []).extend(k for k in _moved if k[0]!='_') # `import *` gives them too
+__getattr__ = moved('dnd_nb.adapter', {
+    'dnd_nb.io.peft': 'KeyReport match_keys save_peft load_tensors load_peft',
+    'dnd_nb.io.files': 'as_json atomic_dir atomic_write read_json sha256 write_json'})
 
-def __getattr__(name):
-    "A name that moved to another room"
-    if name not in _moved: raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    return getattr(importlib.import_module(_moved[name]), name)
-
+# %% ../nbs/00_adapter.ipynb #9092047c
 @patch(cls_method=True)
 def from_peft(
     cls:LoraSpec,

@@ -155,15 +155,18 @@ def dnd_collect(
         if import_from:
             z = import_adapters(import_from, zoo, _base(base, device)[0], prompts=import_prompts)
             return print(*z.reports, z, sep='\n')
-        if engine and engine not in ENGINES: raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
+        if engine and engine not in ENGINES:
+            raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
         _above0(rank=rank, alpha=alpha, steps=steps, rows=rows, lr=lr, at_once=at_once)
         keep = _numbers('keep', keep, float, lambda x: 0<x<=1, 'shares of the steps, above 0 and up to 1')
         ts = _from_table(tasks, zoo, names, **kwargs) if _is_table(tasks) else _tasks(tasks, names)
         model,tok = _base(base, device)
         spec = LoraSpec.from_model(model, targets if targets=='all-linear' else _list(targets), rank, alpha)
-        cfg = TeacherConfig(steps=steps, rows=rows, lr=lr, keep=tuple(keep), seed=seed, at_once=at_once, max_tokens=max_tokens)
+        cfg = TeacherConfig(steps=steps, rows=rows, lr=lr, keep=tuple(keep), seed=seed, at_once=at_once,
+            max_tokens=max_tokens)
         z = train_teachers(model, tok, ts, spec, zoo, cfg, probes=GENERIC if probes else None, engine=engine)
-        _say(f'\n{z}\nNext: dnd_train --zoo {zoo} --tasks {_where(None, z) if _is_table(tasks) else tasks}') # the progress bar ends without a new line
+        # the progress bar ends without a new line
+        _say(f'\n{z}\nNext: dnd_train --zoo {zoo} --tasks {_where(None, z) if _is_table(tasks) else tasks}')
 
 # %% ../nbs/15_cli.ipynb #7d1c0a54
 def _from_table(where, zoo, names, **kwargs):
@@ -184,7 +187,8 @@ def _val_names(zoo, val, seed, held_out=()):
     import random
     if not val.isdigit(): return _list(val)
     rest = [t for t in zoo.tasks if t not in held_out]
-    if int(val)>=len(rest): raise ValueError(f'{val} validation tasks of a zoo of {len(rest)}: none would be left to train on')
+    if int(val)>=len(rest):
+        raise ValueError(f'{val} validation tasks of a zoo of {len(rest)}: none would be left to train on')
     return random.Random(seed).sample(rest, int(val))
 
 def _given(base_adapter, spec, model, tok, ts, seed, run, steps):
@@ -192,16 +196,16 @@ def _given(base_adapter, spec, model, tok, ts, seed, run, steps):
     from dnd_nb.io.peft import load_peft, save_peft
     from dnd_nb.crew import Crew
     from dnd_nb.io.files import changed, read_json
-    from dnd_nb.io.identity import identity
+    from dnd_nb.io.identity import identity, same_settings
     from dnd_nb.zoo import rows_sum
-    from dnd_nb.train import train_multitask
+    from dnd_nb.teacher import train_multitask
     if base_adapter!='multitask': return load_peft(base_adapter, spec)
-    f,made = Path(run)/'multitask',dict(steps=steps, seed=seed, base=identity(model, tok), rows={t.name:rows_sum(t) for t in ts})
+    f,made = Path(run)/'multitask',dict(steps=steps, seed=seed, base=identity(model, tok),
+        rows={t.name:rows_sum(t) for t in ts})
     def make(): save_peft(train_multitask(model, tok, ts, spec, steps, seed=seed)[0], f, extra={'made.json':made})
     Crew().once(lambda: f.exists() or make())
-    if (bad := changed(f)) or read_json(f/'made.json')!=made:
-        raise ValueError(f'{f}: {bad[0] if bad else "made with other steps, seed, rows or base model"}; choose another '
-                         'run folder, or move that one away')
+    if bad := changed(f): raise ValueError(f'{f}: {bad[0]}; choose another run folder, or move that one away')
+    same_settings(f, read_json(f/'made.json'), made)
     return load_peft(f, spec)
 
 # %% ../nbs/15_cli.ipynb #ddb346c9
@@ -254,8 +258,10 @@ def dnd_train(
     with one_line_errors():
         from dnd_nb.generator import suited
         from dnd_nb.zoo import Zoo
-        from dnd_nb.train import Trainer, TrainConfig, warm_start
-        _above0(hidden=hidden, batch=batch, rows=rows, recon_lr=recon_lr, sft_lr=sft_lr, multitask_steps=multitask_steps, **{'recon_steps + sft_steps':max(recon_steps,0)+max(sft_steps,0)})
+        from dnd_nb.train import Trainer
+        from dnd_nb.run import TrainConfig, warm_start
+        _above0(hidden=hidden, batch=batch, rows=rows, recon_lr=recon_lr, sft_lr=sft_lr,
+            multitask_steps=multitask_steps, **{'recon_steps + sft_steps':max(recon_steps,0)+max(sft_steps,0)})
         z,ks = Zoo(zoo),_numbers('k', k)
         model,tok = _base(base or z.spec.base_model, device)
         _fit(model, tok, z)
@@ -274,7 +280,7 @@ def dnd_train(
         _say(_after_training(r, cache, ts))
 
 def _after_training(run, cache, tasks): # what a new run is to be told first
-    from dnd_nb.encoder import condition_texts
+    from dnd_nb.condition import condition_texts
     from dnd_nb.strength import unfollowed
     own = next((condition_texts(t.train, run.cfg.answers) for t in tasks if t.name in run.config['train_tasks']), None)
     if own and (why := unfollowed(run, cache, own[:16])): return f'✗ {why}. Next: dnd_doctor {run.folder}'
@@ -289,18 +295,21 @@ def _zoo_of(run, zoo):
     his = run.config['zoo']
     def same(z): return sha256(json.dumps(z.manifest['entries']))==his['sha256']
     if zoo:
-        if not same(z := Zoo(zoo)): warnings.warn(f'{zoo} is not the zoo {his["name"]} as it was when {run.folder} was trained (entries {his["sha256"][:12]}… then)')
+        if not same(z := Zoo(zoo)):
+            warnings.warn(f'{zoo} is not the zoo {his["name"]} as it was when {run.folder} was trained (entries '
+                          f'{his["sha256"][:12]}… then)')
         return z
     for f in (p/his['name'] for p in (run.folder.resolve().parent, run.folder.resolve().parent.parent, Path('.'))):
         if (f/'manifest.json').exists() and same(z := Zoo(f)): return z
-    raise ValueError(f'{run.folder}: the zoo that it was trained on, {his["name"]}, is neither beside it nor here; say where it is with --zoo')
+    raise ValueError(f'{run.folder}: the zoo that it was trained on, {his["name"]}, is neither beside it nor here; '
+                     'say where it is with --zoo')
 
 def _open(run, zoo, base, embeddings, device):
     "A run, its zoo, its base model and tokenizer, and the cache of its encoder"
     from dnd_nb.encoder import make_encoder, PromptCache
     from dnd_nb.io.identity import identity, same_base
     from dnd_nb.model import base_id
-    from dnd_nb.train import Run
+    from dnd_nb.run import Run
     r = Run(run, _device(device))
     z = _zoo_of(r, zoo)
     model,tok = _base(base or r.spec.base_model, device)
@@ -342,18 +351,28 @@ def dnd_evaluate(
         _above0(k=k, conditions=conditions, rows=rows)
         may_write(out, ('panel','paired'), 'dnd_evaluate')
         r,z,model,tok,cache = _open(run, zoo, base, embeddings, device)
-        if not names and r.held_out: _say(f'held out by the run, and looked at: {", ".join(r.held_out)} (--names for others)')
+        if not names and r.held_out:
+            _say(f'held out by the run, and looked at: {", ".join(r.held_out)} (--names for others)')
         ts = _tasks(_where(tasks, z), names or ','.join(r.held_out))
-        if small := [t.name for t in ts if len(set(t.prompts))<k]: _say(f'k={k} is more than the prompts of {len(small)} tasks (first: {small[0]}): all of them are used, none twice')
-        must_fit(4*len(ts)*conditions*z.spec.n_params, f'{conditions} adapters of {z.spec.n_params:,} values for each of {len(ts)} tasks', 'lower --conditions')
+        if small := [t.name for t in ts if len(set(t.prompts))<k]:
+            _say(f'k={k} is more than the prompts of {len(small)} tasks (first: {small[0]}): all of them are used, '
+                 'none twice')
+        must_fit(4*len(ts)*conditions*z.spec.n_params,
+            f'{conditions} adapters of {z.spec.n_params:,} values for each of {len(ts)} tasks', 'lower --conditions')
         over = 'tasks' if len(ts)>4 else 'rows' # intervals over a handful of tasks would say nothing
-        split = {t.name: 'seen' if t.name in r.config['train_tasks'] else 'validation' if t.name in r.config['val_tasks'] else 'held_out' for t in ts}
-        df = run_panel(model, tok, ts, panel_sources(r, cache, z, {t.name:t.prompts for t in ts}, k, conditions, seed, rivals=(model, tok, {t.name:t for t in ts})), split, rows, r.template, log=lambda s,t: print(f'{s}: {t:.0f} s'))
+        split = {t.name: 'seen' if t.name in r.config['train_tasks'] else 'validation'
+            if t.name in r.config['val_tasks'] else 'held_out' for t in ts}
+        df = run_panel(model, tok, ts, panel_sources(r, cache, z, {t.name:t.prompts for t in ts}, k, conditions, seed,
+            rivals=(model, tok, {t.name:t for t in ts})), split, rows, r.template, log=lambda s,
+            t: print(f'{s}: {t:.0f} s'))
         panel = panel_rows(df, seed, over)
-        diff = paired(df, [('generated',s) for s in df.source.unique() if s!='generated'], ['nll'], seed=seed, over=over)
+        diff = paired(df, [('generated',s) for s in df.source.unique() if s!='generated'], ['nll'], seed=seed,
+            over=over)
         said,why = panel_verdict(df, seed=seed, over=over),unfollowed(r, cache, ts[0].prompts[:k])
         if why: said = f'✗ {why}. {said}'
-        Crew().once(lambda: Format('evaluation', 1, {}).write(out, dict(verdict=said, run=r.config['config'], panel=panel, over=over, paired=diff.to_dict('records'), tasks=split, k=k, conditions=conditions, rows=rows, seed=seed)))
+        Crew().once(lambda: Format('evaluation', 1, {})
+            .write(out, dict(verdict=said, run=r.config['config'], panel=panel, over=over,
+            paired=diff.to_dict('records'), tasks=split, k=k, conditions=conditions, rows=rows, seed=seed)))
         _say(pd.DataFrame(panel).to_string(index=False))
         Crew().once(lambda: _for_doctor(df, r.folder))
         _say(f'{out} written\n{said}\nNext: dnd_doctor {run}')
@@ -375,7 +394,7 @@ def damage(
     import os
     from dnd_nb.io.files import MARKER, changed, check_tensors
     from dnd_nb.zoo import Zoo
-    from dnd_nb.train import RUN, SELECTED
+    from dnd_nb.run import RUN, SELECTED
     folder,bad = Path(folder),[]
     if not folder.is_dir(): raise ValueError(f'{folder}: no such folder')
     def ask(f, *a):
@@ -416,7 +435,9 @@ def dnd_doctor(
         from dnd_nb.doctor import doctor, report_folder, unseen
         r,z,model,tok,cache = _open(run, zoo, base, embeddings, device)
         ts = _tasks(_where(tasks, z))
-        if gone := [n for n in (*z.tasks, *_list(held_out)) if n not in {t.name for t in ts}]: raise ValueError(f'{_where(tasks, z)}: no task {gone[0]!r}, of which the zoo has a teacher or which is to be held out; say where its rows are with --tasks')
+        if gone := [n for n in (*z.tasks, *_list(held_out)) if n not in {t.name for t in ts}]:
+            raise ValueError(f'{_where(tasks, z)}: no task {gone[0]!r}, of which the zoo has a teacher or which is to '
+                             'be held out; say where its rows are with --tasks')
         held = [t for t in ts if t.name in _list(held_out)] or unseen(ts, r, z)
         to = report_folder(out or r.folder/'doctor')
         d = doctor(r, z, [t for t in ts if t.name in z.tasks], model, tok, cache, held, seed=seed)
@@ -461,7 +482,9 @@ def dnd():
     if name in ('--version','-V'):
         from dnd_nb import __version__
         return print(f'dnd_nb {__version__}')
-    if name in ('--help','-h'): return print('usage: dnd NAME [options]; dnd NAME --help says more\n\n' + '\n'.join(f'  {k:10}{v}' for k,(_,v) in COMMANDS.items()))
+    if name in ('--help','-h'):
+        return print('usage: dnd NAME [options]; dnd NAME --help says more\n\n'
+            + '\n'.join(f'  {k:10}{v}' for k,(_,v) in COMMANDS.items()))
     if name not in COMMANDS: sys.exit(f'dnd: no command {name!r}; expected one of {", ".join(COMMANDS)}')
     sys.argv[:] = [f'dnd_{name}', *rest]
     where,f = COMMANDS[name][0].split(':')

@@ -11,7 +11,7 @@ from .adapter import *
 from .crew import Crew, bar_over
 from .delta import ProbeSet, delta_embedding
 from .io.files import *
-from .io.identity import identity, not_finite, same_base
+from .io.identity import identity, not_finite, same_base, same_settings
 from .io.peft import save_peft
 from .model import base_source
 from .task import Template, encode_rows
@@ -27,24 +27,20 @@ def _same_run(folder, man):
     f = Path(folder)/'manifest.json'
     old = ZOO.read(f) if f.exists() else dict(rows={}, entries=[])
     if theirs := [t for t in man['rows'] if t not in old.get('rows', man['rows']) and (Path(folder)/t).exists()]:
-        raise ValueError(f'{folder}: holds {theirs[0]}, which is no teacher of this zoo; move it away or choose another '
+        raise ValueError(f'{folder}: holds {theirs[0]}, which is no teacher of this zoo; move it away or choose '
+                         'another '
                          'folder')
     if not f.exists(): return man
-    if old.get('config'): old['config'] = as_json(TeacherConfig()) | old['config'] # a setting that came later has its default
-    for k in ('spec','config','template','base_model','probes'):
-        if json.dumps(old.get(k))!=json.dumps(man.get(k)):
-            raise ValueError(f'{folder}: begun with another {k} ({_first_diff(old.get(k), man.get(k))}); choose another folder, or the same settings to go on')
+    fixed = dict(warmup=.1, weight_decay=0., clip=1.) # settings of before, now constants
+    was = {k:v for k,v in (old.get('config') or {}).items() if k not in fixed or fixed[k]!=v}
+    if was: old['config'] = as_json(TeacherConfig()) | was # a setting that came later has its default
+    same_settings(folder, old, man, ('spec','config','template','base_model','probes'))
     same_base(old.get('base'), man['base'], (old.get('base_model'), man['base_model']), folder)
     was = old.get('rows') or {}
     if bad := [t for t,s in man['rows'].items() if was.get(t, s)!=s]:
         raise ValueError(f'{folder}: the rows of {len(bad)} tasks are not those that it was begun with (first: '
                          f'{bad[0]}); choose another folder, or the same rows to go on')
     return old | dict(format=2, kind='zoo', base=man['base'], rows=was | man['rows'])
-
-def _first_diff(a, b):
-    if not isinstance(a,dict) or not isinstance(b,dict): return f'{a!r} then, {b!r} now'
-    k = next(k for k in {**a,**b} if json.dumps(a.get(k))!=json.dumps(b.get(k)))
-    return f'{k}: {a.get(k)!r} then, {b.get(k)!r} now'[:300]
 
 def _merge(folder, man, order):
     "Manifest and parts as one manifest, in the order of the tasks"
@@ -87,12 +83,14 @@ def _mend_prompts(folder, man, tasks): # prompts files that are not as they were
 # %% ../nbs/04b_collect.ipynb #85ad1911
 def _entry(t, step, losses, folder, prompts): # losses [steps] of this task; where it was saved; checksum of its prompts
     k = max(1, len(losses)//10)
-    return dict(files=marked(folder)['files'], prompts=prompts, task=t.name, family=t.family, checkpoint=f'step_{step:05d}', step=step, folder=f'{t.name}/step_{step:05d}',
+    return dict(files=marked(folder)['files'], prompts=prompts, task=t.name, family=t.family,
+        checkpoint=f'step_{step:05d}', step=step, folder=f'{t.name}/step_{step:05d}',
         loss_first=float(losses[:k].mean()), loss=float(losses[max(0,step-k):step].mean()))
 
 def _write_group(folder, group, kept, losses, deltas):
     "Save every kept checkpoint of a group, then the part of the manifest that lists them"
-    ok = losses.isfinite().all(0) & torch.stack([a.flat().abs().amax(1)<1e6 for a in kept.values()]).all(0) # NaN is not below anything
+    # NaN is not below anything
+    ok = losses.isfinite().all(0) & torch.stack([a.flat().abs().amax(1)<1e6 for a in kept.values()]).all(0)
     bad,es = [t.name for t,o in zip(group, ok) if not o],[]
     for i,t in enumerate(group):
         if t.name in bad: continue
@@ -169,15 +167,19 @@ def train_teachers(
     "Train and keep a teacher, with checkpoints, for every task"
     cfg,template,folder,crew = cfg or TeacherConfig(),template or Template(),Path(folder),Crew()
     if not tasks: raise ValueError('no tasks to train teachers for')
-    if len({t.name for t in tasks})<len(tasks): raise ValueError('two tasks share a name; the zoo keeps one folder a task')
-    with crew.alone(folder): return _train_all(model, tok, tasks, spec, folder, cfg, template, probes, save_every, progress, engine, crew)
+    if len({t.name for t in tasks})<len(tasks):
+        raise ValueError('two tasks share a name; the zoo keeps one folder a task')
+    with crew.alone(folder):
+        return _train_all(model, tok, tasks, spec, folder, cfg, template, probes, save_every, progress, engine, crew)
 
 def _train_all(model, tok, tasks, spec, folder, cfg, template, probes, save_every, progress, engine, crew):
     if not (folder/'manifest.json').exists() and (bad := [n for n in ('state','parts') if (folder/n).exists()]):
-        raise ValueError(f'{folder}: holds {bad[0]} but no manifest.json, so it is no zoo, and a zoo would remove that; '
+        raise ValueError(f'{folder}: holds {bad[0]} but no manifest.json, so it is no zoo, and a zoo would remove '
+                         'that; '
                          'choose another folder')
     check_memory(spec, min(len(tasks), cfg.at_once), cfg) # before anything is written
-    man = new_manifest(spec, cfg, template, probes, base=identity(model, tok), source=base_source(model), rows={t.name:rows_sum(t) for t in tasks})
+    man = new_manifest(spec, cfg, template, probes, base=identity(model, tok), source=base_source(model),
+        rows={t.name:rows_sum(t) for t in tasks})
     man,order = _same_run(folder, man),[t.name for t in tasks]
     crew.once(lambda: _merge(folder, man, order)) # parts that were left, and a manifest that says what this zoo is
     man = ZOO.read(folder/'manifest.json')
@@ -188,9 +190,11 @@ def _train_all(model, tok, tasks, spec, folder, cfg, template, probes, save_ever
     with crew.together():
         for group,bar in _with_bar(groups, cfg.steps, progress and crew.main):
             state = folder/'state'/_group_key(group)
-            tr = AdapterTrainer(model, spec, [encode_rows(tok, t.train, template, cfg.max_len, cfg.words) for t in group], cfg, [t.name for t in group], tok.pad_token_id, engine=engine)
+            tr = AdapterTrainer(model, spec, [encode_rows(tok, t.train, template, cfg.max_len, cfg.words)
+                for t in group], cfg, [t.name for t in group], tok.pad_token_id, engine=engine)
             kept = _run_group(tr, group, saved, state, cfg, save_every, bar)
-            deltas = {s: delta_embedding(model, tok, a.to(model.device), probes).cpu().numpy() for s,a in kept.items()} if probes else None
+            deltas = {s: delta_embedding(model, tok, a.to(model.device), probes).cpu().numpy()
+                for s,a in kept.items()} if probes else None
             bad += _write_group(folder, group, kept, torch.stack(tr.losses).cpu(), deltas)
             if crew.size==1: _merge(folder, man, order)
             shutil.rmtree(state, ignore_errors=True)
@@ -212,6 +216,7 @@ def _with_bar(groups, steps, progress):
     for g,group in enumerate(groups):
         def bar(tr):
             next(it, None)
-            if progress and time.time()-said[0]>.5: pb.comment,said[0] = f'teachers {g+1}/{len(groups)}, loss {tr.losses[-1].mean():.3f}',time.time()
+            if progress and time.time()-said[0]>.5:
+                pb.comment,said[0] = f'teachers {g+1}/{len(groups)}, loss {tr.losses[-1].mean():.3f}',time.time()
         yield group,bar
     next(it, None)

@@ -40,8 +40,13 @@ def differ_table(
     "For every two configurations: further apart than two seeds of one?"
     D,c,s = np.asarray(D),np.array(configs),np.array(seeds)
     names = list(dict.fromkeys(configs))
-    if few := [n for n in names if (c==n).sum()<2]: raise ValueError(f'{few[0]}: one seed only; whether runs differ is measured against the distance between seeds, so every configuration needs two or more')
-    def mean(a, b, same): m = np.ix_(c==a,c==b); sel = (s[c==a][:,None]==s[c==b][None])==same; return D[m][sel].mean() if sel.any() else np.nan
+    if few := [n for n in names if (c==n).sum()<2]:
+        raise ValueError(f'{few[0]}: one seed only; whether runs differ is measured against the distance between '
+                         'seeds, so every configuration needs two or more')
+    def mean(a, b, same):
+        m = np.ix_(c==a,c==b)
+        sel = (s[c==a][:,None]==s[c==b][None])==same
+        return D[m][sel].mean() if sel.any() else np.nan
     res = []
     for a,b in itertools.combinations(names, 2):
         within = (mean(a,a,False)+mean(b,b,False))/2
@@ -54,8 +59,10 @@ def not_told_apart(
     df:pd.DataFrame, # as made by `differ_table`
 )->list: # of sentences
     "The pairs of configurations that may be one and the same"
-    say = {'identical': 'give the same adapters at the same seed: is the switch between them connected to anything?', 'not told apart': 'are no further apart than two seeds of one of them: more seeds, or no difference'}
-    return [f'{r.a} and {r.b} {say[r.verdict]} (ratio {r.ratio:.2f}, same seed {r.same_seed:.2g})' for r in df.itertuples() if r.verdict!='differ']
+    say = {'identical': 'give the same adapters at the same seed: is the switch between them connected to anything?',
+        'not told apart': 'are no further apart than two seeds of one of them: more seeds, or no difference'}
+    return [f'{r.a} and {r.b} {say[r.verdict]} (ratio {r.ratio:.2f}, same seed {r.same_seed:.2g})'
+        for r in df.itertuples() if r.verdict!='differ']
 
 # %% ../nbs/10d_compare.ipynb #3213a958
 def plot_distances(
@@ -69,7 +76,8 @@ def plot_distances(
     s = max(2.8, .16*len(configs))
     fig,ax = plt.subplots(figsize=(s+1.6,s), dpi=80)
     im = ax.imshow(np.asarray(D)**.5, cmap='viridis')
-    ax.set_yticks(at, names, fontsize=8); ax.set_xticks([]); ax.set_title('‖ΔW − ΔW′‖ between runs', fontsize=9); fig.colorbar(im, shrink=.8)
+    ax.set_yticks(at, names, fontsize=8)
+    ax.set_xticks([]); ax.set_title('‖ΔW − ΔW′‖ between runs', fontsize=9); fig.colorbar(im, shrink=.8)
     plt.tight_layout()
     return fig
 
@@ -80,17 +88,21 @@ def tidy(
     df:pd.DataFrame, # one line a config, seed, source, split, task and metric
 )->pd.DataFrame: # config, seed, source, split, metric, value, steps, wall_s
     "Means over tasks"
-    g = df.groupby(KEYS, sort=False, dropna=False).agg(value=('value','mean'), steps=('steps','first'), wall_s=('wall_s','first')).reset_index()
+    g = df.groupby(KEYS, sort=False, dropna=False).agg(value=('value','mean'), steps=('steps','first'),
+        wall_s=('wall_s','first')).reset_index()
     return g[KEYS+['value','steps','wall_s']]
 
 # %% ../nbs/10d_compare.ipynb #aba11a71
 def _matrix(df, config, split, metric, source): # seeds × tasks
     g = df[(df.config==config)&(df.split==split)&(df.metric==metric)&(df.source==source)]
-    if g.empty: raise ValueError(f'no {metric} of {source!r} on {split!r} in configuration {config!r}; there are {sorted(set(df.source))} on {sorted(set(df.split))} in {sorted(set(df.config))}')
+    if g.empty:
+        raise ValueError(f'no {metric} of {source!r} on {split!r} in configuration {config!r}; there are '
+                         f'{sorted(set(df.source))} on {sorted(set(df.split))} in {sorted(set(df.config))}')
     return g.pivot(index='seed', columns='task', values='value').sort_index().dropna(axis=1)
 
 # %% ../nbs/10d_compare.ipynb #e9c071d4
-def _configs(df, split, metric, source): return list(dict.fromkeys(df[(df.source==source)&(df.split==split)&(df.metric==metric)].config))
+def _configs(df, split, metric, source):
+    return list(dict.fromkeys(df[(df.source==source)&(df.split==split)&(df.metric==metric)].config))
 
 # %% ../nbs/10d_compare.ipynb #ab0a55d1
 def mean_interval(
@@ -165,7 +177,8 @@ def compare(
 )->pd.DataFrame: # config, diff, lo, hi, lower, p, tasks, p_holm
     "Every configuration against one, paired over tasks; `lower` is the share of tasks with a lower value"
     y = _matrix(df, to, split, metric, source)
-    return _holm_table([dict(config=c) | _difference(_matrix(df,c,split,metric,source), y) for c in _configs(df,split,metric,source) if c!=to])
+    return _holm_table([dict(config=c) | _difference(_matrix(df,c,split,metric,source), y)
+        for c in _configs(df,split,metric,source) if c!=to])
 
 # %% ../nbs/10d_compare.ipynb #592267f2
 def prompt_margin(
@@ -175,7 +188,8 @@ def prompt_margin(
 )->pd.DataFrame: # as `compare`
     "What another task's prompts change, in each configuration: shuffled − right"
     x = lambda c,s: _matrix(df, c, split, metric, s)
-    return _holm_table([dict(config=c) | _difference(x(c,'generated_shuffled'), x(c,'generated')) for c in _configs(df,split,metric,'generated_shuffled')])
+    return _holm_table([dict(config=c) | _difference(x(c,'generated_shuffled'), x(c,'generated'))
+        for c in _configs(df,split,metric,'generated_shuffled')])
 
 # %% ../nbs/10d_compare.ipynb #bde4f9c1
 def plot_configs(
@@ -189,7 +203,8 @@ def plot_configs(
     import matplotlib.pyplot as plt
     names = list(dict.fromkeys(df[df.source.isin(sources)].config))
     splits = splits or list(dict.fromkeys(df[df.source.isin(sources)&(df.metric==metric)].split))
-    fig,axs = plt.subplots(1, len(splits), figsize=(1.6+2.4*len(splits), 1.2+.22*len(names)), sharey=True, dpi=64 if len(names)<12 else 46, squeeze=False)
+    fig,axs = plt.subplots(1, len(splits), figsize=(1.6+2.4*len(splits), 1.2+.22*len(names)), sharey=True,
+        dpi=64 if len(names)<12 else 46, squeeze=False)
     for ax,sp in zip(axs[0], splits):
         for j,(s,c) in enumerate(zip(sources, ('C3','0.6'))):
             if df[(df.source==s)&(df.split==sp)&(df.metric==metric)].empty: continue
@@ -198,7 +213,8 @@ def plot_configs(
             seeds = tidy(df[(df.source==s)&(df.split==sp)&(df.metric==metric)])
             ax.hlines(y, t.lo, t.hi, color=c); ax.plot(t['mean'], y, 'o', color=c, ms=5, label=s)
             ax.plot(seeds.value, seeds.config.map(names.index)+.15*j, '.', color=c, ms=2)
-            if s==sources[0] and base in set(t.config): ax.axvline(t.set_index('config')['mean'][base], color='k', lw=.6, ls=':')
+            if s==sources[0] and base in set(t.config):
+                ax.axvline(t.set_index('config')['mean'][base], color='k', lw=.6, ls=':')
         ax.set_title(sp, fontsize=9); ax.set_xlabel(metric)
     axs[0,0].set_yticks(range(len(names)), names, fontsize=8); axs[0,0].invert_yaxis()
     fig.legend(*axs[0,0].get_legend_handles_labels(), fontsize=7, ncols=2, loc='lower center', frameon=False)

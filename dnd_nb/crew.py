@@ -30,14 +30,18 @@ class Crew:
         if int(os.environ.get('WORLD_SIZE') or 1)==1: return
         import torch
         from accelerate import PartialState
-        cpu = (os.environ.get('ACCELERATE_USE_CPU') or '').lower() in ('1','yes','true') or not torch.cuda.is_available()
+        cpu = ((os.environ.get('ACCELERATE_USE_CPU') or '').lower() in ('1','yes','true')
+               or not torch.cuda.is_available())
         s = PartialState(cpu, timeout=timedelta(hours=hours))
         self.size,self.rank = s.num_processes,s.process_index
-        if s.backend=='gloo': atexit.register(s.destroy_process_group) # not with NCCL, where one that fails might wait for the others
+        if s.backend=='gloo': # not with NCCL, where one that fails might wait for the others
+            atexit.register(s.destroy_process_group)
     @property
     def main(self)->bool: "Is this the process that writes what there is one of?"; return self.rank==0
     def mine(self, xs)->list: "This process's share of a list that all have"; return list(xs)[self.rank::self.size]
-    def share(self, x)->list: "What each process passed, on all of them, in order"; return [x] if self.size==1 else _gather(x, self.size)
+    def share(self, x)->list:
+        "What each process passed, on all of them, in order"
+        return [x] if self.size==1 else _gather(x, self.size)
     def sum(self, x): "A tensor, added up over the processes"; return x if self.size==1 else _add(x)
     def wait(self): "Go on when all are here"; self.share(None)
     def __repr__(self): return f'Crew(process {self.rank} of {self.size})'
@@ -47,7 +51,9 @@ def own_device()->str:
     import torch
     if not torch.cuda.is_available(): return 'cpu'
     i = int(os.environ.get('LOCAL_RANK') or 0)
-    if i>=torch.cuda.device_count(): raise ValueError(f'process {i+1} on this machine has no GPU: there are {torch.cuda.device_count()}; launch no more processes than that')
+    if i>=torch.cuda.device_count():
+        raise ValueError(f'process {i+1} on this machine has no GPU: there are {torch.cuda.device_count()}; launch no '
+                         'more processes than that')
     return f'cuda:{i}' if int(os.environ.get('WORLD_SIZE') or 1)>1 else 'cuda'
 
 def _add(x):
@@ -72,7 +78,8 @@ def together(self:Crew):
     except Exception as e: err = e
     said = self.share(None if err is None else f'{type(err).__name__}: {err}') if self.size>1 else []
     if err is not None: raise err
-    if bad := [i for i,s in enumerate(said) if s is not None]: raise OtherFailed(f'process {bad[0]} of {self.size} failed: {said[bad[0]]}')
+    if bad := [i for i,s in enumerate(said) if s is not None]:
+        raise OtherFailed(f'process {bad[0]} of {self.size} failed: {said[bad[0]]}')
 
 @patch
 def once(self:Crew, f):
@@ -104,7 +111,8 @@ def side_by_side(
     "Run commands, `jobs` at a time, each with one GPU and one thread"
     logs,devs,after,order = Path(logs),gpus(),after or {},list(commands)
     for n,o in ((n,o) for n in order for o in after.get(n, ())):
-        if o not in order[:order.index(n)]: raise ValueError(f'{n} is to come after {o}, which is no command before it; put that one first')
+        if o not in order[:order.index(n)]:
+            raise ValueError(f'{n} is to come after {o}, which is no command before it; put that one first')
     logs.mkdir(parents=True, exist_ok=True)
     left,ended,bad,turn = list(order),set(),{},Condition()
     def ready(): return [n for n in left if ended.issuperset(after.get(n, ()))]
@@ -112,14 +120,16 @@ def side_by_side(
         args = commands[name]() if callable(commands[name]) else commands[name]
         if args is None: return
         env = os.environ | dict(OMP_NUM_THREADS='1') | (dict(CUDA_VISIBLE_DEVICES=devs[i%len(devs)]) if devs else {})
-        with open(logs/f'{name}.log', 'a') as log: r = subprocess.run([sys.executable, *map(str, args)], stdout=log, stderr=subprocess.STDOUT, env=env)
+        with open(logs/f'{name}.log', 'a') as log:
+            r = subprocess.run([sys.executable, *map(str, args)], stdout=log, stderr=subprocess.STDOUT, env=env)
         if r.returncode: bad[name] = (logs/f'{name}.log').read_text().strip().split('\n')[-1]
     def work(i):
         while True:
             with turn:
                 turn.wait_for(lambda: ready() or not left)
                 if not left: return
-                left.remove(name := max(ready(), key=lambda n: bool(after.get(n)))) # what waited for others goes first, for it completes them
+                # what waited for others goes first, for it completes them
+                left.remove(name := max(ready(), key=lambda n: bool(after.get(n))))
             try: call(name, i)
             finally:
                 with turn: ended.add(name); turn.notify_all()
@@ -146,7 +156,8 @@ def this_commit()->str:
     def git(*a): return subprocess.run(['git','-C',str(Path(__file__).parent),*a], capture_output=True, text=True)
     h = git('rev-parse','--short=12','HEAD')
     if h.returncode: return 'unknown'
-    return h.stdout.strip() + ('+' if git('status','--porcelain','--untracked-files=no','--','.').stdout.strip() else '')
+    return h.stdout.strip() + ('+' if git('status','--porcelain','--untracked-files=no','--','.').stdout.strip()
+        else '')
 
 def versions(
     *more, # further packages
@@ -193,10 +204,14 @@ def _stoppable():
         for n,h in old.items(): signal.signal(getattr(signal, n), h)
 
 MENDS = { # what the system refuses → what to do
-    'ENOSPC EDQUOT EFBIG':'make room and call again', 'EMFILE ENFILE':'allow more open files (ulimit -n) and call again',
-    'EACCES EPERM EROFS':'allow it to be read and written, or name another place', 'EIO':'look at the disk, then call again',
-    'EEXIST ENOTDIR EISDIR ENOTEMPTY':'a file lies where a folder is needed, or the other way round; name another place',
-    'ENAMETOOLONG':'name a shorter one', 'ELOOP':'a link leads to itself; name the file', 'ENOENT':'was it moved or removed meanwhile?',
+    'ENOSPC EDQUOT EFBIG':'make room and call again',
+    'EMFILE ENFILE':'allow more open files (ulimit -n) and call again',
+    'EACCES EPERM EROFS':'allow it to be read and written, or name another place',
+    'EIO':'look at the disk, then call again',
+    'EEXIST ENOTDIR EISDIR ENOTEMPTY':'a file lies where a folder is needed, or the other way round; name another '
+                                      'place',
+    'ENAMETOOLONG':'name a shorter one', 'ELOOP':'a link leads to itself; name the file',
+    'ENOENT':'was it moved or removed meanwhile?',
     'ENXIO EINVAL':'expected a regular file'}
 
 def _refused(e:OSError)->str:
@@ -219,7 +234,9 @@ def one_line_errors():
     "What goes wrong ends the command with one line and an exit code; a warning is one line too. `DND_NB_DEBUG` shows where"
     warnings.filterwarnings('ignore', category=FutureWarning)
     warnings.showwarning = lambda message,*a,**kw: print(f'note: {message}', file=sys.stderr, flush=True)
-    for k,v in dict(TOKENIZERS_PARALLELISM='false', GOMP_SPINCOUNT='20000').items(): os.environ.setdefault(k, v) # threads that wait by spinning for long take the core from those they wait for, if anything else runs
+    for k,v in dict(TOKENIZERS_PARALLELISM='false', GOMP_SPINCOUNT='20000').items():
+        # threads that wait by spinning for long take the core from those they wait for, if anything else runs
+        os.environ.setdefault(k, v)
     from dnd_nb.io.hub import HubError
     from dnd_nb.model import NoWeights
     said = None
@@ -230,8 +247,10 @@ def one_line_errors():
         said = 128+e.args[0] if isinstance(e, _Stopped) else 130
     except Exception as e:
         if os.environ.get('DND_NB_DEBUG'): raise
-        known = isinstance(e, (ValueError, OSError, NoWeights, HubError, OtherFailed, MemoryError)) or 'memory' in str(e)
-        said = f'error: {_words(e)}' if known else f'error: {type(e).__name__}: {_words(e)[:300]} (not foreseen; DND_NB_DEBUG=1 shows where)'
+        known = (isinstance(e, (ValueError, OSError, NoWeights, HubError, OtherFailed, MemoryError))
+                 or 'memory' in str(e))
+        said = (f'error: {_words(e)}' if known
+                else f'error: {type(e).__name__}: {_words(e)[:300]} (not foreseen; DND_NB_DEBUG=1 shows where)')
     if said is not None: raise SystemExit(said)
 
 # %% ../nbs/01a_crew.ipynb #6c7d53ed

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from fastcore.basics import patch
 from .adapter import Adapters
-from .encoder import condition_texts
+from .condition import condition_texts
 from .zoo import Zoo
 
 # %% auto #0
@@ -46,7 +46,9 @@ def mix_prompts(
     "A prompt batch contaminated with another task's prompts"
     if not 0<=fraction<=1: raise ValueError(f'fraction {fraction}; expected 0 to 1')
     n,rng = round(fraction*len(a)),random.Random(f'{seed}/mix')
-    if n>len(b): raise ValueError(f'{n} prompts of the other task needed, it has {len(b)}; lower the fraction or the size of the batch')
+    if n>len(b):
+        raise ValueError(f'{n} prompts of the other task needed, it has {len(b)}; lower the fraction or the size of '
+                         'the batch')
     res = rng.sample(a, len(a)-n) + rng.sample(b, n)
     rng.shuffle(res)
     return res
@@ -57,9 +59,13 @@ ANSWERS = ('prompt','prompt+answer','mix')
 def _texts(zoo, task, answers, rows): # [(prompt, prompt with answer or None)], different prompts only
     ps = list(dict.fromkeys(zoo.prompts(task)))
     if answers=='prompt': return [(p,None) for p in ps]
-    if task not in (rows or {}): raise ValueError(f"answers={answers!r} needs the rows of task {task}: pass rows={{name: Task}}, or answers='prompt'")
+    if task not in (rows or {}):
+        raise ValueError(f"answers={answers!r} needs the rows of task {task}: pass rows={{name: Task}}, or "
+                         "answers='prompt'")
     have = dict(zip([e.prompt for e in rows[task].train], condition_texts(rows[task].train, 'prompt+answer')))
-    if gone := [p for p in ps if p not in have]: raise ValueError(f'task {task}: {len(gone)} of {len(ps)} prompts of the zoo are not among the rows given (first: {gone[0][:60]!r}); pass the rows that its teachers were trained on')
+    if gone := [p for p in ps if p not in have]:
+        raise ValueError(f'task {task}: {len(gone)} of {len(ps)} prompts of the zoo are not among the rows given '
+                         f'(first: {gone[0][:60]!r}); pass the rows that its teachers were trained on')
     return [(p,have[p]) for p in ps]
 
 def _show(text, answers, rng): # one text as it is encoded
@@ -77,7 +83,8 @@ class Pair:
     entry:int # its number in the zoo
     prompt_task:str # whose prompts
 
-    def __repr__(self): return f'Pair({len(self.prompts)} prompts of {self.prompt_task} ↔ checkpoint {self.entry} of {self.task})'
+    def __repr__(self):
+        return f'Pair({len(self.prompts)} prompts of {self.prompt_task} ↔ checkpoint {self.entry} of {self.task})'
 
 def collate_pairs(
     pairs:list, # of Pair
@@ -86,8 +93,11 @@ def collate_pairs(
     if not pairs: raise ValueError('no pairs to put together')
     res = {k: [getattr(p,k) for p in pairs] for k in ('prompts','task','entry','prompt_task')}
     bare = [p for p in pairs if p.delta is None]
-    if bare and len(bare)<len(pairs): raise ValueError(f'{len(bare)} of {len(pairs)} pairs have no delta (first: entry {bare[0].entry} of {bare[0].task}); a batch has all or none')
-    return res | dict(teacher=Adapters.cat([p.teacher for p in pairs]), delta=None if bare else torch.stack([p.delta for p in pairs]))
+    if bare and len(bare)<len(pairs):
+        raise ValueError(f'{len(bare)} of {len(pairs)} pairs have no delta (first: entry {bare[0].entry} of '
+                         f'{bare[0].task}); a batch has all or none')
+    return res | dict(teacher=Adapters.cat([p.teacher for p in pairs]),
+        delta=None if bare else torch.stack([p.delta for p in pairs]))
 
 # %% ../nbs/05_dataset.ipynb #3f2b1716
 class PairDataset:
@@ -103,15 +113,14 @@ class PairDataset:
         last:bool=False, # only each task's last checkpoint?
         delta:bool=None, # hand over the stored deltas? None: if the zoo has probes
         resident=None, # a device: keep all these teachers there as one [N, P] tensor; None: read each from its file
-        proportional:bool=False, # tasks as often as they have rows, tenths of the largest task's, instead of equally often?
     ):
         self.zoo,self.seed,self.pairing,self.answers = zoo,seed,pairing,answers
         self.k = (k,k) if isinstance(k,int) else tuple(k)
         self.tasks = list(zoo.tasks if tasks is None else tasks)
         self._check()
         self.texts = {t:_texts(zoo, t, answers, rows) for t in self.tasks}
-        self.entries = {t:([max(o, key=lambda i: zoo.entries[i]['step'])] if last else o) for t in self.tasks for o in [zoo.of(t)]}
-        self.round = self._tenths() if proportional else self.tasks # which every round is a new order of
+        self.entries = {t:([max(o, key=lambda i: zoo.entries[i]['step'])] if last else o) for t in self.tasks
+            for o in [zoo.of(t)]}
         self._say_small()
         self._load(zoo.probes is not None if delta is None else delta, resident)
 
@@ -120,21 +129,22 @@ class PairDataset:
 def _check(self:PairDataset):
     for what,got,known in (('pairing',self.pairing,('matched','shuffled')), ('answers',self.answers,ANSWERS)):
         if got not in known: raise ValueError(f'{what} {got!r}; expected one of {", ".join(known)}')
-    if not 1<=self.k[0]<=self.k[1]: raise ValueError(f'k {self.k}: expected a number of prompts from 1, or a range (lo, hi)')
-    if gone := [t for t in self.tasks if t not in self.zoo.tasks]: raise ValueError(f'{len(gone)} tasks are not in {self.zoo.folder.name} (first: {gone[0]}); it has {len(self.zoo.tasks)}, among them {", ".join(self.zoo.tasks[:3])}')
+    if not 1<=self.k[0]<=self.k[1]:
+        raise ValueError(f'k {self.k}: expected a number of prompts from 1, or a range (lo, hi)')
+    if gone := [t for t in self.tasks if t not in self.zoo.tasks]:
+        raise ValueError(f'{len(gone)} tasks are not in {self.zoo.folder.name} (first: {gone[0]}); it has '
+                         f'{len(self.zoo.tasks)}, among them {", ".join(self.zoo.tasks[:3])}')
     if not self.tasks: raise ValueError('no task to draw pairs from')
     if self.pairing=='shuffled' and len(self.tasks)<2: raise ValueError("pairing 'shuffled' needs two tasks or more")
-
-@patch
-def _tenths(self:PairDataset)->list: # of names, each as often as its task has tenths of the largest one's rows, and at least once
-    rows = {t:len(self.zoo.prompts(t)) for t in self.tasks}
-    return [t for t in self.tasks for _ in range(max(1, round(10*rows[t]/max(rows.values()))))]
 
 @patch
 def _say_small(self:PairDataset):
     "One line if K is larger than some task"
     small = {t:len(x) for t,x in self.texts.items() if len(x)<self.k[1]}
-    if small: warnings.warn(f'k={self.k[1]} is more than the different prompts of {len(small)} of {len(self.tasks)} tasks (first: {next(iter(small))}, {next(iter(small.values()))}): all prompts of such a task are used, none twice', stacklevel=3)
+    if small:
+        warnings.warn(f'k={self.k[1]} is more than the different prompts of {len(small)} of {len(self.tasks)} tasks '
+                      f'(first: {next(iter(small))}, {next(iter(small.values()))}): all prompts of such a task are '
+                      'used, none twice', stacklevel=3)
 
 # %% ../nbs/05_dataset.ipynb #8ec28165
 @patch
@@ -143,7 +153,9 @@ def _load(self:PairDataset, delta, resident):
     idx = [i for o in self.entries.values() for i in o]
     self._row,self._flat = {e:i for i,e in enumerate(idx)},None
     self.deltas = self.zoo.deltas(idx).float() if delta else None
-    if delta and not (ok := self.deltas.isfinite().all(1)).all(): raise ValueError(f'{self._name(idx[int(ok.int().argmin())])}: its delta.npy holds NaN or infinity; compute it again')
+    if delta and not (ok := self.deltas.isfinite().all(1)).all():
+        raise ValueError(f'{self._name(idx[int(ok.int().argmin())])}: its delta.npy holds NaN or infinity; compute it '
+                         'again')
     if resident is None: return
     self._flat = torch.empty(len(idx), self.zoo.spec.n_params, device=resident)
     for i,e in enumerate(idx): self._flat[i] = self.zoo.adapters([e]).flat()[0]
@@ -156,7 +168,8 @@ def teachers(self:PairDataset,
     entries:list, # numbers in the zoo
 )->Adapters:
     "These checkpoints"
-    return self.zoo.adapters(entries) if self._flat is None else Adapters.from_flat(self.zoo.spec, self._flat[[self._row[e] for e in entries]])
+    return (self.zoo.adapters(entries) if self._flat is None
+            else Adapters.from_flat(self.zoo.spec, self._flat[[self._row[e] for e in entries]]))
 
 # %% ../nbs/05_dataset.ipynb #bd6ce10e
 @patch
@@ -167,8 +180,8 @@ def plan(self:PairDataset,
     j:int, # number of the pair
 )->dict: # prompts, task, entry, prompt_task
     "What pair j is made of, without reading its checkpoint"
-    e,i = divmod(j, len(self.round))
-    if getattr(self, '_round', (None,))[0]!=e: self._round = e,self._rng('round',e).sample(self.round, len(self.round))
+    e,i = divmod(j, len(self.tasks))
+    if getattr(self, '_round', (None,))[0]!=e: self._round = e,self._rng('round',e).sample(self.tasks, len(self.tasks))
     task,rng = self._round[1][i],self._rng('pair',j)
     entry,k = rng.choice(self.entries[task]),rng.randint(*self.k)
     source = task if self.pairing=='matched' else self._rng('other',j).choice([t for t in self.tasks if t!=task])
@@ -176,7 +189,8 @@ def plan(self:PairDataset,
     return dict(prompts=prompts, task=task, entry=entry, prompt_task=source)
 
 @patch
-def _delta(self:PairDataset, entries): return None if self.deltas is None else self.deltas[[self._row[e] for e in entries]]
+def _delta(self:PairDataset, entries):
+    return None if self.deltas is None else self.deltas[[self._row[e] for e in entries]]
 
 @patch
 def __getitem__(self:PairDataset, j:int)->Pair:
@@ -199,4 +213,6 @@ def batch(self:PairDataset,
 @patch
 def __repr__(self:PairDataset):
     n,k = sum(map(len, self.entries.values())),self.k
-    return f'PairDataset({len(self.tasks)} tasks, {n} checkpoints, K={k[0] if k[0]==k[1] else f"{k[0]}–{k[1]}"}, {self.pairing}, {self.answers}, {"with" if self.deltas is not None else "no"} deltas, {"from files" if self._flat is None else f"resident on {self._flat.device}"})'
+    return (f'PairDataset({len(self.tasks)} tasks, {n} checkpoints, K={k[0] if k[0]==k[1] else f"{k[0]}–{k[1]}"}, '
+            f'{self.pairing}, {self.answers}, {"with" if self.deltas is not None else "no"} deltas, '
+            f'{"from files" if self._flat is None else f"resident on {self._flat.device}"})')

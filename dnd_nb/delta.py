@@ -10,7 +10,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn, Tensor
 from fastcore.basics import patch
-from .adapter import Adapters, apply_adapters, sha256, _hooks
+from .adapter import Adapters, apply_adapters, _hooks
+from .io.files import sha256
 
 # %% auto #0
 __all__ = ['GENERIC', 'ProbeSet', 'task_probes', 'check_probes', 'hidden_states', 'delta_embedding']
@@ -29,9 +30,13 @@ class ProbeSet:
     def __post_init__(self):
         for k in ('prompts','layer','position'): object.__setattr__(self, k, _tuple(getattr(self,k)))
         if not self.prompts: raise ValueError(f'probe set {self.name!r} has no prompts')
-        if bad := [p for p in self.prompts if not isinstance(p,str) or not p.strip()]: raise ValueError(f'probe set {self.name!r}: a probe is a text that is not blank, not {bad[0]!r}')
-        if bad := [p for p in self.position if p not in ('last','mean') and not isinstance(p,int)]: raise ValueError(f"probe set {self.name!r}: position {bad[0]!r}; expected 'last', 'mean' or an integer")
-        if 0 in self.layer: raise ValueError(f'probe set {self.name!r}: layer 0 is the embedding, which no adapter changes; blocks count from 1')
+        if bad := [p for p in self.prompts if not isinstance(p,str) or not p.strip()]:
+            raise ValueError(f'probe set {self.name!r}: a probe is a text that is not blank, not {bad[0]!r}')
+        if bad := [p for p in self.position if p not in ('last','mean') and not isinstance(p,int)]:
+            raise ValueError(f"probe set {self.name!r}: position {bad[0]!r}; expected 'last', 'mean' or an integer")
+        if 0 in self.layer:
+            raise ValueError(f'probe set {self.name!r}: layer 0 is the embedding, which no adapter changes; blocks '
+                             'count from 1')
     def __len__(self): return len(self.prompts)
 
 # %% ../nbs/03_delta.ipynb #8b49e769
@@ -43,20 +48,28 @@ def hash(self:ProbeSet)->str:
 @patch
 def at(self:ProbeSet, layer=None, position=None)->ProbeSet:
     "The same texts at other layers or positions"
-    return replace(self, layer=self.layer if layer is None else layer, position=self.position if position is None else position)
+    return replace(self, layer=self.layer if layer is None else layer,
+        position=self.position if position is None else position)
 
 @patch
-def to_dict(self:ProbeSet)->dict: "For JSON, with its hash"; return dict(name=self.name, prompts=list(self.prompts), layer=list(self.layer), position=list(self.position), hash=self.hash)
+def to_dict(self:ProbeSet)->dict:
+    "For JSON, with its hash"
+    return dict(name=self.name, prompts=list(self.prompts), layer=list(self.layer), position=list(self.position),
+        hash=self.hash)
 
 @patch(cls_method=True)
 def from_dict(cls:ProbeSet, d:dict)->ProbeSet:
     "Back from `to_dict`; a set whose content no longer has its hash is refused"
     res = cls(d['name'], d['prompts'], d['layer'], d['position'])
-    if res.hash!=d['hash']: raise ValueError(f'probe set {res.name!r} was changed after its hash was taken ({d["hash"][:8]}, now {res.hash[:8]}); deltas made with it are void: compute them again')
+    if res.hash!=d['hash']:
+        raise ValueError(f'probe set {res.name!r} was changed after its hash was taken ({d["hash"][:8]}, now '
+                         f'{res.hash[:8]}); deltas made with it are void: compute them again')
     return res
 
 @patch
-def __repr__(self:ProbeSet): return f'ProbeSet({self.name!r}, {len(self)} probes, layer {", ".join(map(str,self.layer))}, position {", ".join(map(str,self.position))}, {self.hash[:8]})'
+def __repr__(self:ProbeSet):
+    return (f'ProbeSet({self.name!r}, {len(self)} probes, layer {", ".join(map(str,self.layer))}, position '
+            f'{", ".join(map(str,self.position))}, {self.hash[:8]})')
 
 # %% ../nbs/03_delta.ipynb #4ead8a68
 GENERIC = ProbeSet('generic', (
@@ -77,7 +90,8 @@ def task_probes(
 )->ProbeSet:
     "`n` different prompts of a task as probes"
     distinct = list(dict.fromkeys(prompts))
-    if len(distinct)<n: raise ValueError(f'probe set {name!r}: {n} probes asked for, but there are {len(distinct)} different prompts')
+    if len(distinct)<n:
+        raise ValueError(f'probe set {name!r}: {n} probes asked for, but there are {len(distinct)} different prompts')
     return ProbeSet(name, random.Random(seed).sample(distinct, n), **kw)
 
 # %% ../nbs/03_delta.ipynb #8f01b4d1
@@ -87,9 +101,13 @@ def check_probes(
 ):
     "Refuse to compare deltas of two different probe sets"
     if a.hash==b.hash: return
-    what = '; '.join(f'{k} {list(getattr(a,k))} against {list(getattr(b,k))}' for k in ('layer','position') if getattr(a,k)!=getattr(b,k))
-    if a.prompts!=b.prompts: what = '; '.join(filter(None, [f'{len(set(a.prompts)&set(b.prompts))} of {max(len(a),len(b))} prompts in common', what]))
-    raise ValueError(f'deltas of probe set {a.name!r} ({a.hash[:8]}) and of probe set {b.name!r} ({b.hash[:8]}) cannot be compared: {what}. Compute one of them again with the other probes')
+    what = '; '.join(f'{k} {list(getattr(a,k))} against {list(getattr(b,k))}'
+        for k in ('layer','position') if getattr(a,k)!=getattr(b,k))
+    if a.prompts!=b.prompts:
+        what = '; '.join(filter(None, [f'{len(set(a.prompts)&set(b.prompts))} of {max(len(a),len(b))} prompts in '
+                                       'common', what]))
+    raise ValueError(f'deltas of probe set {a.name!r} ({a.hash[:8]}) and of probe set {b.name!r} ({b.hash[:8]}) '
+                     f'cannot be compared: {what}. Compute one of them again with the other probes')
 
 # %% ../nbs/03_delta.ipynb #fa8c2f12
 def _decoder(model):
@@ -100,7 +118,8 @@ def _decoder(model):
 
 def _layers(layers, n):
     "Layer numbers 1 … n, where n is after the final norm"
-    if bad := [l for l in layers if not -n<=l<=n]: raise ValueError(f'layer {bad[0]} of a model of {n} blocks; expected 1 … {n} or -1 … -{n}')
+    if bad := [l for l in layers if not -n<=l<=n]:
+        raise ValueError(f'layer {bad[0]} of a model of {n} blocks; expected 1 … {n} or -1 … -{n}')
     return [l%(n+1) for l in layers]
 
 def hidden_states(
@@ -142,24 +161,31 @@ _base = WeakKeyDictionary() # model → {key: [probes, d]}
 
 def _encode_probes(model, tok, probes):
     "Token ids of each probe; a probe too short for a position, or too long for the model, is named"
-    ids,top = [tok(p).input_ids for p in probes.prompts],getattr(model.config.get_text_config(), 'max_position_embeddings', None) or 10**9
+    ids,top = [tok(p).input_ids for p in probes.prompts],getattr(model.config.get_text_config(),
+        'max_position_embeddings', None) or 10**9
     need = max([p+1 if p>=0 else -p for p in probes.position if isinstance(p,int)], default=1)
     for p,i in zip(probes.prompts, ids):
-        if not need<=len(i)<=top: raise ValueError(f'probe set {probes.name!r}: {p[:40]!r} has {len(i)} tokens; positions {list(probes.position)} need {need}, the model takes {top}')
+        if not need<=len(i)<=top:
+            raise ValueError(f'probe set {probes.name!r}: {p[:40]!r} has {len(i)} tokens; positions '
+                             f'{list(probes.position)} need {need}, the model takes {top}')
     return ids
 
 def _probe_states(model, rows, probes, pad_id): # [rows, d]
     xb = _pad_left(rows, pad_id, next(model.parameters()).device)
-    return torch.cat([_read(h, xb['attention_mask'], probes.position) for h in hidden_states(model, xb, probes.layer)], 1)
+    return torch.cat([_read(h, xb['attention_mask'], probes.position) for h in hidden_states(model, xb, probes.layer)],
+        1)
 
 @torch.no_grad()
 def _base_states(model, ids, probes, pad_id, batch_size):
     "The base model's side, cached"
     p = next(model.parameters())
-    key = (tuple(map(tuple,ids)), probes.layer, probes.position, p.dtype, p.device, sum(o._version for o in model.parameters()))
+    key = (tuple(map(tuple,ids)), probes.layer, probes.position, p.dtype, p.device,
+        sum(o._version for o in model.parameters()))
     kept = _base.setdefault(model, {})
     for k in [k for k in kept if k[3:]!=key[3:]]: del kept[k]
-    if key not in kept: kept[key] = torch.cat([_probe_states(model, ids[i:i+batch_size], probes, pad_id) for i in range(0, len(ids), batch_size)])
+    if key not in kept:
+        kept[key] = torch.cat([_probe_states(model, ids[i:i+batch_size], probes, pad_id)
+            for i in range(0, len(ids), batch_size)])
     return kept[key]
 
 # %% ../nbs/03_delta.ipynb #d1a3b1af
@@ -171,7 +197,8 @@ def delta_embedding(
     batch_size:int=64, # rows (adapters × probes) in one forward pass
 )->Tensor: # [n, d·layers·positions] float32; differentiable if the adapters require grad
     "Mean change of the hidden states on the probes, per adapter"
-    if any(m in _hooks and _hooks[m].stack for m in model.modules()): raise RuntimeError('delta_embedding inside apply_adapters: the base model is not bare here; call it outside')
+    if any(m in _hooks and _hooks[m].stack for m in model.modules()):
+        raise RuntimeError('delta_embedding inside apply_adapters: the base model is not bare here; call it outside')
     ids,pad = _encode_probes(model, tok, probes), tok.pad_token_id or 0
     base,res = _base_states(model, ids, probes, pad, batch_size),[]
     n = max(1, batch_size//len(ids))
@@ -179,6 +206,7 @@ def delta_embedding(
         a = adapters[i:i+n]
         parts = []
         for j in range(0, len(ids), batch_size):
-            with apply_adapters(model, a): parts.append(_probe_states(model, ids[j:j+batch_size]*len(a), probes, pad).unflatten(0, (len(a),-1)))
+            with apply_adapters(model, a):
+                parts.append(_probe_states(model, ids[j:j+batch_size]*len(a), probes, pad).unflatten(0, (len(a),-1)))
         res.append((torch.cat(parts,1)-base).mean(1))
     return torch.cat(res)

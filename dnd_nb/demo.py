@@ -5,11 +5,12 @@
 # %% ../nbs/14d_demo.ipynb #1ef6426f
 from __future__ import annotations
 import math, os, resource, sys, time
-from dataclasses import dataclass, asdict
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 from .adapter import *
+from .io.files import read_json, write_json
 from .task import write_tasks
 from .tasks.builtin import builtin_tasks
 from .teacher import TeacherConfig
@@ -21,64 +22,82 @@ from .io.peft import load_peft, save_peft
 from .io.places import claim
 from .dataset import prompt_batches
 from .evaluate import run_panel, summarise, paired
-from .train import TrainConfig, Trainer, Run, train_multitask, warm_start
+from .run import TrainConfig, Run, warm_start
+from .train import Trainer
+from .teacher import train_multitask
 from .diagnostics import collapse_report, condition_distances, generate_many, heatmap, panel_sources, retrieval, retrieval_accuracy, sensitivity
 from .use import FromRun, decide
 
 # %% auto #0
-__all__ = ['SEEN', 'VALIDATION', 'NEAR', 'FAR', 'FIGURES', 'WRITTEN', 'DemoConfig', 'quick', 'Clock', 'fastest_threads',
-           'peak_gb', 'upper_spec', 'verdict', 'panel_rows', 'plot_panel', 'diagnose', 'decision_of', 'report_md',
-           'demo']
+__all__ = ['SEEN', 'VALIDATION', 'NEAR', 'FAR', 'FULL', 'QUICK', 'FIGURES', 'WRITTEN', 'DemoConfig', 'quick', 'Clock',
+           'fastest_threads', 'peak_gb', 'upper_spec', 'verdict', 'panel_rows', 'plot_panel', 'diagnose', 'decision_of',
+           'report_md', 'demo']
 
 # %% ../nbs/14d_demo.ipynb #ec19950a
-SEEN = ('upper_case','quote','bold','json_pair','csv_join', 'plural','past','comparative','opposite', 'cm_in_metres','minutes_in_hours','days_in_weeks',
-        'animal_or_fruit','living','verb_or_adjective', 'next_weekday','next_month','season', 'first_item','last_item','count_items', 'double','plus_ten','subtract')
+SEEN = ('upper_case','quote','bold','json_pair','csv_join', 'plural','past','comparative','opposite', 'cm_in_metres',
+    'minutes_in_hours','days_in_weeks',
+        'animal_or_fruit','living','verb_or_adjective', 'next_weekday','next_month','season', 'first_item','last_item',
+        'count_items', 'double','plus_ten','subtract')
 VALIDATION = ('lower_case','doer','name_or_object')
 NEAR,FAR = ('previous_number','reverse_list','legs_of_spiders'),('bigger_than_a_car','sport_or_food','copy')
 
+# %% ../nbs/14d_demo.ipynb #3472ba7d
+FULL = dict( # what the demo does
+    seen=SEEN, # trained on
+    validation=VALIDATION, # training side, for selection only
+    near=NEAR, # held out, of a family that is trained on
+    far=FAR, # held out, of another family
+    n_train=56, # rows a task
+    encoder='sentence-transformers/all-MiniLM-L6-v2 + base:18', # a sentence encoder beside the base model's own hidden states
+    rank=8,
+    bare=.5, # share of the layers, from below, without adapters: what these make of a row is computed once, so a step costs less
+    teacher_steps=32,
+    teacher_rows=2, # rows a teacher sees a step
+    teacher_lr=4e-3,
+    multitask_steps=40,
+    multitask_rows=16,
+    multitask_lr=2e-3,
+    recon_steps=240,
+    recon_batch=16,
+    recon_lr=1e-3,
+    sft_steps=110,
+    sft_batch=16, # pairs a step
+    sft_rows=2,
+    sft_lr=7e-4,
+    hidden=192,
+    noise=.3, # on the normalised condition while training
+    cond_drop=.1,
+    k=16, # prompts of an evaluated condition
+    conditions=3, # random prompt batches a held-out task
+    held_rows=24, # test rows a held-out task
+    seen_rows=5, # test rows a seen task
+    seen_conditions=1,
+    decide_on=8, # examples of a held-out task for the decision at the end
+    max_tokens=1024, # of a micro-batch: bounds the memory
+)
+
+# %% ../nbs/14d_demo.ipynb #9e06a86f
+def _some(xs, *at): return tuple(xs[i] for i in at)
+
+QUICK = FULL | dict( # less of everything: for continuous integration
+    seen=_some(SEEN, 0,1,2,5,6,7,9,10,12,13,15,18), validation=VALIDATION[:2], near=NEAR[:2], far=FAR[:2], n_train=32,
+    teacher_steps=16, multitask_steps=12, multitask_rows=12, recon_steps=60, sft_steps=14, hidden=64, conditions=2,
+    held_rows=10, seen_rows=3, decide_on=4)
+
 @dataclass
 class DemoConfig:
-    "What the demo does; `quick()` is the same with less evidence"
-    seen:tuple=SEEN # trained on
-    validation:tuple=VALIDATION # training side, for selection only
-    near:tuple=NEAR # held out, of a family that is trained on
-    far:tuple=FAR # held out, of another family
-    n_train:int=56 # rows a task
-    encoder:str='sentence-transformers/all-MiniLM-L6-v2 + base:18' # a sentence encoder beside the base model's own hidden states
-    rank:int=8
-    bare:float=.5 # share of the layers, from below, without adapters: what these make of a row is computed once, so a step costs less
-    teacher_steps:int=32
-    teacher_rows:int=2 # rows a teacher sees a step
-    teacher_lr:float=4e-3
-    multitask_steps:int=40
-    multitask_rows:int=16
-    multitask_lr:float=2e-3
+    "A run of the demo"
+    size:dict=field(default_factory=lambda: FULL) # or `QUICK`; its entries are attributes, too
     base:str='given' # what the generator corrects: 'given' (the multi-task LoRA) or 'mean' (the mean teacher)
-    recon_steps:int=240
-    recon_batch:int=16
-    recon_lr:float=1e-3
-    sft_steps:int=110
-    sft_batch:int=16 # pairs a step
-    sft_rows:int=2
-    sft_lr:float=7e-4
-    hidden:int=192
-    noise:float=.3 # on the normalised condition while training
-    cond_drop:float=.1
-    k:int=16 # prompts of an evaluated condition
-    conditions:int=3 # random prompt batches a held-out task
-    held_rows:int=24 # test rows a held-out task
-    seen_rows:int=5 # test rows a seen task
-    seen_conditions:int=1
-    decide_on:int=8 # examples of a held-out task for the decision at the end
-    max_tokens:int=1024 # of a micro-batch: bounds the memory
-    seed:int=0
+    seed:int=0 # of everything random
+
+    def __post_init__(self): self.__dict__.update(self.size)
+    def to_dict(self)->dict: "For JSON"; return self.size | dict(base=self.base, seed=self.seed)
 
 # %% ../nbs/14d_demo.ipynb #27473d2e
 def quick()->DemoConfig:
     "Less of everything: for continuous integration"
-    pick = lambda xs,*i: tuple(xs[j] for j in i)
-    return DemoConfig(seen=pick(SEEN,0,1,2,5,6,7,9,10,12,13,15,18), validation=VALIDATION[:2], near=NEAR[:2], far=FAR[:2], n_train=32, teacher_steps=16, multitask_steps=12, multitask_rows=12,
-        recon_steps=60, sft_steps=14, hidden=64, conditions=2, held_rows=10, seen_rows=3, decide_on=4)
+    return DemoConfig(QUICK)
 
 # %% ../nbs/14d_demo.ipynb #9040d6bc
 class Clock:
@@ -106,13 +125,16 @@ def fastest_threads(
         torch.set_num_threads(k)
         t = []
         for _ in range(3): # the first warms up
-            t0 = time.time(); model(inputs_embeds=x, logits_to_keep=4).logits.float().sum().backward(); t.append(time.time()-t0)
+            t0 = time.time()
+            model(inputs_embeds=x, logits_to_keep=4).logits.float().sum().backward(); t.append(time.time()-t0)
         return min(t[1:])
     best = min((n,1), key=step)
     torch.set_num_threads(best)
     return best
 
-def peak_gb()->float: "Peak resident memory of this process in GB"; return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*(1 if sys.platform=='darwin' else 1024)/1e9
+def peak_gb()->float:
+    "Peak resident memory of this process in GB"
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*(1 if sys.platform=='darwin' else 1024)/1e9
 
 # %% ../nbs/14d_demo.ipynb #77ff9627
 def upper_spec(
@@ -128,20 +150,25 @@ def upper_spec(
 def _teachers(cfg, model, tok, tasks, folder, clock):
     "Zoo of the seen tasks, and apart from it the oracles of the held-out ones"
     spec = upper_spec(model, cfg.bare, cfg.rank)
-    tc = TeacherConfig(steps=cfg.teacher_steps, rows=cfg.teacher_rows, lr=cfg.teacher_lr, seed=cfg.seed, keep=(.8,.9,1.), max_tokens=cfg.max_tokens)
+    tc = TeacherConfig(steps=cfg.teacher_steps, rows=cfg.teacher_rows, lr=cfg.teacher_lr, seed=cfg.seed,
+        keep=(.8,.9,1.), max_tokens=cfg.max_tokens)
     get = lambda *ns: [tasks[n] for g in ns for n in g]
     zoo = train_teachers(model, tok, get(cfg.seen), spec, folder/'zoo', tc)
     clock(f'{len(cfg.seen)} teachers')
     oracle = train_teachers(model, tok, get(cfg.near, cfg.far), spec, folder/'oracle', tc)
     clock('teachers of the held-out tasks, as oracles')
     if not (folder/'multitask').exists():
-        save_peft(train_multitask(model, tok, get(cfg.seen), spec, cfg.multitask_steps, cfg.multitask_rows, cfg.multitask_lr, cfg.seed)[0], folder/'multitask')
+        save_peft(train_multitask(model, tok, get(cfg.seen), spec, cfg.multitask_steps, cfg.multitask_rows,
+            cfg.multitask_lr, cfg.seed)[0], folder/'multitask')
         clock('one multi-task LoRA')
     return zoo,oracle,load_peft(folder/'multitask', spec)
 
 def _train_config(cfg)->TrainConfig:
-    stages = warm_start(cfg.recon_steps, cfg.sft_steps, cfg.recon_lr, cfg.sft_lr, cfg.sft_batch, cfg.sft_rows, cfg.recon_batch)
-    return TrainConfig(stages, dict(kind='MLPGenerator', hidden=cfg.hidden, noise=cfg.noise, cond_drop=cfg.cond_drop), base=cfg.base, k=(4,32), seed=cfg.seed, val_every=max(4, cfg.sft_steps//4), val_k=cfg.k, strengths=(0.,.25,.5,.75,1.), val_strengths=(.5,), familiar=True)
+    stages = warm_start(cfg.recon_steps, cfg.sft_steps, cfg.recon_lr, cfg.sft_lr, cfg.sft_batch, cfg.sft_rows,
+        cfg.recon_batch)
+    return TrainConfig(stages, dict(kind='MLPGenerator', hidden=cfg.hidden, noise=cfg.noise, cond_drop=cfg.cond_drop),
+        base=cfg.base, k=(4,32), seed=cfg.seed, val_every=max(4, cfg.sft_steps//4),
+        familiar=True)
 
 # %% ../nbs/14d_demo.ipynb #b1f1af8d
 def _say(d, a, b):
@@ -156,10 +183,13 @@ def verdict(
 )->dict: # split → list of sentences
     "Whether right prompts beat shuffled prompts, the mean teacher, the multi-task LoRA and the base"
     res = {}
-    names = dict(generated_shuffled="adapters from other tasks' prompts", mean_teacher='the mean teacher', nearest_teacher='the nearest teacher', multitask='the multi-task LoRA', base='the base model', teacher="the task's own teacher")
+    names = dict(generated_shuffled="adapters from other tasks' prompts", mean_teacher='the mean teacher',
+        nearest_teacher='the nearest teacher', multitask='the multi-task LoRA', base='the base model',
+        teacher="the task's own teacher")
     for sp in df.split.unique():
         g = df[df.split==sp]
-        res[sp] = [_say(paired(g, [('generated',b)], ['nll'], seed=seed, over='rows'), 'losses with generated adapters', w) for b,w in names.items()]
+        res[sp] = [_say(paired(g, [('generated',b)], ['nll'], seed=seed, over='rows'), 'losses with generated adapters',
+            w) for b,w in names.items()]
     return res
 
 # %% ../nbs/14d_demo.ipynb #d3b152a4
@@ -174,7 +204,8 @@ def panel_rows(
     for (src,sp),g in s.groupby(['source','split'], sort=False):
         m = {r.metric:r for r in g.itertuples()}
         get = lambda k: round(m[k].mean,4) if k in m else None
-        res.append(dict(source=src, split=sp, nll=get('nll'), nll_ci=[round(m['nll'].lo,4), round(m['nll'].hi,4)], accuracy=get('accuracy'), exact_match=get('exact_match'), n_tasks=m['nll'].n_tasks))
+        res.append(dict(source=src, split=sp, nll=get('nll'), nll_ci=[round(m['nll'].lo,4), round(m['nll'].hi,4)],
+            accuracy=get('accuracy'), exact_match=get('exact_match'), n_tasks=m['nll'].n_tasks))
     return res
 
 def plot_panel(rows:list):
@@ -185,8 +216,10 @@ def plot_panel(rows:list):
     for ax,sp in zip(np.atleast_1d(axs), splits):
         g = [r for r in rows if r['split']==sp][::-1]
         y,v,ci = range(len(g)),[r['nll'] for r in g],np.array([r['nll_ci'] for r in g]).T
-        ax.barh(y, v, xerr=[v-ci[0], ci[1]-v], color=['C1' if r['source']=='generated' else 'C0' for r in g], height=.7, error_kw=dict(lw=1))
-        ax.set_yticks(y, [r['source'] for r in g]); ax.set_title(sp.replace('_',' ')); ax.set_xlabel('loss, nats a token\n(shorter is better)')
+        ax.barh(y, v, xerr=[v-ci[0], ci[1]-v], color=['C1' if r['source']=='generated' else 'C0' for r in g], height=.7,
+            error_kw=dict(lw=1))
+        ax.set_yticks(y, [r['source'] for r in g])
+        ax.set_title(sp.replace('_',' ')); ax.set_xlabel('loss, nats a token\n(shorter is better)')
     plt.tight_layout()
     return fig
 
@@ -204,8 +237,11 @@ def diagnose(
     g,seen = get([*cfg.seen,*cfg.near,*cfg.far]),get(cfg.seen)
     teachers = zoo.adapters([zoo.of(t)[-1] for t in cfg.seen])
     res = dict(sensitivity=sensitivity(g), collapse=collapse_report(seen, teachers, run.gen.loc))
-    return {k:{n:round(float(x),4) if math.isfinite(x) else None for n,x in v.items()} for k,v in res.items()} | dict(retrieval=round(retrieval_accuracy(retrieval(seen, teachers, common=False)),4)), condition_distances(g), \
-        {t:round(float(run.strengths(cache, prompt_batches(tasks[t].prompts, cfg.k, n, f'{cfg.seed}/{t}')).mean()),3) for t in (*cfg.near,*cfg.far)}
+    return {k:{n:round(float(x),4) if math.isfinite(x) else None for n,x in v.items()}
+        for k,v in res.items()} | dict(retrieval=round(retrieval_accuracy(retrieval(seen, teachers, common=False)),
+        4)), condition_distances(g), \
+        {t:round(float(run.strengths(cache, prompt_batches(tasks[t].prompts, cfg.k, n, f'{cfg.seed}/{t}')).mean()),3)
+        for t in (*cfg.near,*cfg.far)}
 
 # %% ../nbs/14d_demo.ipynb #f90dd7ef
 def decision_of(
@@ -217,24 +253,33 @@ def decision_of(
     tok, # its tokenizer
 ): # a `Decision`
     "As a user with a few examples of a held-out task would decide: the same as `dnd_generate` does"
-    return decide(model, tok, FromRun(run, cache), list(tasks[cfg.near[0]].train[:cfg.decide_on]), template=run.template, seed=cfg.seed)[0]
+    return decide(model, tok, FromRun(run, cache), list(tasks[cfg.near[0]].train[:cfg.decide_on]),
+        template=run.template, seed=cfg.seed)[0]
 
 FIGURES = dict( # file → (what it shows, what good looks like)
-    panel=('Loss of every source, by kind of task', 'the orange bar is shorter than the bars of the base model and of other tasks\' prompts, and its interval does not reach theirs'),
-    training=('Loss while the generator is trained', 'both curves fall, and the validation points do not rise at the end'),
-    distances=('Distance between the adapters generated for two tasks', 'a dark diagonal, with light fields beside it: prompts of one task give nearly one adapter, prompts of two tasks give two'))
+    panel=('Loss of every source, by kind of task',
+    'the orange bar is shorter than the bars of the base model and of other tasks\' prompts, and its interval does '
+    'not reach theirs'),
+    training=('Loss while the generator is trained',
+    'both curves fall, and the validation points do not rise at the end'),
+    distances=('Distance between the adapters generated for two tasks',
+    'a dark diagonal, with light fields beside it: prompts of one task give nearly one adapter, prompts of two tasks '
+    'give two'))
 
 def report_md(
     rep:dict, # as in report.json
 )->str:
     "The report as a page: the verdict, the decision, and figures that say what good looks like"
-    said = ''.join(f'\n**{sp.replace("_"," ")}**\n\n' + ''.join(f'- {s}\n' for s in ss) for sp,ss in rep['verdict'].items())
+    said = ''.join(f'\n**{sp.replace("_"," ")}**\n\n' + ''.join(f'- {s}\n' for s in ss)
+        for sp,ss in rep['verdict'].items())
     c = rep['decision']
     figs = ''.join(f'\n![{t}. Good: {g}.](figures/{n}.png)\n\n*{t}. Good: {g}.*\n' for n,(t,g) in FIGURES.items())
-    return f'# The demo\n{said}\n## The decision on {c["task"]}, a held-out task\n\nFrom {c["n"]} answered examples: {c["sentence"]}\n\n## Figures\n{figs}'
+    return (f'# The demo\n{said}\n## The decision on {c["task"]}, a held-out task\n\nFrom {c["n"]} answered examples: '
+            f'{c["sentence"]}\n\n## Figures\n{figs}')
 
 # %% ../nbs/14d_demo.ipynb #bc2afd5f
-WRITTEN = ('tasks','zoo','oracle','multitask','run','adapters','figures','report.json','report.md','panel_rows.csv','times.json') # into its folder
+WRITTEN = ('tasks','zoo','oracle','multitask','run','adapters','figures','report.json','report.md','panel_rows.csv',
+    'times.json') # into its folder
 
 def demo(
     folder='dnd_demo', # gets zoo, run, adapters, figures and report.json; gone on with if it was cut
@@ -247,50 +292,69 @@ def demo(
     "Teachers → pairs → generator → panel → verdict"
     from dnd_nb.model import load_base
     from dnd_nb.encoder import PromptCache, make_encoder
-    cfg,folder = cfg or DemoConfig(),claim(folder, 'dnd_demo', WRITTEN, before=lambda f: (f/'times.json').exists() and (f/'zoo'/'manifest.json').exists())
+    cfg,folder = cfg or DemoConfig(),claim(folder, 'dnd_demo', WRITTEN,
+        before=lambda f: (f/'times.json').exists() and (f/'zoo'/'manifest.json').exists())
     if model is None: model,tok = load_base('HuggingFaceTB/SmolLM2-135M-Instruct')
     if cache is None: cache = PromptCache(folder/'embeddings', make_encoder(cfg.encoder, model, tok))
     clock = Clock(folder/'times.json', log)
     log(f'{fastest_threads(model, tok)} of {os.cpu_count()} CPU threads')
     names = [*cfg.seen,*cfg.validation,*cfg.near,*cfg.far]
-    tasks = {t.name:t for t in builtin_tasks(names, n_train=cfg.n_train, n_test=max(cfg.held_rows,cfg.seen_rows), seed=cfg.seed)}
+    tasks = {t.name:t for t in builtin_tasks(names, n_train=cfg.n_train, n_test=max(cfg.held_rows,cfg.seen_rows),
+        seed=cfg.seed)}
     write_tasks(folder/'tasks', tasks.values())
     zoo,oracle,multi = _teachers(cfg, model, tok, tasks, folder, clock)
-    run = Trainer(_train_config(cfg), folder/'run', zoo, cache, [tasks[n] for n in (*cfg.seen,*cfg.validation)], list(cfg.validation), model, tok, multi if cfg.base=='given' else None).fit()
+    run = Trainer(_train_config(cfg), folder/'run', zoo, cache, [tasks[n] for n in (*cfg.seen,*cfg.validation)],
+        list(cfg.validation), model, tok, multi if cfg.base=='given' else None).fit()
     clock('the generator: reconstruction, then SFT')
     prompts = {n:tasks[n].prompts for n in (*cfg.seen,*cfg.near,*cfg.far)}
-    src,df = panel_sources(run, cache, zoo, prompts, cfg.k, lambda t: cfg.seen_conditions if t in cfg.seen else cfg.conditions, cfg.seed, multi, oracle),[]
-    for sp,ns,n in (('seen',cfg.seen,cfg.seen_rows), ('held_out_near',cfg.near,cfg.held_rows), ('held_out_far',cfg.far,cfg.held_rows)):
+    src,df = panel_sources(run, cache, zoo, prompts, cfg.k,
+        lambda t: cfg.seen_conditions if t in cfg.seen else cfg.conditions, cfg.seed, multi, oracle),[]
+    for sp,ns,n in (('seen',cfg.seen,cfg.seen_rows), ('held_out_near',cfg.near,cfg.held_rows),
+            ('held_out_far',cfg.far,cfg.held_rows)):
         df.append(run_panel(model, tok, [tasks[t] for t in ns], src, {t:sp for t in ns}, n))
     clock('the panel')
     diag = diagnose(cfg, run, cache, zoo, tasks)
     clock('diagnostics')
     chosen = decision_of(cfg, run, cache, tasks, model, tok)
     clock(f'the decision on {cfg.near[0]}')
-    return _report(cfg, folder, pd.concat(df, ignore_index=True), run, diag, src, tasks, chosen, clock, str(model.dtype).removeprefix('torch.'), log)
+    return _report(cfg, folder, pd.concat(df, ignore_index=True), run, diag, src, tasks, chosen, clock,
+        str(model.dtype).removeprefix('torch.'), log)
 
 # %% ../nbs/14d_demo.ipynb #3842ef75
 def _report(cfg, folder, df, run, diag, src, tasks, chosen, clock, dtype, log):
     "Adapters of the held-out tasks, figures, report.json; says the verdict"
     import matplotlib.pyplot as plt
     for t in (*cfg.near,*cfg.far):
-        save_peft(src['generated'](tasks[t]), folder/'adapters'/t, prompts=prompt_batches([e.prompt for e in tasks[t].train], cfg.k, 1, f'{cfg.seed}/{t}')[0])
+        save_peft(src['generated'](tasks[t]), folder/'adapters'/t,
+            prompts=prompt_batches([e.prompt for e in tasks[t].train], cfg.k, 1, f'{cfg.seed}/{t}')[0])
     (folder/'figures').mkdir(exist_ok=True)
     rows,words = panel_rows(df, cfg.seed),verdict(df, cfg.seed)
-    for name,fig in dict(panel=plot_panel(rows), training=run.plot(), distances=heatmap(diag[1], 'Distance of generated ΔW: rows and columns are tasks\ngood: dark diagonal, light elsewhere').figure).items():
+    for name,fig in dict(panel=plot_panel(rows), training=run.plot(),
+            distances=heatmap(diag[1], 'Distance of generated ΔW: rows and columns are tasks\ngood: dark diagonal, '
+                                       'light elsewhere').figure).items():
         fig.savefig(folder/'figures'/f'{name}.png', bbox_inches='tight', dpi=110)
         plt.close(fig)
-    rep = dict(wall_s=round(clock.total,1), peak_rss_gb=round(peak_gb(),2), panel=rows, verdict=words, diagnostics=diag[0], strengths=diag[2], decision=dict(task=cfg.near[0], n=chosen.n, best=chosen.best, sentence=chosen.sentence(), ways=chosen.summary().reset_index().astype(object).replace({np.nan:None}).to_dict('records')), steps_s=clock.steps, config=asdict(cfg), selected=run.selected,
-        paired=[r._asdict() for r in paired(df, [('generated',b) for b in ('generated_shuffled','mean_teacher','nearest_teacher','multitask','base','teacher')], ['nll'], seed=cfg.seed, over='rows').itertuples(index=False)],
+    rep = dict(wall_s=round(clock.total,1), peak_rss_gb=round(peak_gb(),2), panel=rows, verdict=words,
+        diagnostics=diag[0], strengths=diag[2], decision=dict(task=cfg.near[0], n=chosen.n, best=chosen.best,
+        sentence=chosen.sentence(), ways=chosen.summary().reset_index().astype(object).replace({np.nan:None})
+        .to_dict('records')), steps_s=clock.steps, config=cfg.to_dict(), selected=run.selected,
+        paired=[r._asdict() for r in paired(df, [('generated',b)
+        for b in ('generated_shuffled','mean_teacher','nearest_teacher','multitask','base','teacher')], ['nll'],
+        seed=cfg.seed, over='rows').itertuples(index=False)],
         versions=versions(), device=str(run.config['device']), threads=torch.get_num_threads(), dtype=dtype)
-    for f in (folder/'panel_rows.csv', folder/'run'/'panel.csv'): df.to_csv(f, index=False) # the second is for the doctor
+    for f in (folder/'panel_rows.csv', folder/'run'/'panel.csv'): # the second is for the doctor
+        df.to_csv(f, index=False)
     write_json(folder/'report.json', rep)
     with atomic_write(folder/'report.md') as f: f.write(report_md(rep))
     log(pd.DataFrame(rows).drop(columns='n_tasks').to_string(index=False))
     for sp,ss in words.items(): log(f'\n{sp}:\n' + '\n'.join('  '+s for s in ss))
     d = diag[0]
-    log('\nStrength of the correction, by how familiar the prompts are (1: as a training task\'s own): ' + ', '.join(f'{t} {s:.2f}' for t,s in rep['strengths'].items()))
-    log(f'\nGenerated adapters of two tasks lie {d["sensitivity"]["ratio"]:.1f} times as far apart as those of one; their spread is {d["collapse"]["spread"]:.2f} of the teachers\'; {d["retrieval"]:.0%} of them point to their own task\'s teacher.')
+    log('\nStrength of the correction, by how familiar the prompts are (1: as a training task\'s own): '
+        + ', '.join(f'{t} {s:.2f}' for t,s in rep['strengths'].items()))
+    log(f'\nGenerated adapters of two tasks lie {d["sensitivity"]["ratio"]:.1f} times as far apart as those of one; '
+        f'their spread is {d["collapse"]["spread"]:.2f} of the teachers\'; {d["retrieval"]:.0%} of them point to '
+        'their own task\'s teacher.')
     log(f'\nThe decision on {cfg.near[0]}, a held-out task, from {chosen.n} examples:\n{chosen!r}')
-    log(f'\n{rep["wall_s"]:.0f} s, {rep["peak_rss_gb"]:.1f} GB at most; everything is in {folder}. Next: read {folder}/report.md, or dnd_explore {folder}/run')
+    log(f'\n{rep["wall_s"]:.0f} s, {rep["peak_rss_gb"]:.1f} GB at most; everything is in {folder}. Next: read '
+        f'{folder}/report.md, or dnd_explore {folder}/run')
     return rep

@@ -11,93 +11,24 @@ from pathlib import Path
 import numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from torch import Tensor
-from safetensors import safe_open
 from .adapter import *
 from .adapter import product_sq
 from .dataset import mix_prompts, prompt_batches
 from .delta import delta_embedding
-from .io.peft import match_keys
 from .evaluate import Shown, paired, run_panel, summarise
 from .examples import tuned
 from .loss import TERMS, Context
 from .io.moved import moved
 from .strength import GIBBERISH, nearest_task
 from .task import Example, Template, collate, encode_rows
-from .train import correct
+from .adapter import correct
 
 # %% auto #0
-__all__ = ['tensor_shapes', 'adapter_folders', 'model_shapes', 'key_hint', 'key_report', 'answer_logits', 'lora_effect',
-           'Generated', 'generate_many', 'condition_distances', 'sensitivity', 'heatmap', 'bare', 'wrong_batches',
-           'margin_panel', 'margin', 'per_task', 'centred', 'cos_to_mean', 'correction_gram', 'collapse_report',
-           'condition_share', 'singular_values', 'effective_rank', 'n_directions', 'toward', 'retrieval',
-           'retrieval_accuracy', 'cross_task', 'delta_check', 'gradient_share', 'condition_gradient', 'strength_curve',
-           'k_curve', 'contamination_curve', 'prompt_influence', 'panel_sources']
-
-# %% ../nbs/12_diagnostics.ipynb #753de0ba
-def tensor_shapes(
-    path, # a safetensors file, or the adapter folder that holds one
-)->dict: # key → shape
-    "Names and shapes in a safetensors file, from its header alone"
-    path = Path(path)/'adapter_model.safetensors' if Path(path).is_dir() else Path(path)
-    try:
-        with safe_open(path, 'pt') as f: return {k:tuple(f.get_slice(k).get_shape()) for k in f.keys()}
-    except Exception as e: raise ValueError(f'{path}: not a whole safetensors file ({e}); fetch or train it again') from None
-
-def adapter_folders(
-    source, # a `Zoo`, a zoo's folder, a folder of adapter folders, or an adapter folder
-)->list: # of Path
-    "The PEFT folders in `source`"
-    root = Path(getattr(source, 'folder', source))
-    fs = sorted(p.parent for p in root.rglob('adapter_config.json'))
-    if not fs: raise FileNotFoundError(f'{root}: no adapter_config.json in it, so no adapter')
-    return fs
-
-def model_shapes(model)->dict: # module → (in, out)
-    "Every linear map of a model"
-    return LoraSpec.from_model(model, 'all-linear').modules
-
-# %% ../nbs/12_diagnostics.ipynb #ad33c2ab
-def _mods(shapes): # module names in an adapter's keys, whatever stands before them
-    return list(dict.fromkeys(k.split('.lora_')[0] for k in shapes if '.lora_' in k))
-
-def key_hint(
-    shapes:dict, # keys of an adapter file
-    want, # module names that exist
-)->str: # '' if nothing is seen
-    "What prefix stands in the way, if one does"
-    mods = [m.removeprefix('base_model.model.') for m in _mods(shapes)]
-    if not mods: return 'no lora_A or lora_B key in the file'
-    for m in (mods[0], _mods(shapes)[0]):
-        parts = m.split('.')
-        for i in range(len(parts)-2):
-            tail = '.'.join(parts[i:])
-            hit = [w for w in want if w==tail or w.endswith('.'+tail)]
-            if hit and hit[0]!=m: return f'prefix {m[:len(m)-len(tail)]!r} should be {hit[0][:len(hit[0])-len(tail)]!r}'
-    return f'no module is called {parts[-1]!r}: another architecture' if not any(w.endswith('.'+parts[-1]) for w in want) else f'{mods[0]} is not in the model: another base model'
-
-def _own_spec(shapes, model_mods): # the spec that an adapter's keys ask of a model
-    found = [m.removeprefix('base_model.model.') for m in _mods(shapes)]
-    rank = next((s[0] for k,s in shapes.items() if '.lora_A' in k), 1)
-    return LoraSpec({m:model_mods[m] for m in found if m in model_mods}, rank)
-
-# %% ../nbs/12_diagnostics.ipynb #96007283
-def key_report(
-    source, # a `Zoo`, a zoo's folder, a folder of adapter folders, or one adapter folder
-    spec:LoraSpec=None, # what is wanted; None: of `model`, the modules that the adapter names
-    model=None, # base model: its modules and shapes
-)->pd.DataFrame: # adapter, matched, missing, unexpected, misshaped, ok, hint
-    "Which tensors of which adapters have a module to go to"
-    if spec is None and model is None: raise ValueError('key_report needs spec= or model=, to know which modules there are')
-    root,mods,res = Path(getattr(source,'folder',source)),model_shapes(model) if model is not None else {},[]
-    for f in adapter_folders(source):
-        try: sh = tensor_shapes(f)
-        except ValueError as e: res.append(dict(adapter=str(f.relative_to(root)), matched=0, missing=0, unexpected=0, misshaped=0, absent=0, ok=False, hint=str(e))); continue
-        want = spec or _own_spec(sh, mods)
-        r = match_keys(sh, want)
-        gone = [k for k,s in want.modules.items() if mods and mods.get(k)!=s]
-        res.append(dict(adapter=str(f.relative_to(root)), **{k:len(getattr(r,k)) for k in ('matched','missing','unexpected','misshaped')}, absent=len(gone),
-            ok=r.ok and bool(r.matched) and not gone, hint='' if r.ok and r.matched and not gone else key_hint(sh, mods or want.modules)))
-    return pd.DataFrame(res)
+__all__ = ['answer_logits', 'lora_effect', 'Generated', 'generate_many', 'condition_distances', 'sensitivity', 'heatmap', 'bare',
+           'wrong_batches', 'margin_panel', 'margin', 'per_task', 'centred', 'cos_to_mean', 'correction_gram',
+           'collapse_report', 'condition_share', 'singular_values', 'effective_rank', 'n_directions', 'toward',
+           'retrieval', 'retrieval_accuracy', 'cross_task', 'delta_check', 'gradient_share', 'condition_gradient',
+           'strength_curve', 'k_curve', 'contamination_curve', 'prompt_influence', 'panel_sources']
 
 # %% ../nbs/12_diagnostics.ipynb #571919e9
 def answer_logits(model, tok, examples, template=None, max_len=256)->tuple: # (logits [positions, vocab], labels [positions], row of each)
@@ -124,7 +55,8 @@ def lora_effect(
     for a in adapters:
         with apply_adapters(model, a): z = answer_logits(model, tok, examples, template, max_len)[0]
         q,dz = z.log_softmax(-1),(z-base).abs()
-        res.append(dict(logit_max=float(dz.max()), logit_mean=float(dz.mean()), kl=float((p.exp()*(p-q)).sum(-1).mean()), nll_base=float(F.nll_loss(p,y)), nll_lora=float(F.nll_loss(q,y))))
+        res.append(dict(logit_max=float(dz.max()), logit_mean=float(dz.mean()),
+            kl=float((p.exp()*(p-q)).sum(-1).mean()), nll_base=float(F.nll_loss(p,y)), nll_lora=float(F.nll_loss(q,y))))
     return pd.DataFrame(res)
 
 # %% ../nbs/12_diagnostics.ipynb #aa552a25
@@ -137,7 +69,9 @@ class Generated:
     @cached_property
     def gram(self)->Tensor: "[n, n] inner products of ΔW"; return product_gram(self.adapters, self.adapters).double()
     def of(self, task)->Adapters: "The adapters of one task"; return self.adapters[self.owner==self.names.index(task)]
-    def __repr__(self): return f'Generated({len(self.adapters)} adapters: {len(self.names)} tasks × {len(self.adapters)//len(self.names)} prompt batches)'
+    def __repr__(self):
+        return (f'Generated({len(self.adapters)} adapters: {len(self.names)} tasks × '
+                f'{len(self.adapters)//len(self.names)} prompt batches)')
 
 def generate_many(
     generate, # n lists of prompts → n adapters, e.g. partial(run.generate, cache)
@@ -174,7 +108,8 @@ def sensitivity(
     i = np.eye(len(D), dtype=bool)
     near = (_sq(g.gram) + 1e30*torch.eye(len(g.owner))).argmin(1)
     w,b = D[i].mean(),D[~i].mean()
-    return pd.Series(dict(within=w, between=b, ratio=b/w if w else np.nan, nearest_own=float((g.owner[near]==g.owner).double().mean()), chance=1/len(D)))
+    return pd.Series(dict(within=w, between=b, ratio=b/w if w else np.nan,
+        nearest_own=float((g.owner[near]==g.owner).double().mean()), chance=1/len(D)))
 
 # %% ../nbs/12_diagnostics.ipynb #ddbad42e
 def heatmap(
@@ -188,8 +123,11 @@ def heatmap(
     import matplotlib.pyplot as plt
     if ax is None: ax = plt.subplots(figsize=(.34*df.shape[1]+2.2, .26*df.shape[0]+.9), dpi=50)[1]
     im = ax.imshow(df.to_numpy(dtype=float), aspect='auto', **kw)
-    ax.set_yticks(range(len(df)), df.index, fontsize=7); ax.set_xticks(range(df.shape[1]), df.columns, rotation=60, ha='right', fontsize=7); ax.set_title(title, fontsize=9)
-    if fmt: [ax.text(j, i, format(v, fmt), ha='center', va='center', fontsize=6, color='w' if (im.norm(v)<.5) else 'k') for i,r in enumerate(df.to_numpy(dtype=float)) for j,v in enumerate(r)]
+    ax.set_yticks(range(len(df)), df.index, fontsize=7)
+    ax.set_xticks(range(df.shape[1]), df.columns, rotation=60, ha='right', fontsize=7); ax.set_title(title, fontsize=9)
+    if fmt:
+        [ax.text(j, i, format(v, fmt), ha='center', va='center', fontsize=6, color='w' if (im.norm(v)<.5) else 'k')
+            for i,r in enumerate(df.to_numpy(dtype=float)) for j,v in enumerate(r)]
     ax.figure.colorbar(im, ax=ax, shrink=.8)
     return ax
 
@@ -247,9 +185,11 @@ def per_task(
     n:int=500, # resamplings
 )->pd.DataFrame: # source, task, mean, lo, hi, conditions, sd
     "Each task's figure with an interval over rows and conditions, and its spread between conditions"
-    s = summarise(df.assign(split=df.task), n, over='rows').query('metric==@metric').rename(columns=dict(split='task')).drop(columns=['metric','n_tasks'])
+    s = (summarise(df.assign(split=df.task), n, over='rows').query('metric==@metric').rename(columns=dict(split='task'))
+        .drop(columns=['metric','n_tasks']))
     c = df.groupby(['source','task','condition'], sort=False)[[metric,'tokens']].sum()
-    v = (c[metric]/c.tokens if metric=='nll' else df.groupby(['source','task','condition'], sort=False)[metric].mean()).groupby(['source','task'], sort=False)
+    v = (c[metric]/c.tokens if metric=='nll' else df.groupby(['source','task','condition'],
+        sort=False)[metric].mean()).groupby(['source','task'], sort=False)
     return s.merge(v.agg(conditions='count', sd='std').reset_index(), on=['source','task']).reset_index(drop=True)
 
 # %% ../nbs/12_diagnostics.ipynb #d6eaaf4a
@@ -287,8 +227,10 @@ def collapse_report(
     t = product_gram(teachers, teachers).double()
     sp = lambda G: float(centred(G).diag().mean().clamp(min=0).sqrt())
     err = float(product_distance(_means(g), teachers).double().mean())
-    return pd.Series(dict(spread=sp(_task_gram(g.gram, g.owner))/sp(t), explained=1-err/sp(t)**2, cos_to_mean=float(cos_to_mean(g.adapters).mean()),
-        teachers_cos_to_mean=float(cos_to_mean(teachers).mean()), correction_cos_to_mean=float(cos_to_mean(g.adapters, base).mean()) if base is not None else np.nan))
+    return pd.Series(dict(spread=sp(_task_gram(g.gram, g.owner))/sp(t), explained=1-err/sp(t)**2,
+        cos_to_mean=float(cos_to_mean(g.adapters).mean()),
+        teachers_cos_to_mean=float(cos_to_mean(teachers).mean()),
+        correction_cos_to_mean=float(cos_to_mean(g.adapters, base).mean()) if base is not None else np.nan))
 
 def _means(g:Generated)->Adapters: # a task's first adapter stands for it: means of A and B are not means of ΔW
     return g.adapters[[int((g.owner==i).nonzero()[0]) for i in range(len(g.names))]]
@@ -351,7 +293,9 @@ def retrieval(
     R = toward(g.adapters, teachers)
     if not common: R = R - R.mean(0) # as many batches of each task
     near = R.argmax(1)
-    return pd.DataFrame(0., g.names, names) + pd.crosstab(np.array(g.names)[g.owner], np.array(names)[near], normalize='index').reindex(index=g.names, columns=names, fill_value=0.)
+    return (pd.DataFrame(0., g.names, names)
+            + pd.crosstab(np.array(g.names)[g.owner], np.array(names)[near], normalize='index')
+            .reindex(index=g.names, columns=names, fill_value=0.))
 
 def retrieval_accuracy(
     r:pd.DataFrame, # of `retrieval`
@@ -381,13 +325,17 @@ def delta_check(
     idx:list=None, # entries to compute again; None: up to 8, spread over the zoo
 )->pd.DataFrame: # entry, task, cosine, rel_error, norm
     "Stored delta activations against newly computed ones"
-    if zoo.probes is None: raise ValueError(f'{zoo.folder.name}: collected without probes, so there are no deltas to check')
+    if zoo.probes is None:
+        raise ValueError(f'{zoo.folder.name}: collected without probes, so there are no deltas to check')
     idx = list(idx) if idx is not None else sorted({round(i) for i in np.linspace(0, len(zoo)-1, min(8,len(zoo)))})
     old = zoo.deltas(idx).float()
     with torch.no_grad(): new = delta_embedding(model, tok, zoo.adapters(idx).to(model.device), zoo.probes).cpu()
-    if old.shape!=new.shape: return pd.DataFrame(dict(entry=idx, task=[zoo.entries[i]['task'] for i in idx], cosine=np.nan, rel_error=np.inf, norm=old.norm(dim=1).numpy()))
+    if old.shape!=new.shape:
+        return pd.DataFrame(dict(entry=idx, task=[zoo.entries[i]['task'] for i in idx], cosine=np.nan, rel_error=np.inf,
+            norm=old.norm(dim=1).numpy()))
     n = old.norm(dim=1).clamp(min=1e-12)
-    return pd.DataFrame(dict(entry=idx, task=[zoo.entries[i]['task'] for i in idx], cosine=F.cosine_similarity(old,new).numpy(), rel_error=((old-new).norm(dim=1)/n).numpy(), norm=n.numpy()))
+    return pd.DataFrame(dict(entry=idx, task=[zoo.entries[i]['task'] for i in idx],
+        cosine=F.cosine_similarity(old,new).numpy(), rel_error=((old-new).norm(dim=1)/n).numpy(), norm=n.numpy()))
 
 # %% ../nbs/12_diagnostics.ipynb #7fc27e05
 def gradient_share(
@@ -406,7 +354,8 @@ def gradient_share(
         pred = gen(cond, mask)
         c = Context(terms, pred, batch, name)
         gs = iter(torch.autograd.grad(w(step)*TERMS[name][0](c)[0], ps, allow_unused=True))
-        res[name] = {n: float(sum(o.square().sum() for p in v if (o := next(gs)) is not None) or 0.)**.5 for n,v in groups.items()}
+        res[name] = {n: float(sum(o.square().sum() for p in v if (o := next(gs)) is not None) or 0.)**.5
+            for n,v in groups.items()}
     return pd.DataFrame(res).T
 
 def condition_gradient(
@@ -438,7 +387,8 @@ def strength_curve(
 )->pd.DataFrame: # strength, mean, sem (over tasks)
     "Loss against the strength of the correction"
     src = {s: (lambda t,s=s: correct(base, g.of(t.name), s)) for s in strengths}
-    return _nll(run_panel(model, tok, bare(tasks, n_rows), src, n_rows=n_rows, **kw), ['source']).rename(columns=dict(source='strength', mean='nll'))
+    return _nll(run_panel(model, tok, bare(tasks, n_rows), src, n_rows=n_rows, **kw),
+        ['source']).rename(columns=dict(source='strength', mean='nll'))
 
 def k_curve(
     model, tok, generate,
@@ -452,7 +402,8 @@ def k_curve(
     "Loss against the number of prompts in a condition"
     ks = [k for k in ks if k<=min(len(set(t.prompts)) for t in tasks)]
     src = {k: (lambda t,k=k: generate(prompt_batches(t.prompts, k, n, f'{seed}/{t.name}'))) for k in ks}
-    return _nll(run_panel(model, tok, bare(tasks, n_rows), src, n_rows=n_rows, **kw), ['source']).rename(columns=dict(source='k', mean='nll'))
+    return _nll(run_panel(model, tok, bare(tasks, n_rows), src, n_rows=n_rows, **kw),
+        ['source']).rename(columns=dict(source='k', mean='nll'))
 
 # %% ../nbs/12_diagnostics.ipynb #a056c7c7
 def contamination_curve(
@@ -472,7 +423,8 @@ def contamination_curve(
             own,other = prompt_batches(t.prompts, k, n, f'{seed}/{t.name}'),wrong_batches(prompts, t.name, k, n, seed)
             return generate([mix_prompts(a, b, f, seed) for a,b in zip(own, other)])
         return one
-    return _nll(run_panel(model, tok, bare(tasks, n_rows), {f:at(f) for f in fractions}, n_rows=n_rows, **kw), ['source']).rename(columns=dict(source='fraction', mean='nll'))
+    return _nll(run_panel(model, tok, bare(tasks, n_rows), {f:at(f) for f in fractions}, n_rows=n_rows, **kw),
+        ['source']).rename(columns=dict(source='fraction', mean='nll'))
 
 # %% ../nbs/12_diagnostics.ipynb #76875dcc
 @torch.no_grad()
@@ -510,14 +462,19 @@ def panel_sources(
     last = lambda z,t: z.adapters([z.of(t)[-1]])
     home = {t:z for z in (oracle,zoo) if z is not None for t in z.tasks}
     train = zoo.only(run.config['train_tasks'])
-    known,mean,num = {t:train.prompts(t) for t in train.tasks},train.adapters(train.last()).mean(),n if callable(n) else lambda t: n
+    known,mean,num = ({t:train.prompts(t) for t in train.tasks},train.adapters(train.last()).mean(),
+        n if callable(n) else lambda t: n)
     draw = lambda t,m: prompt_batches(prompts[t], k, m, f'{seed}/{t}')
-    res = dict(base=lambda t: None, mean_teacher=lambda t: mean, nearest_teacher=lambda t: last(train, nearest_task(cache, draw(t.name,1)[0], known)))
+    res = dict(base=lambda t: None, mean_teacher=lambda t: mean,
+        nearest_teacher=lambda t: last(train, nearest_task(cache, draw(t.name,1)[0], known)))
     if multitask is not None: res['multitask'] = lambda t: multitask
     res['generated'] = lambda t: run.generate(cache, draw(t.name, num(t.name)))
     others = prompts if len(prompts)>1 else {**known, **prompts} # one task alone is held against those trained on
-    if len(others)>1: res['generated_shuffled'] = lambda t: run.generate(cache, wrong_batches(others, t.name, k, num(t.name), seed))
-    else: res['generated_gibberish'] = lambda t: run.generate(cache, [[GIBBERISH[i%len(GIBBERISH)] for i in range(k)]]*num(t.name))
+    if len(others)>1:
+        res['generated_shuffled'] = lambda t: run.generate(cache, wrong_batches(others, t.name, k, num(t.name), seed))
+    else:
+        res['generated_gibberish'] = lambda t: run.generate(cache,
+            [[GIBBERISH[i%len(GIBBERISH)] for i in range(k)]]*num(t.name))
     if rivals: res |= _rivals(run, *rivals, draw, num)
     if all(t in home for t in prompts): res['teacher'] = lambda t: last(home[t.name], t.name)
     return res
@@ -531,7 +488,10 @@ def _rivals(run, model, tok, tasks, draw, num, most=2, steps=10): # at most so m
         rows = [encode_rows(tok, l, run.template) for l in shown(t)]
         start = Adapters.from_flat(run.spec, run.gen.loc.flat().to(model.device).expand(len(rows), -1).clone())
         return tuned(model, tok, start, rows, steps, 1e-3)
-    return dict(start_adapter=lambda t: run.gen.loc.to(model.device), in_context=lambda t: Shown(shown(t)), start_tuned=tune)
+    return dict(start_adapter=lambda t: run.gen.loc.to(model.device), in_context=lambda t: Shown(shown(t)),
+        start_tuned=tune)
 
 # %% ../nbs/12_diagnostics.ipynb #9de739b6
-__getattr__ = moved('dnd_nb.diagnostics', {'dnd_nb.strength': 'Novelty nearest_task pooled'}) # its old place
+__getattr__ = moved('dnd_nb.diagnostics', {'dnd_nb.keys': 'tensor_shapes adapter_folders model_shapes key_hint '
+                                                          'key_report',
+    'dnd_nb.strength': 'Novelty nearest_task pooled'}) # its old place

@@ -15,7 +15,7 @@ from .diagnostics import condition_distances, heatmap, per_task
 from .io.moved import moved
 from .io.files import atomic_write, read_json, write_json
 from .io.places import claim
-from .train import Run
+from .run import Run
 
 # %% auto #0
 __all__ = ['FIGURES', 'Diagnosis', 'unseen', 'doctor', 'report_folder', 'try_planted']
@@ -26,11 +26,16 @@ class Diagnosis:
     def __init__(self, findings:list, patient:Patient=None): self.findings,self.patient = findings,patient
     def __iter__(self): return iter(self.findings)
     def __len__(self): return len(self.findings)
-    def __getitem__(self, k): return next(f for f in self.findings if f.name==k) if isinstance(k, str) else self.findings[k]
+    def __getitem__(self, k):
+        return next(f for f in self.findings if f.name==k) if isinstance(k, str) else self.findings[k]
     @property
-    def causes(self)->list: "Names of the failures that nothing else explains"; return [f.name for f in self.findings if f.status=='fail' and not f.because]
+    def causes(self)->list:
+        "Names of the failures that nothing else explains"
+        return [f.name for f in self.findings if f.status=='fail' and not f.because]
     @property
-    def ok(self)->bool: "Did nothing fail? Checks not made do not count"; return not any(f.status=='fail' for f in self.findings)
+    def ok(self)->bool:
+        "Did nothing fail? Checks not made do not count"
+        return not any(f.status=='fail' for f in self.findings)
 
 @patch
 def verdict(self:Diagnosis)->str:
@@ -39,15 +44,18 @@ def verdict(self:Diagnosis)->str:
     made = len(self.findings)-n['skip']
     tail = f'{made} checks made, {n["skip"]} not made' + (f', {n["warn"]} doubtful' if n['warn'] else '')
     if not made: return f'nothing could be checked ({tail})'
-    if self.ok: return ('nothing broken; not shown to help' if self.helps is False else 'nothing wrong was found')+f'; {tail}'
+    if self.ok:
+        return ('nothing broken; not shown to help' if self.helps is False else 'nothing wrong was found')+f'; {tail}'
     f = n['fail']-len(self.causes)
-    return f'{", ".join(self.causes)} {"is" if len(self.causes)==1 else "are"} wrong' + (f'; {f} more {"failure follows" if f==1 else "failures follow"} from it' if f else '') + f'; {tail}'
+    return (f'{", ".join(self.causes)} {"is" if len(self.causes)==1 else "are"} wrong'
+            + (f'; {f} more {"failure follows" if f==1 else "failures follow"} from it' if f else '') + f'; {tail}')
 
 @patch(as_prop=True)
 def helps(self:Diagnosis)->bool: # None where nobody looked
     "Are right prompts shown to be better than others, on tasks that were not trained on?"
     p = self.patient
-    h = prompts_help(p.panel, over='tasks' if p.panel.task.nunique()>4 else 'rows') if p is not None and p.panel is not None and {'split','tokens'}<=set(p.panel) else None
+    h = (prompts_help(p.panel, over='tasks' if p.panel.task.nunique()>4 else 'rows')
+         if p is not None and p.panel is not None and {'split','tokens'}<=set(p.panel) else None)
     if h and main_split(p.panel)!='seen': return h[3]<0
     f = next((f for f in self.findings if f.name=='held out' and f.status!='skip'), None)
     return f and f.status=='ok'
@@ -66,7 +74,9 @@ def _explain(findings):
     failed,said,by = {f.name for f in findings if f.status=='fail'},{},{f.name:f for f in findings}
     def origin(n): return origin(by[n].because) if n and by[n].because else n
     for f in findings:
-        if f.status=='fail' and f.figure.startswith('could'): f.because = said.get(f.text, ''); said.setdefault(f.text, f.name)
+        if f.status=='fail' and f.figure.startswith('could'):
+            f.because = said.get(f.text, '')
+            said.setdefault(f.text, f.name)
     for f in findings:
         if f.status not in ('fail','warn') or f.because or getattr(f, 'root', False): continue
         f.because = next((a for a in CHECKS.get(f.name, ((),)*4)[3] if a in failed and origin(a)!=f.name), '')
@@ -97,7 +107,8 @@ def doctor(
 )->Diagnosis:
     "Make every check that the inputs allow"
     p,res = Patient(run, zoo, tasks, model, tok, cache, held_out, panel, **kw),[]
-    for what,why in p.broken.items(): res.append(Finding(what, 'fail', 'could not be opened', '', why, 'see the message'))
+    for what,why in p.broken.items():
+        res.append(Finding(what, 'fail', 'could not be opened', '', why, 'see the message'))
     for name,(f,needs,blocked,after) in find_checks().items():
         why = next((w for n in needs if (w := p.lacks(n))), '') or next((f'{b} failed'
             for b in blocked if any(x.name==b and x.status=='fail' for x in res)), '')
@@ -125,8 +136,11 @@ def __repr__(self:Diagnosis):
 @patch
 def _repr_markdown_(self:Diagnosis):
     esc = lambda s: str(s).replace('|','\\|').replace('\n',' ')
-    row = lambda f: f'| {f.mark} | {f.name} | {esc(f.figure)} | {esc(f.threshold)} | {esc((f"follows from **{f.because}**: " if f.because else "")+f.text)} | {esc(f.mend) if not f.because else ""} |'
-    return f'**{self.verdict()}**\n\n| | check | figure | threshold | what it means | next |\n|---|---|---|---|---|---|\n' + '\n'.join(map(row, sorted(self.findings, key=_order)))
+    row = lambda f: (f'| {f.mark} | {f.name} | {esc(f.figure)} | {esc(f.threshold)} | '
+                     f'{esc((f"follows from **{f.because}**: " if f.because else "")+f.text)} | '
+                     f'{esc(f.mend) if not f.because else ""} |')
+    return (f'**{self.verdict()}**\n\n| | check | figure | threshold | what it means | next '
+            '|\n|---|---|---|---|---|---|\n') + '\n'.join(map(row, sorted(self.findings, key=_order)))
 
 @patch
 def to_dict(self:Diagnosis)->dict:
@@ -136,12 +150,18 @@ def to_dict(self:Diagnosis)->dict:
 
 # %% ../nbs/12a_doctor.ipynb #bb662bb7
 FIGURES = dict( # file → (title, x axis, y axis, what good looks like)
-    distances=('Distance between generated adapters', 'task', 'task', 'a dark diagonal with light fields beside it: one task gives one adapter, two tasks give two'),
-    retrieval=('Whose teacher does a generated adapter resemble?', 'teacher of this task', 'prompts of this task', 'a dark diagonal: each task points to its own teacher'),
-    gradients=('Gradient norm of each loss term, powers of ten', 'part of the generator', 'stage: term', 'no field much paler than its neighbours: each term reaches each part'),
-    curves=('Loss against strength, number of prompts, and foreign prompts', '', '', 'left: lowest near 1; middle: falls to the right; right: rises to the right'),
-    cross_task=('Loss of each teacher on each task, nats a token', 'rows of this task', 'teacher of this task', 'the lowest value of each column on the diagonal'),
-    per_task=('Loss of each source, task by task', 'task', 'nats a token', "generated below the base, and below generated from other task's prompts"))
+    distances=('Distance between generated adapters', 'task', 'task',
+    'a dark diagonal with light fields beside it: one task gives one adapter, two tasks give two'),
+    retrieval=('Whose teacher does a generated adapter resemble?', 'teacher of this task', 'prompts of this task',
+    'a dark diagonal: each task points to its own teacher'),
+    gradients=('Gradient norm of each loss term, powers of ten', 'part of the generator', 'stage: term',
+    'no field much paler than its neighbours: each term reaches each part'),
+    curves=('Loss against strength, number of prompts, and foreign prompts', '', '',
+    'left: lowest near 1; middle: falls to the right; right: rises to the right'),
+    cross_task=('Loss of each teacher on each task, nats a token', 'rows of this task', 'teacher of this task',
+    'the lowest value of each column on the diagonal'),
+    per_task=('Loss of each source, task by task', 'task', 'nats a token',
+    "generated below the base, and below generated from other task's prompts"))
 
 def _said(ax, name): # title and axes in words
     title,x,y,_ = FIGURES[name]
@@ -156,12 +176,19 @@ def figures(self:Diagnosis)->dict: # file name → function that draws
     "The pictures that the checks made possible"
     p,res = self.patient,{}
     m = p.__dict__.get('_memo', {}) if p else {}
-    if 'g' in m and len(p.names)>1: res['distances'] = lambda: heatmap(condition_distances(p.g), 'distance of generated ΔW', vmin=0)
+    if 'g' in m and len(p.names)>1:
+        res['distances'] = lambda: heatmap(condition_distances(p.g), 'distance of generated ΔW', vmin=0)
     if 'retrieval' in m: res['retrieval'] = lambda: heatmap(m['retrieval'], 'points to', cmap='Blues', vmin=0, vmax=1)
-    if 'gradients' in m: res['gradients'] = lambda: heatmap(m['gradients'].drop(columns='cond', errors='ignore').set_axis([': '.join(i) for i in m['gradients'].index]).clip(lower=1e-9).map(np.log10), 'gradient norm, log10')
-    if {'curves','strengths'} & set(m): res['curves'] = lambda: _plot_curves((dict(strength=m['strengths']) if 'strengths' in m else {}) | m.get('curves', {}), 'held-out' if p.held_out else 'training')
+    if 'gradients' in m:
+        res['gradients'] = lambda: heatmap(m['gradients'].drop(columns='cond', errors='ignore')
+            .set_axis([': '.join(i) for i in m['gradients'].index]).clip(lower=1e-9).map(np.log10),
+            'gradient norm, log10')
+    if {'curves','strengths'} & set(m):
+        res['curves'] = lambda: _plot_curves((dict(strength=m['strengths']) if 'strengths' in m else {})
+            | m.get('curves', {}), 'held-out' if p.held_out else 'training')
     if 'cross' in m: res['cross_task'] = lambda: heatmap(m['cross'], 'teacher (row) on task (column), nats')
-    if 'margin' in m or 'teacher_panel' in m: res['per_task'] = lambda: _plot_tasks(pd.concat([m[k] for k in ('teacher_panel','margin') if k in m]))
+    if 'margin' in m or 'teacher_panel' in m:
+        res['per_task'] = lambda: _plot_tasks(pd.concat([m[k] for k in ('teacher_panel','margin') if k in m]))
     return {n:(lambda n=n, f=f: _said(f(), n)) for n,f in res.items()}
 
 def _plot_curves(curves, where):
@@ -184,7 +211,8 @@ def _plot_tasks(df):
         x = np.array([names.index(n) for n in o.task])+.12*i
         ax.errorbar(x, o['mean'], [(o['mean']-o.lo).clip(lower=0), (o.hi-o['mean']).clip(lower=0)], fmt='o', ms=3,
             label=dict(right='generated', wrong="generated, other task's prompts").get(s, s))
-    ax.set_xticks(range(len(names)), names, rotation=60, ha='right', fontsize=7); ax.set_ylabel('nats a token'); ax.legend(fontsize=7, loc='upper left', bbox_to_anchor=(1,1))
+    ax.set_xticks(range(len(names)), names, rotation=60, ha='right', fontsize=7)
+    ax.set_ylabel('nats a token'); ax.legend(fontsize=7, loc='upper left', bbox_to_anchor=(1,1))
     return ax
 
 # %% ../nbs/12a_doctor.ipynb #05274303
@@ -208,7 +236,9 @@ def write(self:Diagnosis,
         with atomic_write(folder/'figures'/f'{n}.png', 'wb') as f: f.write(buf.getvalue())
         names.append(n)
     write_json(folder/'report.json', self.to_dict())
-    md = '# Diagnosis\n\n' + self._repr_markdown_() + '\n' + ''.join(f'\n![{FIGURES[n][0]}. Good: {FIGURES[n][3]}.](figures/{n}.png)\n\n*{FIGURES[n][0]}. Good: {FIGURES[n][3]}.*\n' for n in names)
+    md = ('# Diagnosis\n\n' + self._repr_markdown_() + '\n'
+          + ''.join(f'\n![{FIGURES[n][0]}. Good: {FIGURES[n][3]}.](figures/{n}.png)\n\n*{FIGURES[n][0]}. Good: '
+                    f'{FIGURES[n][3]}.*\n' for n in names))
     with atomic_write(folder/'report.md') as f: f.write(md)
     return folder/'report.md'
 
@@ -226,5 +256,6 @@ def try_planted(
 __getattr__ = moved('dnd_nb.doctor', {
     'dnd_nb.checks.patient': 'Finding MARKS CHECKS check ForeignZoo Patient',
     'dnd_nb.checks.files': 'relative_update',
-    'dnd_nb.checks.condition': 'at_initialisation letter_counts separation first_prompt_advantage term_record stage_gradients',
+    'dnd_nb.checks.condition': 'at_initialisation letter_counts separation first_prompt_advantage term_record '
+                               'stage_gradients',
     'dnd_nb.checks.generated': 'UP'})

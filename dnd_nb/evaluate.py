@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from .adapter import *
+from .io.files import sha256
 from .crew import Crew
 from .fast.graphs import engine_for
 from .fast.lean import why_not
@@ -27,7 +28,8 @@ def _answers(ex:Example)->list: # gold first
 
 def with_cache(model, cache)->dict: # keyword argument
     "Keys and values as this version of transformers takes them: `past_key_values` became `cache`"
-    return {'cache' if 'cache' in inspect.signature(getattr(model,'_orig_mod',model).forward).parameters else 'past_key_values': cache}
+    return {'cache' if 'cache' in inspect.signature(getattr(model,'_orig_mod',model).forward).parameters
+        else 'past_key_values': cache}
 
 def one_by_one(model)->bool:
     "Mamba goes on from a state a token at a time: given several it begins anew, and it takes the mask of the new ones alone"
@@ -42,7 +44,9 @@ def behind(
     **kw
 ): # its output, logits for all t
     "The next tokens behind a cache"
-    def run(s, mask, cache): return model(input_ids=ids[:,s], attention_mask=mask, position_ids=pos[:,s], **with_cache(model, cache), use_cache=True, **kw)
+    def run(s, mask, cache):
+        return model(input_ids=ids[:,s], attention_mask=mask, position_ids=pos[:,s], **with_cache(model, cache),
+            use_cache=True, **kw)
     if cache is None or not one_by_one(model): return run(slice(None), mask, cache)
     t,logits = ids.shape[1],[]
     for i in range(t):
@@ -64,11 +68,13 @@ def _read_prompts(model, rows, pad_id, adapters, owner):
     "One pass over the prompts' ids: the batch, and its output with keys and values"
     b = collate([Row(r, len(r)) for r in rows], pad_id, model.device)
     kw = {k:b[k] for k in ('input_ids','attention_mask','position_ids')}
-    with apply_adapters(model, adapters, owner) if adapters is not None else nullcontext(): return b,model(**kw, use_cache=True, logits_to_keep=1)
+    with apply_adapters(model, adapters, owner) if adapters is not None else nullcontext():
+        return b,model(**kw, use_cache=True, logits_to_keep=1)
 
 # %% ../nbs/09_evaluate.ipynb #e46f23bd
 def _nats(logits, y): # logits(slice) → [k, V], y [m] → (nats [m], is y the likeliest? [m]), a few at a time: in float32 all of them would be large
-    parts = [(F.cross_entropy(l.float(), y[i:i+2048], reduction='none'), l.argmax(-1)==y[i:i+2048]) for i in range(0, len(y), 2048) for l in [logits(slice(i,i+2048))]]
+    parts = [(F.cross_entropy(l.float(), y[i:i+2048], reduction='none'), l.argmax(-1)==y[i:i+2048])
+        for i in range(0, len(y), 2048) for l in [logits(slice(i,i+2048))]]
     return [torch.cat(p) for p in zip(*parts)]
 
 def _after_prompts(model, b, kv, idx, cands): # (logits [answers, T-1, V] after each token but the last, y [answers, T] with -100 behind the end)
@@ -87,7 +93,9 @@ def _score_batch(model, rows, cands, pad_id, adapters, owner, read=None, max_tok
     first = nats.clone()
     for part in token_batches(flat, max_tokens): # answers of similar length, as many as the limit lets run at once
         of = idx[part]
-        with apply_adapters(model, adapters, owner if owner is None else owner[of.cpu()]) if adapters is not None else nullcontext(): more,y = _after_prompts(model, b, cache_of(out), of, [flat[i] for i in part])
+        with apply_adapters(model, adapters, owner if owner is None
+                else owner[of.cpu()]) if adapters is not None else nullcontext():
+            more,y = _after_prompts(model, b, cache_of(out), of, [flat[i] for i in part])
         if more is None: continue
         r,c = (y[:,1:]!=-100).nonzero(as_tuple=True)
         v,g = _nats(lambda s: more[r[s],c[s]], y[r,c+1])
@@ -139,7 +147,8 @@ def _score_shared(model, golds, adapters, owner, pad_id, max_tokens): # the same
     size = [Row(p + [0]*sum(map(len,c)), len(p)) for p,c in zip(prompts, cands)]
     res = [None]*len(golds)
     for ix in token_batches(size, max_tokens):
-        got = _score_batch(model, [prompts[i] for i in ix], [cands[i] for i in ix], pad_id, adapters, owner if owner is None else owner[ix], max_tokens=max_tokens//4)
+        got = _score_batch(model, [prompts[i] for i in ix], [cands[i] for i in ix], pad_id, adapters,
+            owner if owner is None else owner[ix], max_tokens=max_tokens//4)
         for i,l,g,f in zip(ix, *got): res[i] = (l, bool(g[0]), float(f[0]))
     return res
 
@@ -158,13 +167,17 @@ def score(
 )->pd.DataFrame: # nll (nats, summed), nll_first (of the answer's first token), tokens, accuracy, exact_match: one line an example
     "Gold answers' likelihood, choice accuracy and exact match, one line an example"
     golds = _encode_each(tok, examples, template or Template(), max_len)
-    if adapters is not None: owner = torch.zeros(len(examples), dtype=torch.long) if owner is None else torch.as_tensor(owner).cpu()
+    if adapters is not None:
+        owner = torch.zeros(len(examples), dtype=torch.long) if owner is None else torch.as_tensor(owner).cpu()
     if packed is None: packed = adapters is not None and model.device.type=='cuda' and not why_not(model, adapters.spec)
-    if packed: res = _score_packed(engine_for(model, adapters.spec, 'lean'), golds, adapters, owner, 2*max_tokens) # no prompt's keys and values are kept
+    if packed: # no prompt's keys and values are kept
+        res = _score_packed(engine_for(model, adapters.spec, 'lean'), golds, adapters, owner, 2*max_tokens)
     else: res = _score_shared(model, golds, adapters, owner, tok.pad_token_id, max_tokens)
     ch = [bool(e.choices) for e in examples]
-    return pd.DataFrame(dict(nll=[float(l[0]) for l,_,_ in res], nll_first=[f for _,_,f in res], tokens=[g[0].n_answer for g in golds],
-        accuracy=[float(l.argmin()==0) if c else np.nan for (l,_,_),c in zip(res,ch)], exact_match=[np.nan if c else float(g) for (_,g,_),c in zip(res,ch)]))
+    return pd.DataFrame(dict(nll=[float(l[0]) for l,_,_ in res], nll_first=[f for _,_,f in res],
+        tokens=[g[0].n_answer for g in golds],
+        accuracy=[float(l.argmin()==0) if c else np.nan for (l,_,_),c in zip(res,ch)],
+        exact_match=[np.nan if c else float(g) for (_,g,_),c in zip(res,ch)]))
 
 # %% ../nbs/09_evaluate.ipynb #d7749fca
 @torch.no_grad()
@@ -180,10 +193,13 @@ def answers(
     packed:bool=None, # in steps that are recorded on a GPU, see `Lean.decode`? None: on a GPU, where that is known for this model
 )->list: # of strings
     "Greedy answers, each prompt under its own adapter"
-    rows = [r.ids[:r.n_prompt] for r in encode_rows(tok, [Example(p, 'x') for p in prompts], template or Template(), max_len)]
-    if adapters is not None: owner = torch.zeros(len(prompts), dtype=torch.long) if owner is None else torch.as_tensor(owner).cpu()
+    rows = [r.ids[:r.n_prompt] for r in encode_rows(tok, [Example(p, 'x') for p in prompts], template or Template(),
+        max_len)]
+    if adapters is not None:
+        owner = torch.zeros(len(prompts), dtype=torch.long) if owner is None else torch.as_tensor(owner).cpu()
     if packed is None: packed = adapters is not None and model.device.type=='cuda' and not why_not(model, adapters.spec)
-    out = engine_for(model, adapters.spec, 'lean').decode(rows, owner, adapters.flat(), tok.eos_token_id, max_new) if packed else _decode(model, tok, rows, adapters, owner, max_new)
+    out = (engine_for(model, adapters.spec, 'lean').decode(rows, owner, adapters.flat(), tok.eos_token_id, max_new)
+           if packed else _decode(model, tok, rows, adapters, owner, max_new))
     return [tok.decode([t for t in r if t!=tok.eos_token_id]).strip() for r in out.tolist()]
 
 def _decode(model, tok, rows, adapters, owner, max_new): # [rows, tokens], through the model's own forward pass
@@ -201,7 +217,9 @@ def _decode(model, tok, rows, adapters, owner, max_new): # [rows, tokens], throu
     return torch.cat(out, 1)
 
 # %% ../nbs/09_evaluate.ipynb #c7e72c53
-def bare(template:Template)->Template: "The template for prompts that are written out already"; return Template('{prompt}', template.answer)
+def bare(template:Template)->Template:
+    "The template for prompts that are written out already"
+    return Template('{prompt}', template.answer)
 
 def in_context(
     tok, # the base's tokenizer
@@ -238,9 +256,11 @@ def _score_source(model, tok, tasks, name, f, split, n_rows, template, max_len, 
             owner += [n+c]*len(rows)
             keys += [(name, split.get(t.name,''), t.name, c, i) for i in range(len(rows))]
         if a is not None: ads.append(a.detach()); n += len(a)
-    if ads and len(ads)<len(tasks): raise ValueError(f'source {name!r} gave adapters for some tasks and the base model for others')
+    if ads and len(ads)<len(tasks):
+        raise ValueError(f'source {name!r} gave adapters for some tasks and the base model for others')
     if context: template,max_len = bare(template or Template()),window(model)
-    df = score(model, tok, exs, Adapters.cat(ads) if ads else None, owner if ads else None, template, max_len, max_tokens)
+    df = score(model, tok, exs, Adapters.cat(ads) if ads else None, owner if ads else None, template, max_len,
+        max_tokens)
     return pd.concat([pd.DataFrame(keys, columns=['source','split','task','condition','row']), df], axis=1)
 
 def run_panel(
@@ -261,12 +281,15 @@ def run_panel(
         mine = crew.mine(tasks)
         for name,f in sources.items():
             t0 = time.time()
-            if mine: parts.append(_score_source(model, tok, mine, name, f, split or {}, n_rows, template, max_len, max_tokens))
+            if mine:
+                parts.append(_score_source(model, tok, mine, name, f, split or {}, n_rows, template, max_len,
+                    max_tokens))
             if log and crew.main: log(name, time.time()-t0)
     df = pd.concat(sum(crew.share(parts), []), ignore_index=True)
     if crew.size==1: return df
     at = {x:i for xs in (sources, [t.name for t in tasks]) for i,x in enumerate(xs)}
-    return df.sort_values(['source','task','condition','row'], key=lambda c: c.map(at) if c.name in ('source','task') else c, kind='stable', ignore_index=True)
+    return df.sort_values(['source','task','condition','row'],
+        key=lambda c: c.map(at) if c.name in ('source','task') else c, kind='stable', ignore_index=True)
 
 # %% ../nbs/09_evaluate.ipynb #8f8d0970
 METRICS = ('nll','accuracy','exact_match')
@@ -335,7 +358,8 @@ def paired(
     res = []
     for a,b in pairs:
         for x in (a,b):
-            if x not in set(df.source): raise ValueError(f'no source {x!r} in this panel; it has {sorted(set(df.source))}')
+            if x not in set(df.source):
+                raise ValueError(f'no source {x!r} in this panel; it has {sorted(set(df.source))}')
         for sp in df.split.unique():
             for m in metrics:
                 ca,cb = (_cube(df[(df.source==s)&(df.split==sp)], m) for s in (a,b))
@@ -356,15 +380,20 @@ def gap_closed(
         cube = {s: _cube(df[(df.source==s)&(df.split==sp)], 'nll') for s in df.source.unique()}
         d = {s: _draws(c, n, seed, over) for s,c in cube.items() if c.keys()==cube['base'].keys()}
         for s,c in cube.items():
-            if s in d and 'teacher' in d: res.append((s, sp, 'gap_closed', (_point(cube['base'])-_point(c))/(_point(cube['base'])-_point(cube['teacher'])), *np.percentile((d['base']-d[s])/(d['base']-d['teacher']), [2.5,97.5]), len(c)))
+            if s in d and 'teacher' in d:
+                res.append((s, sp, 'gap_closed', (_point(cube['base'])-_point(c))/(_point(cube['base'])-_point(cube['teacher'])), *np.percentile((d['base']-d[s])/(d['base']-d['teacher']), [2.5,97.5]), len(c)))
     return pd.DataFrame(res, columns=['source','split','metric','mean','lo','hi','n_tasks'])
 
 # %% ../nbs/09_evaluate.ipynb #2ef5bbcb
 CONTROLS = dict(generated_shuffled="other tasks' prompts", generated_gibberish='gibberish')
-RIVALS = dict(base='the base model', start_adapter='the start adapter', mean_teacher='the mean teacher', multitask='the multi-task LoRA',
-    nearest_teacher='the nearest teacher', in_context='examples in context', start_tuned='the start adapter tuned on the same examples')
+RIVALS = dict(base='the base model', start_adapter='the start adapter', mean_teacher='the mean teacher',
+    multitask='the multi-task LoRA',
+    nearest_teacher='the nearest teacher', in_context='examples in context',
+    start_tuned='the start adapter tuned on the same examples')
 
-def main_split(df)->str: "The split of a panel that a verdict is about"; return next(s for s in ('held_out','validation','seen',*df.split) if s in set(df.split))
+def main_split(df)->str:
+    "The split of a panel that a verdict is about"
+    return next(s for s in ('held_out','validation','seen',*df.split) if s in set(df.split))
 
 def prompts_help(
     df:pd.DataFrame, # as made by `run_panel`
@@ -392,10 +421,12 @@ def panel_verdict(
     where = f'on {n} {split.replace("_"," ")} task{"s" if n>1 else ""}'
     if h is None: return f'Verdict {where}: there is no control, so nothing is said of the prompts'
     control,m,lo,hi = h
-    how = 'the prompts change nothing' if m==lo==hi==0 else 'the prompts help' if hi<0 else 'the prompts hurt' if lo>0 else 'the prompts are not shown to help'
+    how = ('the prompts change nothing' if m==lo==hi==0 else 'the prompts help' if hi<0
+           else 'the prompts hurt' if lo>0 else 'the prompts are not shown to help')
     line = f'Verdict {where}: {how} ({m:+.3f} nats a token against {CONTROLS[control]}, 95% {lo:+.3f} to {hi:+.3f}).'
     d = paired(g, [('generated',s) for s in RIVALS if s in set(g.source)], ['nll'], seed=seed, over=over)
-    better,rest = [f'{RIVALS[r.b]} ({r.mean:+.2f})' for r in d.itertuples() if r.hi<0],[f'{RIVALS[r.b]} ({r.mean:+.2f})' for r in d.itertuples() if r.hi>=0]
+    better,rest = [f'{RIVALS[r.b]} ({r.mean:+.2f})'
+        for r in d.itertuples() if r.hi<0],[f'{RIVALS[r.b]} ({r.mean:+.2f})' for r in d.itertuples() if r.hi>=0]
     if better: line += f' Better than {", ".join(better)}.'
     if rest: line += f' Not shown to be better than {", ".join(rest)}.'
     return line

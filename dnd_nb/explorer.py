@@ -12,11 +12,12 @@ from pathlib import Path
 import ipywidgets as W, numpy as np, pandas as pd, torch
 from fastcore.basics import patch, store_attr
 from .adapter import *
-from .io.files import MARKER
+from .io.files import MARKER, read_json
+from .io.peft import load_peft
 from .dataset import prompt_batches
 from .diagnostics import heatmap
 from .strength import Novelty, unfollowed
-from .encoder import condition_texts
+from .condition import condition_texts
 from .evaluate import _answers, _read_prompts, _score_batch, _spread, behind, cache_of
 from .generator import module_place
 from .io.peft import save_peft
@@ -42,7 +43,8 @@ def from_lines(
     "The prompts in a text; blank lines do not count"
     res = [l.replace('⏎','\n') for l in text.replace('\r','').split('\n') if l.strip()]
     if not res: raise ValueError(f'no {what}: type at least one, one {what} a line')
-    if most and len(res)>most: raise ValueError(f'{len(res)} {what}s: at most {most}, so that a change takes no longer than a moment')
+    if most and len(res)>most:
+        raise ValueError(f'{len(res)} {what}s: at most {most}, so that a change takes no longer than a moment')
     return res
 
 # %% ../nbs/13_explorer.ipynb #67eef405
@@ -61,26 +63,37 @@ class Explorer:
         k_max:int=32, # most prompts of a batch
         max_new:int=6, # tokens of an answer
     ):
-        self.runs,self.caches,self.tasks = _by_name(runs, lambda r: r.folder.name),_by_name(caches, lambda c: c.name),{t.name:t for t in tasks}
+        self.runs,self.caches,self.tasks = _by_name(runs, lambda r: r.folder.name),_by_name(caches,
+            lambda c: c.name),{t.name:t for t in tasks}
         store_attr('model,tok,k_max,max_new')
         zoos = zoos if isinstance(zoos, (list,tuple)) else [zoos]
         self.home = {t:(z, i) for z in reversed(zoos) for i,t in zip(z.last(), z.tasks)}
         for n,r in self.runs.items(): self._check(n, r)
         self._novelty,self._teachers,self.lock = {},{},threading.RLock()
 
-    def __repr__(self): return f'Explorer({len(self.runs)} runs: {", ".join(self.runs)}; {len(self.tasks)} tasks, {len(self.home)} teachers, {base_id(self.model)})'
+    def __repr__(self):
+        return (f'Explorer({len(self.runs)} runs: {", ".join(self.runs)}; {len(self.tasks)} tasks, {len(self.home)} '
+                f'teachers, {base_id(self.model)})')
 
 # %% ../nbs/13_explorer.ipynb #0ce96197
 @patch
 def _check(self:Explorer, name, run):
     "Does this run fit the base model, the caches and the zoos?"
     have,want = (str(x).rstrip('/').split('/')[-1] for x in (base_id(self.model), run.spec.base_model))
-    if have!=want: raise ValueError(f'run {name!r} was trained for {run.spec.base_model!r}, the model given is {base_id(self.model)!r}; load the former with load_base')
-    if run.config['encoder'] not in self.caches: raise ValueError(f'run {name!r} reads conditions of {run.config["encoder"]!r}; caches given: {", ".join(self.caches) or "none"}')
+    if have!=want:
+        raise ValueError(f'run {name!r} was trained for {run.spec.base_model!r}, the model given is '
+                         f'{base_id(self.model)!r}; load the former with load_base')
+    if run.config['encoder'] not in self.caches:
+        raise ValueError(f'run {name!r} reads conditions of {run.config["encoder"]!r}; caches given: '
+                         f'{", ".join(self.caches) or "none"}')
     lost = [t for t in run.config['train_tasks'] if t not in self.home]
-    if lost: raise ValueError(f'run {name!r} was trained on {len(lost)} tasks that no zoo given has (first: {lost[0]}); pass its zoo too')
+    if lost:
+        raise ValueError(f'run {name!r} was trained on {len(lost)} tasks that no zoo given has (first: {lost[0]}); '
+                         'pass its zoo too')
     for z in {id(z):z for z,_ in self.home.values()}.values():
-        if why := run.spec.differs(z.spec): raise ValueError(f'run {name!r} and zoo {z.folder.name!r} have different specs ({why}), so their adapters cannot stand side by side')
+        if why := run.spec.differs(z.spec):
+            raise ValueError(f'run {name!r} and zoo {z.folder.name!r} have different specs ({why}), so their adapters '
+                             'cannot stand side by side')
 
 # %% ../nbs/13_explorer.ipynb #210b6bea
 @patch
@@ -102,7 +115,8 @@ def draw(self:Explorer,
 @patch
 def run(self:Explorer, name:str=None): # a Run
     "The run of that name, or the first"
-    if name is not None and name not in self.runs: raise ValueError(f'no run {name!r}; there are {", ".join(self.runs)}')
+    if name is not None and name not in self.runs:
+        raise ValueError(f'no run {name!r}; there are {", ".join(self.runs)}')
     return self.runs[name or next(iter(self.runs))]
 
 @patch
@@ -125,7 +139,8 @@ def novelty(self:Explorer, run:str=None, k:int=16)->Novelty:
     "Distances to the tasks this run was trained on, for batches of k"
     r = self.run(run)
     key = r.config['encoder'],tuple(r.config['train_tasks']),k
-    if key not in self._novelty: self._novelty[key] = Novelty(self.caches[key[0]], {t:self.home[t][0].prompts(t) for t in key[1]}, k=k)
+    if key not in self._novelty:
+        self._novelty[key] = Novelty(self.caches[key[0]], {t:self.home[t][0].prompts(t) for t in key[1]}, k=k)
     return self._novelty[key]
 
 @patch
@@ -147,7 +162,8 @@ def difference(
     "p − q as adapters, exactly"
     s = p.spec
     s2 = replace(s, rank=2*s.rank, alpha=s.scale*((2*s.rank)**.5 if s.rslora else 2*s.rank))
-    return Adapters(s2, {k:torch.cat([p.A[k],q.A[k]], 1) for k in s.modules}, {k:torch.cat([p.B[k],-q.B[k]], 2) for k in s.modules})
+    return Adapters(s2, {k:torch.cat([p.A[k],q.A[k]], 1) for k in s.modules},
+        {k:torch.cat([p.B[k],-q.B[k]], 2) for k in s.modules})
 
 def norm_table(
     ad:Adapters, # n=1
@@ -190,16 +206,20 @@ def say(
     "Answers of adapted models with their probabilities"
     kw = dict(max_len=max_len) | (dict(template=template) if template else {})
     cands = [_answers(q) if isinstance(q, Example) else [] for q in questions]
-    golds = [encode_rows(tok, [Example(getattr(q,'prompt',q), a) for a in c or ['?']], **kw) for q,c in zip(questions, cands)]
+    golds = [encode_rows(tok, [Example(getattr(q,'prompt',q), a) for a in c or ['?']], **kw)
+        for q,c in zip(questions, cands)]
     prompts,owner = [g[0].ids[:g[0].n_prompt] for g in golds],torch.as_tensor(owner)
     read = _read_prompts(model, prompts, tok.pad_token_id, adapters, owner)
     ids = [[r.ids[r.n_prompt:] for r in g] for g in golds]
-    nlls = [l.cpu() for l in _score_batch(model, prompts, ids, tok.pad_token_id, adapters, owner, read)[0]] if any(cands) else [None]*len(cands)
+    nlls = ([l.cpu() for l in _score_batch(model, prompts, ids, tok.pad_token_id, adapters, owner, read)[0]]
+            if any(cands) else [None]*len(cands))
     many = [len(c)>1 for c in cands]
     free = [i for i,m in enumerate(many) if not m]
     idx = torch.tensor(free, dtype=torch.long, device=model.device)
-    with apply_adapters(model, adapters, owner[free]): toks,lp = _greedy(model, *read, idx, tok.eos_token_id, max_new) if free else ([],[])
-    said = {i:Said(tok.decode(t).strip(), float(l.exp()), float((-nlls[i][0]).exp()) if cands[i] else np.nan) for i,t,l in zip(free, toks, lp)}
+    with apply_adapters(model, adapters, owner[free]):
+        toks,lp = _greedy(model, *read, idx, tok.eos_token_id, max_new) if free else ([],[])
+    said = {i:Said(tok.decode(t).strip(), float(l.exp()), float((-nlls[i][0]).exp()) if cands[i] else np.nan)
+        for i,t,l in zip(free, toks, lp)}
     for i in (i for i,m in enumerate(many) if m):
         pr = (-nlls[i]).softmax(0)
         said[i] = Said(cands[i][int(pr.argmax())], float(pr.max()), float(pr[0]))
@@ -223,7 +243,10 @@ class View:
     seconds:float # it took
     ignored:str='' # why the prompts change nothing, if they do
 
-    def __repr__(self): return f'View({self.run}, {self.task or "typed prompts"}: {len(self.prompts)} prompts, strength {self.strength:g}; nearest {self.near.task[0]} at {self.near.distance[0]:.2f} of {self.near.threshold[0]:.2f}; {self.seconds:.2f} s)'
+    def __repr__(self):
+        return (f'View({self.run}, {self.task or "typed prompts"}: {len(self.prompts)} prompts, strength '
+                f'{self.strength:g}; nearest {self.near.task[0]} at {self.near.distance[0]:.2f} of '
+                f'{self.near.threshold[0]:.2f}; {self.seconds:.2f} s)')
 
 # %% ../nbs/13_explorer.ipynb #b827124a
 @patch
@@ -251,8 +274,10 @@ def sources(self:Explorer, ad:Adapters, task:str)->dict: # name → Adapters n=1
 def compare(self:Explorer, questions:list, sources:dict, task:str='', template=None)->pd.DataFrame: # source, question, gold, says, p, p_gold
     "Answers of several adapters side by side"
     rows,n = [self.known(q, task) for q in questions],len(questions)
-    said = say(self.model, self.tok, rows*len(sources), Adapters.cat(list(sources.values())), torch.arange(len(sources)).repeat_interleave(n), template, self.max_new)
-    return pd.DataFrame([dict(source=s, question=getattr(r,'prompt',r), gold=getattr(r,'answer',None), **said[i*n+j]._asdict()) for i,s in enumerate(sources) for j,r in enumerate(rows)])
+    said = say(self.model, self.tok, rows*len(sources), Adapters.cat(list(sources.values())),
+        torch.arange(len(sources)).repeat_interleave(n), template, self.max_new)
+    return pd.DataFrame([dict(source=s, question=getattr(r,'prompt',r), gold=getattr(r,'answer',None),
+        **said[i*n+j]._asdict()) for i,s in enumerate(sources) for j,r in enumerate(rows)])
 
 # %% ../nbs/13_explorer.ipynb #65efa911
 @patch
@@ -272,7 +297,8 @@ def _look(self:Explorer, text, k, strength, run, task, questions):
     t0,r = time.time(),self.run(run)
     if task: self._task(task)
     ps = from_lines(text if isinstance(text, str) else to_lines(text))
-    qs = list(dict.fromkeys(from_lines(questions if isinstance(questions, str) else to_lines(questions), 'question', 8))) if questions is not None else self.ask(task) if task else ps[:4]
+    qs = list(dict.fromkeys(from_lines(questions if isinstance(questions, str) else to_lines(questions), 'question',
+        8))) if questions is not None else self.ask(task) if task else ps[:4]
     k,s = int(k),r.strength if strength is None else float(strength)
     if not 1<=k<=self.k_max: raise ValueError(f'K = {k}: expected 1 to {self.k_max} prompts')
     if not 0<=s<=4: raise ValueError(f'strength {s:g}: expected 0 to 4')
@@ -280,7 +306,8 @@ def _look(self:Explorer, text, k, strength, run, task, questions):
     ad,near = r.generate(cache, [batch], s).to(self.model.device),self.nearest(batch, run)
     who = task if task in self.home else near.task[0]
     ans = self.compare(qs, self.sources(ad, who), task, r.template)
-    return View(name, task, batch, len(ps)-len(batch), s, ad, near, norm_table(ad), norm_table(difference(ad, r.gen.loc.to(ad.device))), who, ans, time.time()-t0, unfollowed(r, cache, batch, s))
+    return View(name, task, batch, len(ps)-len(batch), s, ad, near, norm_table(ad),
+        norm_table(difference(ad, r.gen.loc.to(ad.device))), who, ans, time.time()-t0, unfollowed(r, cache, batch, s))
 
 # %% ../nbs/13_explorer.ipynb #5d8fd28a
 def _shown(s): # on one line, with nothing that a page would swallow
@@ -293,7 +320,8 @@ def wide(self:View)->pd.DataFrame:
     right = lambda r: '✓ ' if r.says==r.gold else ''
     gold = lambda r: f' (gold {r.p_gold:.2f})' if not right(r) and r.p_gold==r.p_gold else ''
     cell = [f'{right(r)}{_shown(r.says)} {r.p:.2f}{gold(r)}' for r in a.itertuples()]
-    res = a.assign(cell=cell).pivot(index='question', columns='source', values='cell').loc[a.question.unique(), a.source.unique()]
+    res = a.assign(cell=cell).pivot(index='question', columns='source', values='cell').loc[a.question.unique(),
+        a.source.unique()]
     res.insert(0, 'gold', a.groupby('question').gold.first().reindex(res.index))
     return res.rename_axis(columns=None).reset_index().assign(question=lambda d: d.question.map(_shown))
 
@@ -307,7 +335,8 @@ def norm_figure(
     w,h = max(4.6, .19*m+2.4),2*(.24*n+.75)
     fig = Figure(figsize=(w,h), dpi=75)
     fig.subplots_adjust(left=1.3/w, right=1, top=1-.3/h, bottom=.35/h, hspace=.75/(.24*n+.3))
-    for ax,df,title in zip(fig.subplots(2,1), (view.norms,view.moved), ('‖ΔW‖ by layer','‖ΔW − ΔW at strength 0‖: what the prompts changed')):
+    for ax,df,title in zip(fig.subplots(2,1), (view.norms,view.moved),
+            ('‖ΔW‖ by layer','‖ΔW − ΔW at strength 0‖: what the prompts changed')):
         heatmap(df, title, ax)
         ax.set_xticks(range(0, m, max(1, m//10)), df.columns[::max(1, m//10)], rotation=0, ha='center')
     return fig
@@ -324,24 +353,32 @@ def save(self:Explorer,
     if not str(folder).strip(): raise ValueError('no folder: type the path of a new one')
     to = Path(str(folder).strip()).expanduser()
     if to.exists() and not to.is_dir(): raise ValueError(f'{to}: is a file; type the path of a new folder')
-    if to.is_dir() and (other := sorted({p.name for p in to.iterdir()}-_ours)): raise ValueError(f'{to}: holds other things ({other[0]}), which saving would replace; type the path of a new folder')
+    if to.is_dir() and (other := sorted({p.name for p in to.iterdir()}-_ours)):
+        raise ValueError(f'{to}: holds other things ({other[0]}), which saving would replace; type the path of a new '
+                         'folder')
     r = self.runs[view.run]
-    about = dict(run=view.run, encoder=r.config['encoder'], strength=view.strength, k=len(view.prompts), task=view.task or None)
+    about = dict(run=view.run, encoder=r.config['encoder'], strength=view.strength, k=len(view.prompts),
+        task=view.task or None)
     try: save_peft(view.adapter, to, prompts=view.prompts, extra={'origin.json':about})
     except OSError as e: raise ValueError(f'{to}: cannot be written ({e.strerror}); nothing was saved') from None
     return {p.name:p.stat().st_size for p in sorted(to.iterdir()) if p.name!=MARKER}
 
 # %% ../nbs/13_explorer.ipynb #97ac4262
 def _html_table(df, label): # a table for an HTML widget
-    esc = lambda x: html.escape('' if x is None or x!=x else f'{x:.3f}' if isinstance(x, float) else str(x)).replace('\n','⏎')
-    row = lambda xs,tag: '<tr>' + ''.join(f'<{tag} style="padding:2px 10px 2px 0;text-align:left;vertical-align:top;line-height:1.35">{esc(x)}</{tag}>' for x in xs) + '</tr>'
-    return f'<table aria-label="{label}" style="border-spacing:0">{row(df.columns,"th")}{"".join(row(r,"td") for r in df.itertuples(index=False))}</table>'
+    esc = lambda x: html.escape('' if x is None or x!=x else f'{x:.3f}' if isinstance(x, float)
+        else str(x)).replace('\n','⏎')
+    row = lambda xs,tag: '<tr>' + ''.join(f'<{tag} style="padding:2px 10px 2px '
+                                          f'0;text-align:left;vertical-align:top;line-height:1.35">{esc(x)}</{tag}>'
+                                          for x in xs) + '</tr>'
+    return (f'<table aria-label="{label}" '
+            f'style="border-spacing:0">{row(df.columns,"th")}{"".join(row(r,"td") for r in df.itertuples(index=False))}</table>')
 
 LEVELS = dict(good=('✓','#116329'), far=('!','#8a5a00'), bad=('✗','#b3261e')) # green, amber, red
 
 def _line(text, level='good'): # one line of status
     mark,colour = LEVELS[level]
-    return f'<div role="status" style="line-height:1.4;color:{colour}">{mark} {html.escape(" ".join(str(text).split()))}</div>'
+    return (f'<div role="status" style="line-height:1.4;color:{colour}">{mark} '
+            f'{html.escape(" ".join(str(text).split()))}</div>')
 
 def _img(fig, alt):
     f = io.BytesIO(); fig.savefig(f, format='png')
@@ -351,7 +388,9 @@ def near_line(view:View)->str:
     "Where the batch lies, in words"
     if view.ignored: return view.ignored
     n = view.near.iloc[0]
-    if not n.near: return f'unlike anything trained on: the nearest task, {n.task}, is {n.distance:.2f} away (threshold {n.threshold:.2f}); expect a guess'
+    if not n.near:
+        return (f'unlike anything trained on: the nearest task, {n.task}, is {n.distance:.2f} away (threshold '
+                f'{n.threshold:.2f}); expect a guess')
     return f'nearest training task: {n.task}, {n.distance:.2f} away (threshold {n.threshold:.2f})'
 
 # %% ../nbs/13_explorer.ipynb #3507ba7c
@@ -361,7 +400,8 @@ class ExplorerBox(W.VBox):
         self.ex,self.view,self.seed,self._hold = ex,None,0,False
         r,wide,label = ex.run(),W.Layout(width='98%'),dict(description_width='75px')
         slow = dict(continuous_update=False, style=label, layout=wide)
-        self.task = W.Dropdown(options=[('(my own prompts)','')] + [(self._label(t), t) for t in ex.tasks], value=next(iter(ex.tasks)), description='Task', style=label, layout=wide)
+        self.task = W.Dropdown(options=[('(my own prompts)','')] + [(self._label(t), t) for t in ex.tasks],
+            value=next(iter(ex.tasks)), description='Task', style=label, layout=wide)
         self.another = W.Button(description='Another batch', tooltip="Other random prompts of this task")
         self.text = W.Textarea(rows=9, placeholder='one prompt a line', description='Prompts', **slow)
         self.k = W.IntSlider(min(16,ex.k_max), 1, ex.k_max, description='K', **slow)
@@ -371,8 +411,10 @@ class ExplorerBox(W.VBox):
         self.path = W.Text('my_adapter', description='Folder', **slow)
         self.save = W.Button(description='Save adapter', tooltip='As a PEFT folder', button_style='primary')
         self.message,self.saved,self.near,self.norms,self.answers = (W.HTML() for _ in range(5))
-        left = W.VBox([self.task, self.another, self.text, self.k, self.run, self.strength, self.ask, self.path, self.save, self.saved], layout=W.Layout(width='36%', min_width='300px'))
-        right = W.VBox([self.message, self.answers, self.near, self.norms], layout=W.Layout(width='62%', overflow='auto'))
+        left = W.VBox([self.task, self.another, self.text, self.k, self.run, self.strength, self.ask, self.path,
+            self.save, self.saved], layout=W.Layout(width='36%', min_width='300px'))
+        right = W.VBox([self.message, self.answers, self.near, self.norms],
+            layout=W.Layout(width='62%', overflow='auto'))
         super().__init__([W.HBox([left, right])])
         self._wire()
     def __repr__(self): return f'ExplorerBox: {self.ex!r}'
@@ -381,7 +423,8 @@ class ExplorerBox(W.VBox):
 @patch
 def _label(self:ExplorerBox, task): # with its part in the first run
     c = self.ex.run().config
-    return f'{task} · ' + ('trained on' if task in c['train_tasks'] else 'validation' if task in c['val_tasks'] else 'held out')
+    return f'{task} · ' + ('trained on' if task in c['train_tasks'] else 'validation' if task in c['val_tasks']
+        else 'held out')
 
 @patch
 def _wire(self:ExplorerBox):
@@ -399,7 +442,9 @@ def fill(self:ExplorerBox, seed):
     with self._quietly():
         self.seed,t = seed,self.task.value
         self.another.disabled = not t
-        if t: self.text.value,self.ask.value = to_lines(self.ex.draw(t, run=self.run.value, seed=seed)),to_lines(self.ex.ask(t))
+        if t:
+            self.text.value,self.ask.value = to_lines(self.ex.draw(t, run=self.run.value,
+                seed=seed)),to_lines(self.ex.ask(t))
 
 @patch
 def _new_run(self:ExplorerBox, _):
@@ -426,21 +471,31 @@ def update(self:ExplorerBox):
 def _update(self:ExplorerBox):
     self.view,self.saved.value = None,''
     self.message.value = '<div role="status">…</div>'
-    try: v = self.ex.look(self.text.value, self.k.value, self.strength.value, self.run.value, self.task.value, self.ask.value)
-    except Exception as e: # the page has no other place for it: a callback's traceback would go to a log that nobody reads
+    try:
+        v = self.ex.look(self.text.value, self.k.value, self.strength.value, self.run.value, self.task.value,
+            self.ask.value)
+    # the page has no other place for it: a callback's traceback would go to a log that nobody reads
+    except Exception as e:
         self.near.value = self.norms.value = self.answers.value = ''
         self.message.value = _line(e if isinstance(e, ValueError) else f'{type(e).__name__}: {e}', 'bad')
     else: self._show(v)
 
 @patch
 def _show(self:ExplorerBox, v:View):
-    of = '' if v.teacher==v.task else f" The teacher is that of {v.teacher}, the nearest task: {'this one has none' if v.task else 'prompts were typed in'}."
-    self.answers.value = _html_table(v.wide(), 'answers') + f'<div>Number: probability of what is said; gold: of the right answer.{html.escape(of)}</div>'
-    self.near.value = _html_table(v.near.assign(near=['yes' if x else 'no' for x in v.near.near]), 'nearest training tasks')
-    self.norms.value = _img(norm_figure(v), f'norms of {v.run}: {float((v.norms.values**2).sum()**.5):.3f} in all, moved {float((v.moved.values**2).sum()**.5):.3f}')
+    of = ('' if v.teacher==v.task
+          else f" The teacher is that of {v.teacher}, the nearest task: "
+               f"{'this one has none' if v.task else 'prompts were typed in'}.")
+    self.answers.value = (_html_table(v.wide(), 'answers')
+                          + '<div>Number: probability of what is said; gold: of the right '
+                            f'answer.{html.escape(of)}</div>')
+    self.near.value = _html_table(v.near.assign(near=['yes' if x else 'no' for x in v.near.near]),
+        'nearest training tasks')
+    self.norms.value = _img(norm_figure(v), f'norms of {v.run}: {float((v.norms.values**2).sum()**.5):.3f} in all, '
+                                            f'moved {float((v.moved.values**2).sum()**.5):.3f}')
     rest = f' of {len(v.prompts)+v.left_out}' if v.left_out else ''
     self.view = v
-    self.message.value = _line(f'{len(v.prompts)}{rest} prompts read in {v.seconds:.1f} s; {near_line(v)}', 'bad' if v.ignored else 'good' if v.near.near[0] else 'far')
+    self.message.value = _line(f'{len(v.prompts)}{rest} prompts read in {v.seconds:.1f} s; {near_line(v)}',
+        'bad' if v.ignored else 'good' if v.near.near[0] else 'far')
 
 # %% ../nbs/13_explorer.ipynb #bc93eb81
 @patch
@@ -450,7 +505,8 @@ def keep(self:ExplorerBox):
     try:
         if view is None: raise ValueError('nothing to save: mend the line above first')
         fs = self.ex.save(view, to)
-    except Exception as e: self.saved.value = _line(e if isinstance(e, ValueError) else f'{type(e).__name__}: {e}', 'bad')
+    except Exception as e:
+        self.saved.value = _line(e if isinstance(e, ValueError) else f'{type(e).__name__}: {e}', 'bad')
     else: self.saved.value = _line(f'{to}: wrote ' + ', '.join(f'{n} ({b/1000:,.0f} kB)' for n,b in fs.items()))
 
 @patch

@@ -26,10 +26,13 @@ def _checked(method, steps, most, out, push_to_hub):
     "Options that can be wrong are said to be before anything is read"
     from dnd_nb.io.files import replaceable
     replaceable(out, 'folder')
-    if method not in ('best','start','generated','tuned'): raise ValueError(f'--method {method}: expected best, start, generated or tuned')
+    if method not in ('best','start','generated','tuned'):
+        raise ValueError(f'--method {method}: expected best, start, generated or tuned')
     if most<0 or steps<0: raise ValueError(f'--{"most" if most<0 else "steps"} {min(most,steps)}: expected 0 or more')
     if push_to_hub and push_to_hub.count('/')!=1: raise ValueError(f'--push-to-hub {push_to_hub}: expected OWNER/NAME')
-    if push_to_hub: from dnd_nb.io.hub import ask_hub; ask_hub(f'--push-to-hub {push_to_hub}', lambda: None) # before anything is computed
+    if push_to_hub: # before anything is computed
+        from dnd_nb.io.hub import ask_hub
+        ask_hub(f'--push-to-hub {push_to_hub}', lambda: None)
 
 def _some(xs, most): # the examples that are used
     known,rest = [e for e in xs if e.answer is not None],[e for e in xs if e.answer is None]
@@ -70,7 +73,8 @@ def generate_from(
         xs = _some(xs, most)
         print(plan(model, tok, xs, steps, gen), flush=True)
         t0 = time.time()
-        w = generate(xs, out, model, tok, gen, method, steps, keep, seed=seed, merge=merge, gguf=gguf, log=lambda way,loss: print(f'  {way}: {loss:.2f} nats a token', flush=True))
+        w = generate(xs, out, model, tok, gen, method, steps, keep, seed=seed, merge=merge, gguf=gguf, log=lambda way,
+            loss: print(f'  {way}: {loss:.2f} nats a token', flush=True))
         print(f'\n{w!r}\n{time.time()-t0:.0f} s')
         if push_to_hub: from dnd_nb.io.hub import push_folder; print(push_folder(out, push_to_hub))
         print(_next(w, examples, next((n for n in about.notes if n.startswith('columns not read')), '')))
@@ -82,8 +86,11 @@ def _next(w, examples, unread=''): # the command that comes after
     if w.decision is None and unread: return f'Next: {unread}; if one of them holds the answers, name it with --answer-field, and call dnd_generate again'
     if w.decision is None: return f'Next: put a few answers into {examples}, and call dnd_generate again'
     best = w.decision.best
-    if not w.decision.helps(): return 'Next: give more examples, and call dnd_generate again' if best!='base' else 'Next: use the base model; the adapter is kept to look at'
-    if best=='in context': return f'Next: put the examples before your prompts, or try the adapter: the lines are in {w.folder}/README.md'
+    if not w.decision.helps():
+        return ('Next: give more examples, and call dnd_generate again' if best!='base'
+                else 'Next: use the base model; the adapter is kept to look at')
+    if best=='in context':
+        return f'Next: put the examples before your prompts, or try the adapter: the lines are in {w.folder}/README.md'
     return f'Next: open {w.folder}/README.md, which says how to load the adapter'
 
 # %% ../nbs/15a_generate.ipynb #5dc7ee16
@@ -117,17 +124,20 @@ def dnd_generate(
         from dnd_nb.encoder import make_encoder
         from dnd_nb.share import adapter_card
         from dnd_nb.strength import unfollowed
-        from dnd_nb.train import Run
+        from dnd_nb.run import Run
         r = Run(run, device)
         enc = r.config['encoder']
         model,tok = _base(base or r.spec.base_model, device) if 'base:' in enc else (None,None)
         enc = make_encoder(enc, model, tok, device)
-        ad,how = _zero_shot(r, enc, ps, strength, device) if (r.folder/'distances.safetensors').exists() else (r.generate(enc, [ps], strength), '')
+        ad,how = (_zero_shot(r, enc, ps, strength, device) if (r.folder/'distances.safetensors').exists()
+            else (r.generate(enc, [ps], strength), ''))
         why = '' if how else unfollowed(r, enc, ps, strength)
-        card = adapter_card(ad, Path(out).name, f'from {len(ps)} prompts by the run {r.folder.name}', f'{why}.' if why else 'It was not judged; dnd_evaluate judges the run.', r.template)
+        card = adapter_card(ad, Path(out).name, f'from {len(ps)} prompts by the run {r.folder.name}',
+            f'{why}.' if why else 'It was not judged; dnd_evaluate judges the run.', r.template)
         save_peft(ad, out, prompts=ps, extra={'README.md':lambda p: Path(p).write_text(card, encoding='utf-8')})
         if why: print(f'✗ {why}')
-        print(f'{out}: a LoRA for {r.spec.base_model} from {len(ps)} prompts{how}; open it with peft.PeftModel.from_pretrained(base, {out!r})')
+        print(f'{out}: a LoRA for {r.spec.base_model} from {len(ps)} prompts{how}; open it with '
+              f'peft.PeftModel.from_pretrained(base, {out!r})')
 
 # %% ../nbs/15a_generate.ipynb #3ba76442
 def _zero_shot(run, enc, prompts, strength, device): # adapter, what is said of it
@@ -150,11 +160,13 @@ def generate_main():
     own,rest = p.parse_known_args()
     if own.generator:
         run = (Path(own.generator)/'config.json').exists()
-        from_shell(*(dnd_generate, [own.generator]+rest) if run else (generate_from, [*rest, f'--generator={own.generator}']))
+        from_shell(*(dnd_generate, [own.generator]+rest) if run
+            else (generate_from, [*rest, f'--generator={own.generator}']))
         return # what a command gives back is no exit code
     hyphens = [a.replace('_','-') if a.startswith('--') else a for a in rest]
     q = anno_parser(generate_from.__wrapped__, 'dnd_generate')
     for o in q._actions: o.option_strings = [s.replace('_','-') for s in o.option_strings]
     q._option_string_actions = {s.replace('_','-'):o for s,o in q._option_string_actions.items()}
-    run = any(a=='-' or not a.startswith('-') for a in q.parse_known_args(hyphens)[1]) # a second place is taken: a run and a file
+    # a second place is taken: a run and a file
+    run = any(a=='-' or not a.startswith('-') for a in q.parse_known_args(hyphens)[1])
     from_shell(dnd_generate if run else generate_from, rest)

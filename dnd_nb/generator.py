@@ -65,7 +65,8 @@ class OutputStage(nn.Module):
         self.spec,self.layout,r = spec,layout,spec.rank
         self.a = nn.ModuleList(_Affine(len(ks), r, i, .3/i**.5) for (i,o),ks in layout.groups)
         self.b = nn.ModuleList(_Affine(len(ks), o, r, .02) for (i,o),ks in layout.groups)
-        if self.a[0].loc.device.type!='meta': self.set_loc(Adapters.init(spec, 1, seed)) # on meta there is nothing to set
+        if self.a[0].loc.device.type!='meta': # on meta there is nothing to set
+            self.set_loc(Adapters.init(spec, 1, seed))
 
     def forward(self, zs:list)->Adapters: # zs: per group (z_A [n, m, r, in], z_B [n, m, out, r])
         A,B = {},{}
@@ -89,7 +90,8 @@ def set_loc(self:OutputStage, ad:Adapters):
 @patch(as_prop=True)
 def loc(self:OutputStage)->Adapters:
     "The adapter to start from"
-    return Adapters(self.spec, *({k:v[None] for (_,ks),f in zip(self.layout.groups, fs) for k,v in zip(ks, f.loc)} for fs in (self.a,self.b)))
+    return Adapters(self.spec, *({k:v[None] for (_,ks),f in zip(self.layout.groups, fs) for k,v in zip(ks, f.loc)}
+        for fs in (self.a,self.b)))
 
 # %% ../nbs/07_generator.ipynb #d0db4377
 def teacher_spread(
@@ -97,10 +99,13 @@ def teacher_spread(
 )->dict: # module name → (spread of A, spread of B), the RMS deviation from the mean teacher
     "How far teachers lie apart in each module"
     if len(teachers)<2: raise ValueError('the spread of one teacher is not defined: give at least two')
-    dev = lambda t: float((d := (t.float()-t[:1].float())).sub(d.mean(0)).square().mean().sqrt()) # from the first, so that equal teachers give exactly 0
+    # from the first, so that equal teachers give exactly 0
+    dev = lambda t: float((d := (t.float()-t[:1].float())).sub(d.mean(0)).square().mean().sqrt())
     res = {k:(dev(teachers.A[k]), dev(teachers.B[k])) for k in teachers.spec.modules}
     flat = [f'{k}.{w}' for k,ab in res.items() for w,x in zip('AB',ab) if not x>0]
-    if flat: raise ValueError(f'{len(flat)} of {2*len(res)} parts do not differ between the {len(teachers)} teachers (first: {flat[0]}); did they train?')
+    if flat:
+        raise ValueError(f'{len(flat)} of {2*len(res)} parts do not differ between the {len(teachers)} teachers '
+                         f'(first: {flat[0]}); did they train?')
     return res
 
 # %% ../nbs/07_generator.ipynb #f80f1036
@@ -177,7 +182,9 @@ def set_base(
     if d := self.spec.differs(ad.spec): raise ValueError(f'the base adapter does not fit this generator: {d}')
     if len(ad)!=1: raise ValueError(f'the base is one adapter, got {len(ad)}: take .mean() or one of them')
     dead = [k for k in self.spec.modules if not (ad.A[k].any() or ad.B[k].any())]
-    if dead: raise ValueError(f'A and B of the base are both zero in {len(dead)} modules (first: {dead[0]}): no gradient would ever reach them; start from Adapters.init')
+    if dead:
+        raise ValueError(f'A and B of the base are both zero in {len(dead)} modules (first: {dead[0]}): no gradient '
+                         'would ever reach them; start from Adapters.init')
     self.out.set_loc(ad.detach())
     return self
 
@@ -210,12 +217,16 @@ class Condition(nn.Module):
         self.draw = _draw
     def plain(self, x): # checked and layer-normalised
         d = len(self.null)
-        if x.shape[-1]!=d: raise ValueError(f'conditions have {x.shape[-1]} features, this generator was built for {d}; was another encoder used?')
+        if x.shape[-1]!=d:
+            raise ValueError(f'conditions have {x.shape[-1]} features, this generator was built for {d}; was another '
+                             'encoder used?')
         x = x.to(self.null.dtype)
         return F.layer_norm(x, (d,)) if self.norm else x
     def set_stats(self, x): # [n ≥ 2, d], of the training tasks
         "Centre and scale each feature as these conditions do"
-        if x.ndim!=2 or len(x)<2: raise ValueError(f'conditions are {list(x.shape)}, expected [2 or more, {len(self.null)}]: the spread between them is wanted')
+        if x.ndim!=2 or len(x)<2:
+            raise ValueError(f'conditions are {list(x.shape)}, expected [2 or more, {len(self.null)}]: the spread '
+                             'between them is wanted')
         x = self.plain(x)
         self.mean.copy_(x.mean(0)); self.std.copy_(x.std(0).clamp(min=1e-5))
         return self
@@ -241,7 +252,8 @@ class ModuleEmbedding(nn.Module):
     def __init__(self, layout:Layout, emb:int):
         super().__init__()
         self.register_buffer('at', torch.tensor([layout.layer, layout.kind]), persistent=False)
-        self.layer,self.kind,self.role = nn.Embedding(layout.n_layers,emb), nn.Embedding(len(layout.kinds),emb), nn.Embedding(2,emb)
+        self.layer,self.kind,self.role = nn.Embedding(layout.n_layers,emb), nn.Embedding(len(layout.kinds),
+            emb), nn.Embedding(2,emb)
         self.mix = nn.Sequential(nn.Linear(3*emb,2*emb), nn.GELU(), nn.Linear(2*emb,emb), nn.LayerNorm(emb))
     def forward(self):
         l,k,r = self.layer(self.at[0]), self.kind(self.at[1]), self.role.weight
@@ -265,16 +277,20 @@ class MLPGenerator(Generator):
         seed:int=0, # of the fresh A to start from
         **more, # a subclass's own config
     ):
-        super().__init__(spec, dict(d=d, hidden=hidden, depth=depth, emb=emb, factor=factor, start=start, zero_start=zero_start, noise=noise, cond_drop=cond_drop, dropout=dropout, seed=seed, **more), factor)
+        super().__init__(spec, dict(d=d, hidden=hidden, depth=depth, emb=emb, factor=factor, start=start,
+            zero_start=zero_start, noise=noise, cond_drop=cond_drop, dropout=dropout, seed=seed, **more), factor)
         self.cond = Condition(d, noise, cond_drop)
-        self.trunk = nn.Sequential(nn.Linear(d,hidden), *(_Block(hidden,dropout) for _ in range(depth)), nn.LayerNorm(hidden))
+        self.trunk = nn.Sequential(nn.Linear(d,hidden), *(_Block(hidden,dropout) for _ in range(depth)),
+            nn.LayerNorm(hidden))
         self.where = ModuleEmbedding(self.layout, emb)
         self.film = nn.Linear(emb, 2*hidden)
         self.each = nn.Sequential(_Block(hidden,dropout), nn.LayerNorm(hidden))
         self.heads = Heads(spec, self.layout, hidden, factor, 0. if zero_start else start)
 
     def body(self, cond, mask=None): # [n, 2, M, hidden]
-        if cond.ndim!=2: raise ValueError(f'this generator takes one vector a sample, [n, d]; got {list(cond.shape)}: pool the set first')
+        if cond.ndim!=2:
+            raise ValueError(f'this generator takes one vector a sample, [n, d]; got {list(cond.shape)}: pool the set '
+                             'first')
         g,b = self.film(self.where()).chunk(2, -1)
         return self.each(self.trunk(self.cond(cond))[:,None,None]*(1+g) + b)
     def example(self, n=1)->tuple: "A random condition, and its mask"; return torch.randn(n, self.config['d']), None
@@ -313,9 +329,12 @@ def summary(self:Generator, *cond): # a condition (n=1) and its mask; a random o
     with torch.no_grad(), FlopCounterMode(display=False) as f: self.eval()(*args)
     kept = _kept(self, args)
     self.train(was)
-    heads,out,mb = sum(q.numel() for q in self.head_parameters()), self.spec.n_params*4, self.n_params*p.element_size()/1e6
-    return pd.DataFrame([dict(generator=type(self).__name__, takes=self.takes, body=self.n_params-heads, heads=heads, MB=round(mb,1), kept_MB=round(kept/1e6,2), train_MB=round(4*mb+kept/1e6,1),
-        writes=self.spec.n_params, GFLOP=round(f.get_total_flops()/1e9, 3), FLOP_per_byte=round(f.get_total_flops()/out,1))])
+    heads,out,mb = (sum(q.numel() for q in self.head_parameters()), self.spec.n_params*4,
+        self.n_params*p.element_size()/1e6)
+    return pd.DataFrame([dict(generator=type(self).__name__, takes=self.takes, body=self.n_params-heads, heads=heads,
+        MB=round(mb,1), kept_MB=round(kept/1e6,2), train_MB=round(4*mb+kept/1e6,1),
+        writes=self.spec.n_params, GFLOP=round(f.get_total_flops()/1e9, 3),
+        FLOP_per_byte=round(f.get_total_flops()/out,1))])
 
 # %% ../nbs/07_generator.ipynb #f46f22f6
 def save_generator(
@@ -325,9 +344,12 @@ def save_generator(
 )->Path:
     "Write a generator so that `load_generator` can build it again"
     folder = Path(folder)
-    sd = {k:v.detach().cpu().to(dtype if v.is_floating_point() else None).contiguous() for k,v in gen.state_dict().items()}
+    sd = {k:v.detach().cpu().to(dtype if v.is_floating_point() else None).contiguous()
+        for k,v in gen.state_dict().items()}
     bad = [k for k,v in sd.items() if not v.isfinite().all()]
-    if bad: raise ValueError(f'{folder.name}: {len(bad)} tensors of the generator hold NaN or infinity (first: {bad[0]}); nothing was written. Did training diverge? Lower the learning rate')
+    if bad:
+        raise ValueError(f'{folder.name}: {len(bad)} tensors of the generator hold NaN or infinity (first: {bad[0]}); '
+                         'nothing was written. Did training diverge? Lower the learning rate')
     write_tensors(folder/'generator.safetensors', sd, dict(format='pt', dnd_generator=json.dumps(gen.config)))
     write_json(folder/'generator.json', gen.config)
     return folder
@@ -347,7 +369,8 @@ def make_generator(
     c = dict(config)
     kind,spec = c.pop('kind'),LoraSpec.from_dict(c.pop('spec'))
     if kind not in Generator.kinds: find_generators()
-    if kind not in Generator.kinds: raise ValueError(f'no generator is called {kind!r}; there are {", ".join(Generator.kinds)}')
+    if kind not in Generator.kinds:
+        raise ValueError(f'no generator is called {kind!r}; there are {", ".join(Generator.kinds)}')
     return Generator.kinds[kind](spec, **c)
 
 # %% ../nbs/07_generator.ipynb #8b6739ea
@@ -397,12 +420,15 @@ def load_generator(
     path = Path(folder)/'generator.safetensors'
     if not path.exists(): raise FileNotFoundError(f'{path}: no such file; is {folder} the folder of a finished run?')
     sd,meta = read_tensors(path)
-    if 'dnd_generator' not in meta: raise ValueError(f'{path}: holds {len(sd)} tensors but no generator config; it was not written by save_generator')
+    if 'dnd_generator' not in meta:
+        raise ValueError(f'{path}: holds {len(sd)} tensors but no generator config; it was not written by '
+                         'save_generator')
     try:
         gen = make_generator(json.loads(meta['dnd_generator']))
         gen.load_state_dict(sd)
     except (KeyError, TypeError, RuntimeError, AttributeError) as e:
-        raise ValueError(f'{path}: its config and its tensors make no generator ({" ".join(str(e).split())[:200]}); was '
+        raise ValueError(f'{path}: its config and its tensors make no generator ({" ".join(str(e).split())[:200]}); '
+                         'was '
                          'it written by another version? train it again') from None
     return gen.to(device).eval()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import numpy as np, torch
 from fastcore.basics import GetAttr
-from .adapter import sha256
+from .io.files import sha256
 from .io.blobs import Blobs
 from .reader import Features, Reader
 

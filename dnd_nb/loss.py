@@ -32,7 +32,8 @@ def schedule(
         ys,xs = [float(p[1]) for p in pts],[int(p[2]) for p in pts]
         if xs!=sorted(set(xs)): raise ValueError(f'schedule {w!r}: steps must increase')
     else: ys,xs = [float(w)],[0]
-    if min(ys)<0 or not all(map(math.isfinite, ys)): raise ValueError(f'weight {w!r}: expected a number that is not negative')
+    if min(ys)<0 or not all(map(math.isfinite, ys)):
+        raise ValueError(f'weight {w!r}: expected a number that is not negative')
     def f(step):
         for (x0,y0),(x1,y1) in zip(zip(xs,ys), zip(xs[1:],ys[1:])):
             if x0<=step<x1: return y0 + (y1-y0)*(step-x0)/(x1-x0)
@@ -41,7 +42,8 @@ def schedule(
     return f
 
 # %% ../nbs/08_loss.ipynb #a0517016
-_mend = dict(teacher='train teachers first, or leave the weight and kl terms out', delta='collect with probes so that teachers have deltas, or leave the delta term out',
+_mend = dict(teacher='train teachers first, or leave the weight and kl terms out',
+    delta='collect with probes so that teachers have deltas, or leave the delta term out',
     rows="give the batch rows of the pairs' tasks, or leave sft and kl out")
 
 def _pair_name(batch, i):
@@ -57,9 +59,13 @@ def need(
     x = batch.get(field)
     if isinstance(x, (list,tuple)) and field!='rows':
         gone = [i for i,o in enumerate(x) if o is None]
-        if gone: raise ValueError(f'term {term!r} needs {field!r} of {_pair_name(batch, gone[0])}: it has none' + (f' (nor have {len(gone)-1} others)' if len(gone)>1 else '') + f'; {_mend.get(field, "")}')
-        return torch.stack(list(x)) if isinstance(x[0], Tensor) else Adapters.cat(list(x)) if isinstance(x[0], Adapters) else x
-    if x is None: raise ValueError(f'term {term!r} needs {field!r}, which no pair of this batch has; {_mend.get(field, "")}')
+        if gone:
+            raise ValueError(f'term {term!r} needs {field!r} of {_pair_name(batch, gone[0])}: it has none'
+                + (f' (nor have {len(gone)-1} others)' if len(gone)>1 else '') + f'; {_mend.get(field, "")}')
+        return (torch.stack(list(x)) if isinstance(x[0], Tensor)
+                else Adapters.cat(list(x)) if isinstance(x[0], Adapters) else x)
+    if x is None:
+        raise ValueError(f'term {term!r} needs {field!r}, which no pair of this batch has; {_mend.get(field, "")}')
     return x
 
 # %% ../nbs/08_loss.ipynb #d3f3022c
@@ -111,14 +117,18 @@ class Terms:
         self._check()
 
 # %% ../nbs/08_loss.ipynb #8a127d28
-_setting = dict(spread='spread=teacher_spread(teachers)', model='model=the base model', tok='tok=its tokenizer', probes='probes=the ProbeSet on which teachers were measured',
+_setting = dict(spread='spread=teacher_spread(teachers)', model='model=the base model', tok='tok=its tokenizer',
+    probes='probes=the ProbeSet on which teachers were measured',
     teacher_probes='teacher_probes=zoo.probes', tokenizer='tokenizer=LoraTokenizer(spec)')
 
 @patch
 def _check(self:Terms):
     "What can be known to be wrong before the first step"
-    if bad := [k for k in self.weights if k not in TERMS]: raise ValueError(f'no loss term is called {bad[0]!r}; there are {", ".join(TERMS)}')
-    if all(getattr(w,'zero',False) for w in self.weights.values()): raise ValueError(f'all weights are zero ({", ".join(self.weights) or "no terms"}): nothing would be learned; give at least one term a weight')
+    if bad := [k for k in self.weights if k not in TERMS]:
+        raise ValueError(f'no loss term is called {bad[0]!r}; there are {", ".join(TERMS)}')
+    if all(getattr(w,'zero',False) for w in self.weights.values()):
+        raise ValueError(f'all weights are zero ({", ".join(self.weights) or "no terms"}): nothing would be learned; '
+                         'give at least one term a weight')
     for k,w in self.weights.items():
         if getattr(w,'zero',False): continue
         gone = [s for s in TERMS[k][2] if getattr(self,s,None) is None]
@@ -141,18 +151,23 @@ def __call__(self:Terms,
     "The weighted sum of all terms, and each one's value"
     c,total,logs = Context(self, pred, batch),0.,{}
     on = {k:w(step) for k,w in self.weights.items()}
-    if not any(on.values()): raise ValueError(f'all weights are zero at step {step} ({", ".join(on)}): nothing would be learned; overlap the schedules')
+    if not any(on.values()):
+        raise ValueError(f'all weights are zero at step {step} ({", ".join(on)}): nothing would be learned; overlap '
+                         'the schedules')
     for k,w in on.items():
         if not w: continue
         c.name = k
         loss,more = TERMS[k][0](c)
         total = total + w*loss
         logs |= {k:loss} | {f'{k}/{n}':v for n,v in more.items()}
-    logs = {k: float(v.detach()) if isinstance(v,Tensor) else float(v) for k,v in logs.items()} | {f'w/{k}':w for k,w in on.items() if not w or len(on)>1}
+    logs = ({k: float(v.detach()) if isinstance(v,Tensor) else float(v) for k,v in logs.items()}
+            | {f'w/{k}':w for k,w in on.items() if not w or len(on)>1})
     return total, logs | dict(loss=float(total.detach()), unmatched=float(sum(map(len, self.unmatched.values()))))
 
 @patch
-def __repr__(self:Terms): return 'Terms(' + ', '.join(f'{k} {w(0):g}' if getattr(w,'zero',None) is not None and w(0)==w(10**9) else f'{k} {w(0):g}→{w(10**9):g}' for k,w in self.weights.items()) + ')'
+def __repr__(self:Terms):
+    return 'Terms(' + ', '.join(f'{k} {w(0):g}' if getattr(w,'zero',None) is not None and w(0)==w(10**9)
+        else f'{k} {w(0):g}→{w(10**9):g}' for k,w in self.weights.items()) + ')'
 
 # %% ../nbs/08_loss.ipynb #dd626aa6
 @patch
@@ -161,11 +176,17 @@ def both(self:Context)->tuple: # ({name: (A, B)} predicted, the teachers' likewi
     p,t = self.pred,self.get('teacher')
     if len(p)!=len(t): raise ValueError(f'{len(p)} predicted adapters against {len(t)} teachers: one a pair')
     ks = [k for k in p.spec.modules if k in t.spec.modules]
-    odd = dict(prediction=[k for k in p.spec.modules if k not in t.spec.modules], teacher=[k for k in t.spec.modules if k not in p.spec.modules])
-    if not ks: raise ValueError(f'prediction and teacher have no module in common ({next(iter(p.spec.modules))} …, {next(iter(t.spec.modules))} …): do they belong to one base model?')
-    sub = lambda a: Adapters(LoraSpec({k:a.spec.modules[k] for k in ks}, a.spec.rank, a.spec.alpha, a.spec.rslora, a.spec.base_model, a.spec.fan_in_fan_out), {k:a.A[k] for k in ks}, {k:a.B[k] for k in ks})
+    odd = dict(prediction=[k for k in p.spec.modules if k not in t.spec.modules],
+        teacher=[k for k in t.spec.modules if k not in p.spec.modules])
+    if not ks:
+        raise ValueError(f'prediction and teacher have no module in common ({next(iter(p.spec.modules))} …, '
+                         f'{next(iter(t.spec.modules))} …): do they belong to one base model?')
+    sub = lambda a: Adapters(LoraSpec({k:a.spec.modules[k] for k in ks}, a.spec.rank, a.spec.alpha, a.spec.rslora,
+        a.spec.base_model, a.spec.fan_in_fan_out), {k:a.A[k] for k in ks}, {k:a.B[k] for k in ks})
     if any(odd.values()):
-        if odd!=self.terms.unmatched: warnings.warn('; '.join(f'{len(v)} modules only in the {w} (first: {v[0]})' for w,v in odd.items() if v) + ': no weight term sees them')
+        if odd!=self.terms.unmatched:
+            warnings.warn('; '.join(f'{len(v)} modules only in the {w} (first: {v[0]})' for w,v in odd.items() if v)
+                + ': no weight term sees them')
         self.terms.unmatched = odd
         p,t = sub(p),sub(t)
     if d := p.spec.differs(t.spec): raise ValueError(f'prediction and teacher cannot be compared: {d}')
@@ -182,9 +203,12 @@ def per_value(self:Terms, like:Adapters)->Tensor: # [P], kept from step to step
     "1/spread for each value of a flat adapter"
     s,key = like.spec,(tuple(like.spec.modules),like.device)
     if getattr(self,'_per_value',(None,))[0]!=key:
-        if gone := [k for k in s.modules if k not in self.spread]: raise ValueError(f"term 'weight:z': spread has no {gone[0]}; make it with teacher_spread from these teachers")
+        if gone := [k for k in s.modules if k not in self.spread]:
+            raise ValueError(f"term 'weight:z': spread has no {gone[0]}; make it with teacher_spread from these "
+                             "teachers")
         one = torch.tensor([1/x for k in s.modules for x in self.spread[k]], device=like.device)
-        self._per_value = key, one.repeat_interleave(torch.tensor([s.rank*d for io in s.modules.values() for d in io], device=like.device))
+        self._per_value = key, one.repeat_interleave(torch.tensor([s.rank*d for io in s.modules.values() for d in io],
+            device=like.device))
     return self._per_value[1]
 
 @term('weight:z', ['teacher'], ['spread'])
@@ -197,7 +221,8 @@ def weight_z(c:Context):
 def _by_shape(a:Adapters)->list: # (names, adapters [modules·n] of a spec with one module): n adapters as few large batches
     s = a.spec
     cat = lambda x,ks: {'m': torch.cat([x[k] for k in ks])}
-    return [(ks, Adapters(LoraSpec({'m':io}, s.rank, s.alpha, s.rslora), cat(a.A,ks), cat(a.B,ks))) for io,ks in s.groups.items()]
+    return [(ks, Adapters(LoraSpec({'m':io}, s.rank, s.alpha, s.rslora), cat(a.A,ks), cat(a.B,ks)))
+        for io,ks in s.groups.items()]
 
 @term('weight:product', ['teacher'])
 def weight_product(c:Context):
@@ -205,7 +230,9 @@ def weight_product(c:Context):
     p,t = map(_by_shape, c.both())
     n = len(c.pred)
     norm = sum(product_sq(y).view(-1,n).sum(0) for _,y in t)
-    if not (norm>0).all(): raise ValueError(f"term 'weight:product': ΔW of the teacher of {_pair_name(c.batch, int((norm<=0).nonzero()[0]))} is zero; did it train?")
+    if not (norm>0).all():
+        raise ValueError("term 'weight:product': ΔW of the teacher of "
+                         f"{_pair_name(c.batch, int((norm<=0).nonzero()[0]))} is zero; did it train?")
     return (sum(product_distance(x,y).view(-1,n).sum(0) for (_,x),(_,y) in zip(p,t))/norm).mean(), {}
 
 def _canonical(a:Adapters)->Adapters:
@@ -246,7 +273,10 @@ def weight_tokens(c:Context):
     if ours is None: ours = tk.encode(c.pred)
     else:
         own,base = c.pred.tokenizer,c.pred.token_base
-        if (own.code,own.width)!=(tk.code,tk.width): raise ValueError(f"term 'weight:tokens': the generator writes {own.code} tokens of width {own.width}, the term compares {tk.code} tokens of width {tk.width}: give Terms the generator's tokenizer")
+        if (own.code,own.width)!=(tk.code,tk.width):
+            raise ValueError(f"term 'weight:tokens': the generator writes {own.code} tokens of width {own.width}, the "
+                             f"term compares {tk.code} tokens of width {tk.width}: give Terms the generator's "
+                             "tokenizer")
     m,w = tk.mask(c.pred.device), c.terms.token_weights
     e = ((ours-tk.encode(_minus(t,base))).square()*m).sum((2,3)) # [n, N]
     return ((e if w is None else e*w.to(e)).sum()/(len(e)*m.sum())), {}
@@ -257,12 +287,18 @@ def delta_term(c:Context):
     "1 − cosine + relative squared error between predicted and teacher delta activations"
     theirs = c.get('delta').to(c.pred.device).float()
     made = c.terms.teacher_probes or c.batch.get('probes')
-    if made is None: raise ValueError("term 'delta' does not know on which probes the teachers' deltas were computed: pass Terms(…, teacher_probes=zoo.probes)")
+    if made is None:
+        raise ValueError("term 'delta' does not know on which probes the teachers' deltas were computed: pass "
+                         "Terms(…, teacher_probes=zoo.probes)")
     check_probes(made, c.terms.probes)
     sq = theirs.square().sum(1)
-    if not (sq>0).all(): raise ValueError(f"term 'delta': the teacher's delta of {_pair_name(c.batch, int((sq<=0).nonzero()[0]))} is zero; did it train?")
+    if not (sq>0).all():
+        raise ValueError(f"term 'delta': the teacher's delta of {_pair_name(c.batch, int((sq<=0).nonzero()[0]))} is "
+                         "zero; did it train?")
     ours = delta_embedding(c.terms.model, c.terms.tok, c.pred, c.terms.probes)
-    if ours.shape!=theirs.shape: raise ValueError(f"term 'delta': predicted deltas are {list(ours.shape)}, the teachers' {list(theirs.shape)}; were they computed on this base model?")
+    if ours.shape!=theirs.shape:
+        raise ValueError(f"term 'delta': predicted deltas are {list(ours.shape)}, the teachers' {list(theirs.shape)}; "
+                         "were they computed on this base model?")
     dot,mse = (ours*theirs).sum(1), ((ours-theirs).square().sum(1)/sq).mean()
     soft = (dot/(sq*(ours.square().sum(1)+.01*sq)).sqrt()).mean()
     return 1-soft+mse, dict(cosine=F.cosine_similarity(ours.detach(),theirs).mean(), mse=mse)
@@ -273,13 +309,17 @@ def answers(self:Context, ad:Adapters)->tuple: # (logits [tokens, V], targets [t
     "Logits at all positions that predict an answer's token"
     rows = self.get('rows')
     if self.terms.lean: return _packed_answers(self.terms.lean, ad, rows)
-    if self.batch.get('row_of') is None and len(rows['input_ids'])%len(ad): raise ValueError(f"term {self.name!r}: {len(rows['input_ids'])} rows do not split evenly over {len(ad)} pairs; give the batch 'row_of', the pair of each row")
+    if self.batch.get('row_of') is None and len(rows['input_ids'])%len(ad):
+        raise ValueError(f"term {self.name!r}: {len(rows['input_ids'])} rows do not split evenly over {len(ad)} "
+                         "pairs; give the batch 'row_of', the pair of each row")
     xb = {k:rows[k] for k in ('input_ids','attention_mask','position_ids')}
     with apply_adapters(self.terms.model, ad, self.batch.get('row_of')):
         logits = self.terms.model(**xb, logits_to_keep=rows['logits_to_keep'], use_cache=False).logits[:,:-1]
     labels = rows['labels'][:,-logits.shape[1]:]
     at = labels!=-100
-    if at.sum()!=(rows['labels']!=-100).sum() or not at.any(1).all(): raise ValueError(f"term {self.name!r}: a row has no answer token, or one before the last {rows['logits_to_keep']} positions; make rows with encode_rows and collate")
+    if at.sum()!=(rows['labels']!=-100).sum() or not at.any(1).all():
+        raise ValueError(f"term {self.name!r}: a row has no answer token, or one before the last "
+                         f"{rows['logits_to_keep']} positions; make rows with encode_rows and collate")
     return logits[at].float(), labels[at], at.nonzero()[:,0]
 
 def _packed_answers(lean, ad, rows): # the same for a list of rows a pair
@@ -301,7 +341,8 @@ def predicted(self:Context):
 def sft(c:Context):
     "Mean NLL of the answers, nats a token"
     logits,y,row = c.predicted
-    return _by_row(F.cross_entropy(logits, y, reduction='none'), row), dict(token_accuracy=(logits.argmax(-1)==y).float().mean())
+    return _by_row(F.cross_entropy(logits, y, reduction='none'),
+        row), dict(token_accuracy=(logits.argmax(-1)==y).float().mean())
 
 @term('kl', ['rows','teacher'], ['model'])
 def kl(c:Context):

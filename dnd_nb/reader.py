@@ -9,7 +9,7 @@ import numpy as np, torch
 import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
-from .adapter import sha256
+from .io.files import sha256
 from .encoder import Encoder, weights_hash
 from .task import Row, Template, encode_rows, token_batches
 

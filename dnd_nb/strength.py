@@ -12,16 +12,18 @@ import torch.nn.functional as F
 from torch import Tensor
 from fastcore.basics import patch
 from safetensors.torch import save as st_save
-from .adapter import Adapters
+from .adapter import Adapters, correct
 from .dataset import prompt_batches
-from .encoder import encode_batches
+from .condition import encode_batches
 from .io.files import atomic_dir, read_json, read_tensors, write_json, write_tensors
 from .io.peft import load_peft, load_tensors, save_peft
-from .train import Run, standardised
+from .familiar import standardised
+from .io.moved import moved
+from .run import Run
 
 # %% auto #0
 __all__ = ['GIBBERISH', 'pooled', 'Standardised', 'standardise', 'centres', 'Novelty', 'nearest_task', 'Curve', 'calibrate',
-           'follow', 'ZeroShot', 'unfollowed']
+           'ZeroShot', 'unfollowed']
 
 # %% ../nbs/10a_strength.ipynb #d925169d
 @torch.no_grad()
@@ -41,7 +43,9 @@ class Standardised:
         cache, # PromptCache
         mean:Tensor, # [d]
         spread:Tensor, # [d]
-    ): self.cache,self.mean,self.spread,self.name,self.dim,self.tokens = cache,mean,spread,f'{cache.name} standardised',cache.dim,cache.tokens
+    ):
+        self.cache,self.mean,self.spread,self.name,self.dim,self.tokens = cache,mean,spread,(f'{cache.name} '
+            'standardised'),cache.dim,cache.tokens
     @property
     def encoder(self): return getattr(self.cache, 'encoder', self.cache)
     def encode(self, prompts):
@@ -88,8 +92,12 @@ class Novelty:
         self.own = D.diagonal(dim1=0, dim2=2).T
         self.loo = (D + 1e9*torch.eye(len(prompts))[:,None]).amin(2).flatten()
         self.threshold = float(torch.quantile(self.loo, q))
-    def distances(self, batches)->pd.DataFrame: "[n, tasks] distances to the training tasks"; return pd.DataFrame(torch.cdist(pooled(self.cache, batches), self.centres).numpy(), columns=self.names)
-    def __repr__(self): return f'Novelty({len(self.names)} tasks, threshold {self.threshold:.3g}; a batch of a training task is {float(self.own.mean()):.3g} from its own)'
+    def distances(self, batches)->pd.DataFrame:
+        "[n, tasks] distances to the training tasks"
+        return pd.DataFrame(torch.cdist(pooled(self.cache, batches), self.centres).numpy(), columns=self.names)
+    def __repr__(self):
+        return (f'Novelty({len(self.names)} tasks, threshold {self.threshold:.3g}; a batch of a training task is '
+                f'{float(self.own.mean()):.3g} from its own)')
 
 # %% ../nbs/10a_strength.ipynb #fc710f1c
 @patch
@@ -140,22 +148,13 @@ def calibrate(
         for n,f in ((n,f) for n in range(len(strengths)) for f in range(len(strengths)) if strengths[n]>strengths[f]):
             v = np.where(d<=b, nll[:,n], nll[:,f])
             gain = flat-v
-            if ok(v) and v.mean()<val.mean() and gain.mean()>gain.std(ddof=1)/len(gain)**.5: best,val = (strengths[n],strengths[f],b),v
+            if ok(v) and v.mean()<val.mean() and gain.mean()>gain.std(ddof=1)/len(gain)**.5:
+                best,val = (strengths[n],strengths[f],b),v
     return Curve(*map(float, best))
 
 def _borders(d, least): # between neighbouring distances
     x = np.sort(d)
     return (x[least-1:-least]+x[least:len(x)-least+1])/2 if len(x)>=2*least else []
-
-# %% ../nbs/10a_strength.ipynb #dd443d75
-def follow(
-    base:Adapters, # n=1: the fall-back
-    ad:Adapters, # n
-    s:Tensor, # [n] strengths
-)->Adapters: # n
-    "base + s·(ad − base), in A and B"
-    b,x = base.flat().to(ad.device),ad.flat()
-    return Adapters.from_flat(ad.spec, b + s.to(x)[:,None]*(x-b))
 
 # %% ../nbs/10a_strength.ipynb #f9b0ed88
 class ZeroShot:
@@ -169,8 +168,13 @@ class ZeroShot:
         curve:Curve=None,
         parts:int=1, # prompt batches whose adapters are averaged
         doubted=(), # training tasks, by number, whose prompts do not tell them from others: see `Study.doubt`
-    ): self.run,self.cache,self.fallback,self.view,self.centres,self.curve,self.parts,self.doubted = run,cache,fallback,view,centres,curve or Curve(),parts,list(doubted)
-    def __repr__(self): c = self.curve; return f'ZeroShot({self.run.gen!r}, strength {c.near:g}' + (f' up to distance {c.border:.3g}, {c.far:g} beyond)' if c.near!=c.far else ')')
+    ):
+        self.run,self.cache,self.fallback,self.view,self.centres,self.curve,self.parts,self.doubted = (run,cache,
+            fallback,view,centres,curve or Curve(),parts,list(doubted))
+    def __repr__(self):
+        c = self.curve
+        return (f'ZeroShot({self.run.gen!r}, strength {c.near:g}'
+                + (f' up to distance {c.border:.3g}, {c.far:g} beyond)' if c.near!=c.far else ')'))
 
 # %% ../nbs/10a_strength.ipynb #dd443d81
 @patch
@@ -184,7 +188,8 @@ def distance(self:ZeroShot, batches:list)->Tensor: # [n]
 def familiar_to(self:ZeroShot, batches:list)->Tensor: # [n, training tasks], 0 to 1
     "How much each prompt batch looks like each training task's own"
     f = self.run.familiarity
-    return torch.zeros(len(batches), len(self.centres)) if f is None else torch.cat([f.to_each(standardised(self.run.gen, self.cache, [b])) for b in batches])
+    return (torch.zeros(len(batches), len(self.centres)) if f is None
+            else torch.cat([f.to_each(standardised(self.run.gen, self.cache, [b])) for b in batches]))
 
 @patch
 def familiarity(self:ZeroShot, batches:list)->Tensor: # [n], 0 to 1
@@ -215,7 +220,7 @@ def generate(self:ZeroShot,
         x = self.run.generate(self.cache, [p for b in bs for p in cut(b)], 1.).flat()
         out.append(Adapters.from_flat(self.run.spec, x.view(len(bs),m,-1).mean(1)))
     s = self.strength(batches) if strength is None else torch.full((len(batches),), float(strength))
-    return follow(self.fallback, Adapters.cat(out), s)
+    return correct(self.fallback, Adapters.cat(out), s)
 
 # %% ../nbs/10a_strength.ipynb #ac1660e2
 @patch
@@ -235,7 +240,8 @@ def save(self:ZeroShot,
             dict(centres=self.centres, mean=self.view.mean, spread=self.view.spread))
         for f in ('generator.json','config.json','familiar.safetensors'):
             if (self.run.folder/f).exists(): shutil.copy(self.run.folder/f, d/f)
-        write_json(d/'selected.json', self.run.selected | dict(strength=self.curve.far)) # for whoever opens it as a plain run: never more than calibrated
+        # for whoever opens it as a plain run: never more than calibrated
+        write_json(d/'selected.json', self.run.selected | dict(strength=self.curve.far))
         write_json(d/'calibration.json', dict(curve=asdict(self.curve), parts=self.parts, encoder=self.cache.name,
             doubted=self.doubted))
         save_peft(self.fallback, d/'fallback')
@@ -266,10 +272,15 @@ def unfollowed(
     least:float=1e-3, # share of the adapter's norm that counts as a change
 )->str: # '' if they are followed
     "Why prompts change nothing"
-    s = float(run.strengths(cache, [batch]).max() if strength is None and run.familiarity is not None else run.strength if strength is None else strength)
+    s = float(run.strengths(cache, [batch]).max() if strength is None and run.familiarity is not None else run.strength
+        if strength is None else strength)
     if s==0: return 'strength 0: the prompts are not followed, so this is the start adapter, the same for every task'
     junk = [GIBBERISH[i%len(GIBBERISH)] for i in range(len(batch))] # as many: some generators count
     a,b = run.generate(cache, [batch, junk], 1.).flat().float()
     moved = float((a-b).norm()/a.norm().clamp(min=1e-12))
-    if moved<least: return f'the prompts change nothing: gibberish gives the same adapter (they differ by {moved:.1e} of its norm)'
+    if moved<least:
+        return f'the prompts change nothing: gibberish gives the same adapter (they differ by {moved:.1e} of its norm)'
     return ''
+
+# %% ../nbs/10a_strength.ipynb #86b857fd
+__getattr__ = moved('dnd_nb.strength', {'dnd_nb.adapter': 'follow=correct'})

@@ -35,15 +35,20 @@ def _row_fault(
     "The first fault of a row"
     for k in ('prompt','answer'):
         if d.get(k) is None: return f'no `{k}`; every row needs "prompt" and "answer" (text)'
-        if not isinstance(d[k], str): return f'`{k}` is {type(d[k]).__name__} {d[k]!r}, expected text; write it in quotes'
+        if not isinstance(d[k], str):
+            return f'`{k}` is {type(d[k]).__name__} {d[k]!r}, expected text; write it in quotes'
         if not d[k].strip(): return f'`{k}` is empty; fill it in or drop the row'
         if torn(d[k]): return f'`{k}` holds half a surrogate pair, which is no text; mend or drop the row'
     c = d.get('choices')
     if c is None: return ''
-    if not isinstance(c, (list,tuple)) or not all(isinstance(o, str) for o in c): return f'`choices` is {c!r}, expected a list of texts, or null for free text'
+    if not isinstance(c, (list,tuple)) or not all(isinstance(o, str) for o in c):
+        return f'`choices` is {c!r}, expected a list of texts, or null for free text'
     if any(map(torn, c)): return 'a choice holds half a surrogate pair, which is no text; mend or drop the row'
-    if len(set(c)) < max(2, len(c)): return f'`choices` {list(c)!r} needs two or more different answers; use null for free text'
-    if d['answer'] not in c: return f'gold answer {d["answer"]!r} is not among choices {list(c)!r}; the answer must equal one of them letter by letter'
+    if len(set(c)) < max(2, len(c)):
+        return f'`choices` {list(c)!r} needs two or more different answers; use null for free text'
+    if d['answer'] not in c:
+        return (f'gold answer {d["answer"]!r} is not among choices {list(c)!r}; the answer must equal one of them '
+                'letter by letter')
     return ''
 
 # %% ../nbs/02_task.ipynb #a6daac87
@@ -87,14 +92,19 @@ class Task:
             rows = getattr(self, part)
             if not rows: raise TaskError(f'task {self.name}: no {part} rows; it needs at least one')
             bad = [r for r in rows if not isinstance(r, Example)]
-            if bad: raise TaskError(f'task {self.name}: {part} holds a {type(bad[0]).__name__}, expected Example; build rows with Example(prompt, answer)')
-            if unknown := [r for r in rows if r.answer is None]: raise TaskError(f'task {self.name}: {part} row {unknown[0].prompt!r} has no answer; fill it in or drop the row')
+            if bad:
+                raise TaskError(f'task {self.name}: {part} holds a {type(bad[0]).__name__}, expected Example; build '
+                                'rows with Example(prompt, answer)')
+            if unknown := [r for r in rows if r.answer is None]:
+                raise TaskError(f'task {self.name}: {part} row {unknown[0].prompt!r} has no answer; fill it in or '
+                                'drop the row')
 
     @property
     def prompts(self)->list: return [e.prompt for e in self.train]   # what a condition may be drawn from
     @property
     def multiple_choice(self)->bool: return all(e.choices for e in self.test)
-    def __repr__(self): return f'Task({self.name}, family={self.family}, {len(self.train)} train, {len(self.test)} test)'
+    def __repr__(self):
+        return f'Task({self.name}, family={self.family}, {len(self.train)} train, {len(self.test)} test)'
 
 # %% ../nbs/02_task.ipynb #fcd2a858
 def table_cell(s, n=90):
@@ -105,7 +115,8 @@ def table_cell(s, n=90):
 @patch
 def _repr_markdown_(self:Task):
     fold = '' if self.fold is None else f', fold {self.fold}'
-    rows = [f'| {table_cell(e.prompt)} | {table_cell(e.answer, 40)} | {table_cell(", ".join(e.choices), 60) if e.choices else "free text"} |' for e in self.test[:4]]
+    rows = [f'| {table_cell(e.prompt)} | {table_cell(e.answer, 40)} | '
+            f'{table_cell(", ".join(e.choices), 60) if e.choices else "free text"} |' for e in self.test[:4]]
     head = f'**{self.name}** (family *{self.family}*{fold}; {len(self.train)} train, {len(self.test)} test rows)'
     return '\n'.join([head, '', '| prompt | answer | choices |', '|---|---|---|', *rows])
 
@@ -121,8 +132,11 @@ def read_jsonl(
         if not line.strip(): continue
         try: d = json.loads(line)
         except RecursionError: raise TaskError(f'{path}:{i}: nested too deep for a row') from None
-        except json.JSONDecodeError as e: raise TaskError(f'{path}:{i}: not JSON ({e.msg} at column {e.colno}); expected one object a line, as {{"prompt": "…", "answer": "…", "choices": null}}') from None
-        fault = _row_fault(d) if isinstance(d, dict) else f'a {type(d).__name__}, expected an object with "prompt" and "answer"'
+        except json.JSONDecodeError as e:
+            raise TaskError(f'{path}:{i}: not JSON ({e.msg} at column {e.colno}); expected one object a line, as '
+                            f'{{"prompt": "…", "answer": "…", "choices": null}}') from None
+        fault = (_row_fault(d) if isinstance(d, dict)
+                 else f'a {type(d).__name__}, expected an object with "prompt" and "answer"')
         if fault: raise TaskError(f'{path}:{i}: {fault}')
         res.append(Example.from_dict(d))
     if not res: raise TaskError(f'{path}: no rows; expected one JSON object a line')
@@ -135,19 +149,24 @@ def _families(folder:Path)->dict: # {task: (family, fold)}
     if not f.exists(): return {}
     try: d = read_json(f)
     except ValueError as e: raise TaskError(f'{e}; expected {{task: {{"family": …, "fold": …}}}}') from None
-    bad = [k for k,v in d.items() if not isinstance(v, dict) or not isinstance(v.get('family'), str)] if isinstance(d, dict) else ['(the whole file)']
+    bad = ([k for k,v in d.items() if not isinstance(v, dict) or not isinstance(v.get('family'), str)]
+           if isinstance(d, dict) else ['(the whole file)'])
     if bad: raise TaskError(f'{f}: {bad[0]} has no "family"; expected {{task: {{"family": …, "fold": …}}}}')
     return {k:(v['family'], v.get('fold')) for k,v in d.items()}
 
 # %% ../nbs/02_task.ipynb #6c0f40d5
 def _task_files(folder:Path)->dict: # {task: (train file, test file)}
     "Names and files of a folder's tasks"
-    if not folder.is_dir(): raise TaskError(f'{folder}: no such folder; expected one with NAME.train.jsonl and NAME.test.jsonl files')
+    if not folder.is_dir():
+        raise TaskError(f'{folder}: no such folder; expected one with NAME.train.jsonl and NAME.test.jsonl files')
     have = {part:{p.name[:-len(f'.{part}.jsonl')] for p in folder.glob(f'*.{part}.jsonl')} for part in ('train','test')}
-    if not have['train'] | have['test']: raise TaskError(f'{folder}: no tasks; expected NAME.train.jsonl and NAME.test.jsonl files')
+    if not have['train'] | have['test']:
+        raise TaskError(f'{folder}: no tasks; expected NAME.train.jsonl and NAME.test.jsonl files')
     for a,b in (('train','test'),('test','train')):
         lone = sorted(have[a]-have[b])
-        if lone: raise TaskError(f'{folder}: task {lone[0]} has {lone[0]}.{a}.jsonl but no {lone[0]}.{b}.jsonl; add that file or remove the first')
+        if lone:
+            raise TaskError(f'{folder}: task {lone[0]} has {lone[0]}.{a}.jsonl but no {lone[0]}.{b}.jsonl; add that '
+                            'file or remove the first')
     return {n:(folder/f'{n}.train.jsonl', folder/f'{n}.test.jsonl') for n in sorted(have['train'])}
 
 # %% ../nbs/02_task.ipynb #95d823a2
@@ -172,7 +191,9 @@ def known_names(
     "Every name asked for exists, or an error with the nearest names"
     from difflib import get_close_matches
     for a in asked or []:
-        if a not in have: raise TaskError(f'no {what} is called {a!r}; did you mean {", ".join(get_close_matches(a, have, 3, 0)) or "another"}?')
+        if a not in have:
+            raise TaskError(f'no {what} is called {a!r}; did you mean '
+                            f'{", ".join(get_close_matches(a, have, 3, 0)) or "another"}?')
 
 # %% ../nbs/02_task.ipynb #80ad0ede
 def write_tasks(
@@ -183,7 +204,8 @@ def write_tasks(
     folder = Path(folder)
     for t in tasks:
         for part in ('train','test'):
-            _put(folder/f'{t.name}.{part}.jsonl', ''.join(json.dumps(e.to_dict(), ensure_ascii=False)+'\n' for e in getattr(t, part)))
+            _put(folder/f'{t.name}.{part}.jsonl', ''.join(json.dumps(e.to_dict(), ensure_ascii=False)+'\n'
+                for e in getattr(t, part)))
     fams = _families(folder) | {t.name:(t.family, t.fold) for t in tasks}
     _put(folder/'families.json', json.dumps({n:dict(family=f, fold=k) for n,(f,k) in sorted(fams.items())}, indent=1))
     return folder
@@ -204,7 +226,8 @@ class Template:
     answer:str=' {answer}'           # around the answer
     def __post_init__(self):
         for k in ('prompt','answer'):
-            if '{%s}'%k not in getattr(self, k): raise TaskError(f'Template.{k} {getattr(self, k)!r} has no blank {{{k}}}; add it')
+            if '{%s}'%k not in getattr(self, k):
+                raise TaskError(f'Template.{k} {getattr(self, k)!r} has no blank {{{k}}}; add it')
     def render(self, e:Example)->tuple: return self.prompt.format(prompt=e.prompt), self.answer.format(answer=e.answer)
 
 @dataclass(frozen=True)
@@ -226,7 +249,8 @@ def encode_rows(
     words:bool=False,           # note how answers begin that begin with a word of the prompt? for smoothed targets
 )->list: # [Row]
     "Tokenise rows: the border between prompt and answer is fixed, the answer is whole and ends with eos"
-    if tok.eos_token_id is None: raise TaskError(f'{type(tok).__name__} has no eos token, which ends every answer; set tok.eos_token')
+    if tok.eos_token_id is None:
+        raise TaskError(f'{type(tok).__name__} has no eos token, which ends every answer; set tok.eos_token')
     pairs = [template.render(e) for e in examples]
     if not pairs: return []
     prompts, answers = (tok(list(t), add_special_tokens=False).input_ids for t in zip(*pairs))
@@ -234,13 +258,17 @@ def encode_rows(
     res,first = [],_first_tokens(tok, examples, template) if words else None
     for e,p,a in zip(examples, prompts, answers):
         a = [*a, tok.eos_token_id]; room = max_len-len(a)-len(bos)
-        if room < 1: raise TaskError(f'answer of {len(a)} tokens leaves no room for a prompt in max_len={max_len}: {table_cell(e.answer)!r}; raise max_len or drop the row')
-        p = bos+p[-room:]; res.append(Row(p+a, len(p), list(dict.fromkeys(first[w] for w in e.prompt.split())) if words else None))
+        if room < 1:
+            raise TaskError(f'answer of {len(a)} tokens leaves no room for a prompt in max_len={max_len}: '
+                            f'{table_cell(e.answer)!r}; raise max_len or drop the row')
+        p = bos+p[-room:]
+        res.append(Row(p+a, len(p), list(dict.fromkeys(first[w] for w in e.prompt.split())) if words else None))
     return res
 
 def _first_tokens(tok, examples, template): # word → the token with which an answer begins that begins with it
     ws = list({w for e in examples for w in e.prompt.split()})
-    return dict(zip(ws, (t[0] for t in tok([template.answer.format(answer=w) for w in ws], add_special_tokens=False).input_ids))) if ws else {}
+    return dict(zip(ws, (t[0] for t in tok([template.answer.format(answer=w) for w in ws], add_special_tokens=False)
+        .input_ids))) if ws else {}
 
 # %% ../nbs/02_task.ipynb #ed328c5c
 def collate(
@@ -275,5 +303,6 @@ def token_batches(
 # %% ../nbs/02_task.ipynb #53bc9b06
 __getattr__ = moved('dnd_nb.task', {
     'dnd_nb.tasks.builtin': 'BUILTIN FRAMES Maker task_maker builtin_tasks',
-    'dnd_nb.tasks.split': 'Split split_tasks fold_split near_fold val_split LabelReport label_report Overlap overlap_report remove_overlap',
+    'dnd_nb.tasks.split': 'Split split_tasks fold_split near_fold val_split LabelReport label_report Overlap '
+                          'overlap_report remove_overlap',
     'dnd_nb.tasks.hub': 'read_bigbench_json Source HUB read_hub'})

@@ -12,6 +12,7 @@ from fastcore.basics import patch
 from .adapter import *
 from .io.files import check_tensors, read_tensors, write_tensors
 from .io.moved import moved
+from .crew import bar_over
 from .fast.graphs import Graphed, Lean, engine_for
 from .fast.lean import smoothed_nats
 from .io.memory import must_fit
@@ -20,8 +21,8 @@ from .task import Template, encode_rows, collate, token_batches
 from .track import track, tracking
 
 # %% auto #0
-__all__ = ['answer_nll', 'TeacherConfig', 'RowSampler', 'packed_backward', 'token_bytes', 'tokens_that_fit', 'check_memory',
-           'AdapterTrainer', 'saved_names']
+__all__ = ['CLIP', 'answer_nll', 'TeacherConfig', 'RowSampler', 'packed_backward', 'token_bytes', 'tokens_that_fit',
+           'check_memory', 'AdapterTrainer', 'saved_names', 'train_multitask']
 
 # %% ../nbs/04_teacher.ipynb #56e24fe2
 def answer_nll(
@@ -40,15 +41,14 @@ def answer_nll(
     return torch.zeros(y.shape, device=nll.device).masked_scatter(sel, nll).sum(1), sel.sum(1)
 
 # %% ../nbs/04_teacher.ipynb #ed9dee4b
+CLIP = 1. # largest gradient norm of one adapter
+
 @dataclass
 class TeacherConfig:
     "How teachers are trained"
     steps:int=120 # optimiser steps
     rows:int=8 # rows of its task that an adapter sees a step
     lr:float=1e-3 # peak learning rate: linear warm-up, then cosine to a tenth
-    warmup:float=.1 # share of the steps
-    weight_decay:float=0.
-    clip:float=1. # largest gradient norm of one adapter
     smooth:tuple=(0.,0.) # shares of the target spread over the vocabulary and over the prompt's words, see `smoothed_nats`; losses are then to these targets
     keep:tuple=(1.,) # checkpoints to keep, as shares of the steps
     seed:int=0 # of the shared initial A and of the rows
@@ -58,13 +58,14 @@ class TeacherConfig:
 
     def __post_init__(self):
         self.smooth = tuple(self.smooth)
-        if len(self.smooth)!=2 or min(self.smooth)<0 or sum(self.smooth)>=1: raise ValueError(f'smooth {self.smooth}: expected two shares of the target, 0 or more and together below 1')
+        if len(self.smooth)!=2 or min(self.smooth)<0 or sum(self.smooth)>=1:
+            raise ValueError(f'smooth {self.smooth}: expected two shares of the target, 0 or more and together below 1')
     @property
     def words(self)->bool: "Must rows be encoded with the words of their prompts?"; return self.smooth[1]>0
     def at(self, share)->int: "The step of a checkpoint"; return max(1, round(self.steps*share))
     def lr_at(self, step)->float:
         "Learning rate of a step, from 0"
-        w = max(1, round(self.warmup*self.steps))
+        w = max(1, round(.1*self.steps)) # a tenth to warm up
         if step<w: return self.lr*(step+1)/w
         return self.lr*(.1+.45*(1+np.cos(np.pi*(step-w)/max(1,self.steps-w))))
 
@@ -74,7 +75,9 @@ class RowSampler:
     def __init__(self, n:int, k:int, seed): self.n,self.k,self.seed,self.perms = n,k,seed,{}
     def _at(self, i):
         e = i//self.n
-        if e not in self.perms: self.perms = {e: random.Random(f'{self.seed}/{e}').sample(range(self.n), self.n)} | {k:v for k,v in self.perms.items() if k==e-1}
+        if e not in self.perms:
+            self.perms = ({e: random.Random(f'{self.seed}/{e}').sample(range(self.n), self.n)}
+                          | {k:v for k,v in self.perms.items() if k==e-1})
         return self.perms[e][i%self.n]
     def __call__(self, step)->list: return [self._at(step*self.k+j) for j in range(self.k)]
 
@@ -84,7 +87,9 @@ def _plain_backward(model, adapters, rows, owner, weight, pad_id, max_tokens, sm
     nats,toks = torch.zeros(len(rows)),torch.zeros(len(rows))
     for idx in token_batches(rows, max_tokens):
         b = collate([rows[i] for i in idx], pad_id, model.device)
-        with apply_adapters(model, adapters, owner[idx]): nll,n = answer_nll(model, b, prompt_tokens([rows[i] for i in idx]).to(model.device) if smooth[1] else None, smooth)
+        with apply_adapters(model, adapters, owner[idx]):
+            nll,n = answer_nll(model, b, prompt_tokens([rows[i] for i in idx]).to(model.device) if smooth[1] else None,
+                smooth)
         (nll/n*weight[idx].to(nll.device)).sum().backward()
         nats[idx],toks[idx] = nll.detach().cpu(),n.cpu().float()
     return nats,toks
@@ -151,7 +156,8 @@ def check_memory(
     cfg:TeacherConfig,
 ):
     "An error in words if values, gradients and the optimiser's two means, or the rows of a step, are more than memory holds"
-    must_fit(n*(16*spec.n_params+8*cfg.rows), f'{n} adapters of rank {spec.rank}, {cfg.rows} rows each a step', 'lower rank, rows or at_once')
+    must_fit(n*(16*spec.n_params+8*cfg.rows), f'{n} adapters of rank {spec.rank}, {cfg.rows} rows each a step',
+        'lower rank, rows or at_once')
 
 class AdapterTrainer:
     "Trains n adapters, one on each list of rows, in shared forward passes"
@@ -170,21 +176,27 @@ class AdapterTrainer:
         check_memory(spec, len(rows), self.cfg)
         start = start or Adapters.init(spec, len(rows), self.cfg.seed)
         self.x = start.flat().detach().float().to(model.device).requires_grad_()
-        self.opt = torch.optim.AdamW([self.x], lr=self.cfg.lr, betas=(.9,.99), weight_decay=self.cfg.weight_decay, fused=model.device.type=='cuda')
+        self.opt = torch.optim.AdamW([self.x], lr=self.cfg.lr, betas=(.9,.99), weight_decay=0.,
+            fused=model.device.type=='cuda')
         self.draw = [RowSampler(len(r), self.cfg.rows, f'{self.cfg.seed}/{n}') for r,n in zip(rows, self.names)]
         self.lean = engine_for(model, spec, engine)
-        self.step,self.losses,self.max_tokens = 0,[],min(self.cfg.max_tokens or 2**15, 2**15) if isinstance(self.lean, Graphed) else self.cfg.max_tokens
+        self.step,self.losses,self.max_tokens = 0,[],min(self.cfg.max_tokens or 2**15, 2**15) if isinstance(self.lean,
+            Graphed) else self.cfg.max_tokens
 
     @property
-    def adapters(self)->Adapters: "The n adapters as they are now"; return Adapters.from_flat(self.spec, self.x.detach())
+    def adapters(self)->Adapters:
+        "The n adapters as they are now"
+        return Adapters.from_flat(self.spec, self.x.detach())
 
 # %% ../nbs/04_teacher.ipynb #6648e41c
 @patch
 def _backward(self:AdapterTrainer, rows, owner, weight, max_tokens):
     "Gradient of Σ weight·(nats a token) in `x.grad`; returns each row's nats a token"
     self.x.grad = torch.zeros_like(self.x)
-    if self.lean: return packed_backward(self.lean, self.x, self.x.grad, rows, owner, weight, max_tokens, self.cfg.smooth)
-    nats,toks = _plain_backward(self.model, Adapters.from_flat(self.spec, self.x), rows, owner, torch.full((len(rows),), weight), self.pad_id, max_tokens, self.cfg.smooth)
+    if self.lean:
+        return packed_backward(self.lean, self.x, self.x.grad, rows, owner, weight, max_tokens, self.cfg.smooth)
+    nats,toks = _plain_backward(self.model, Adapters.from_flat(self.spec, self.x), rows, owner,
+        torch.full((len(rows),), weight), self.pad_id, max_tokens, self.cfg.smooth)
     return nats/toks
 
 @patch
@@ -198,12 +210,13 @@ def one_step(self:AdapterTrainer)->Tensor: # [n], nats a token, on the model's d
         self.max_tokens = tokens_that_fit(self.model, lambda t: self._backward(rows[:few(t)], owner[:few(t)], w, t))
     loss,self.max_tokens = _halving(lambda m: self._backward(rows, owner, w, m), self.max_tokens)
     g = self.x.grad
-    g.mul_((self.cfg.clip/g.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1))
+    g.mul_((CLIP/g.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1))
     for p in self.opt.param_groups: p['lr'] = self.cfg.lr_at(self.step)
     self.opt.step()
     self.step += 1
     self.losses.append(loss.view(n,-1).mean(1))
-    if tracking(): track(dict(teacher=dict(nll=float(self.losses[-1].mean()), lr=self.cfg.lr_at(self.step-1))), self.step)
+    if tracking():
+        track(dict(teacher=dict(nll=float(self.losses[-1].mean()), lr=self.cfg.lr_at(self.step-1))), self.step)
     return self.losses[-1]
 
 # %% ../nbs/04_teacher.ipynb #3c0859e5
@@ -225,7 +238,9 @@ def restore(self:AdapterTrainer, ts:dict, step:int):
     self.x.data.copy_(ts['x'])
     self.step,self.losses = step,list(ts['losses'].to(self.x.device).unbind(1))
     st = {k:v.to(self.x.device) for k,v in ts.items() if k not in ('x','losses')}
-    if st: self.opt.state[self.x] = st | dict(step=torch.tensor(float(step), device=self.x.device if self.opt.defaults['fused'] else 'cpu'))
+    if st:
+        self.opt.state[self.x] = st | dict(step=torch.tensor(float(step),
+            device=self.x.device if self.opt.defaults['fused'] else 'cpu'))
 
 def saved_names(path)->tuple: # (names, step)
     "Whose state a file holds"
@@ -238,12 +253,41 @@ def saved_names(path)->tuple: # (names, step)
 def load(self:AdapterTrainer, path):
     "Go on from what `save` left"
     (names,step),(ts,_) = saved_names(path),read_tensors(path)
-    if names!=self.names or ts['x'].shape!=self.x.shape: raise ValueError(f'{path}: holds {len(names)} adapters of {ts["x"].shape[1]} values (first: {names[0]}), expected {len(self.names)} of {self.x.shape[1]} (first: {self.names[0]}): it belongs to other tasks or another spec; delete it to start over')
+    if names!=self.names or ts['x'].shape!=self.x.shape:
+        raise ValueError(f'{path}: holds {len(names)} adapters of {ts["x"].shape[1]} values (first: {names[0]}), '
+                         f'expected {len(self.names)} of {self.x.shape[1]} (first: {self.names[0]}): it belongs to '
+                         'other tasks or another spec; delete it to start over')
     self.restore(ts, step)
+
+# %% ../nbs/04_teacher.ipynb #5eca7a43
+def train_multitask(
+    model, # frozen base
+    tok, # its tokenizer
+    tasks:list, # of Task
+    spec:LoraSpec,
+    steps:int=100, # optimiser steps
+    rows:int=24, # a step, of any task
+    lr:float=1e-3, # peak learning rate
+    seed:int=0, # of A and of the order of rows
+    template:Template=None, # of the rows
+    max_len:int=256, # tokens of a row
+    progress=True, # show a bar?
+    smooth:tuple=(0.,0.), # see `smoothed_nats`
+)->tuple: # (Adapters n=1, losses [steps])
+    "One unconditional LoRA on the training rows of all tasks"
+    n = min(len(t.train) for t in tasks)
+    mixed = [e for i in range(n) for t in tasks for e in t.train[i:i+1]]
+    cfg = TeacherConfig(steps=steps, rows=rows, lr=lr, seed=seed, max_len=max_len, smooth=smooth)
+    rs = encode_rows(tok, mixed, template or Template(), max_len, cfg.words)
+    tr = AdapterTrainer(model, spec, [rs], cfg, ['multitask'], tok.pad_token_id)
+    bar = bar_over(range(steps), progress)
+    for _ in bar:
+        tr.one_step()
+        bar.comment = f'multi-task LoRA, loss {tr.losses[-1].item():.3f}'
+    return tr.adapters, torch.cat(tr.losses)
 
 # %% ../nbs/04_teacher.ipynb #1f3096a5
 __getattr__ = moved('dnd_nb.teacher', {
-    'dnd_nb.crew': 'bar_over',
     'dnd_nb.zoo': 'SPEC ZOO PART Zoo read_prompts check_files new_manifest rows_sum',
     'dnd_nb.collect': 'train_teachers',
     'dnd_nb.others': 'adapter_prompts import_adapters load_others'})

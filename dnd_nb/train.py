@@ -5,140 +5,44 @@
 # %% ../nbs/10_train.ipynb #872d9445
 from __future__ import annotations
 import json, time
-from dataclasses import dataclass, field, asdict
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 import numpy as np, torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 from fastcore.basics import patch
 from .adapter import *
-from .io.peft import load_tensors
-from .crew import Crew, own_device, versions
-from .io.files import *
-from .io.identity import identity, not_finite, same_base
-from .io.memory import must_fit
-from .model import base_id, base_source
-from .task import Template, encode_rows, collate
-from .fast.graphs import engine_for
-from .zoo import SPEC, Zoo, rows_sum
-from .teacher import RowSampler, AdapterTrainer, TeacherConfig, packed_backward
-from .crew import bar_over
+from .crew import Crew, bar_over, own_device, versions
 from .dataset import PairDataset, prompt_batches
-from .encoder import token_ids, encode_batches, mean_pool, condition_texts
-from .generator import Condition, make_generator, save_generator, load_generator, teacher_spread
-from .generators.dnd import LoraTokenizer
-from .loss import MAKERS, Terms, fields_of, token_spread, uses_of
+from .condition import condition_texts, conditions, encode_batches, mean_pool
 from .evaluate import score
+from .familiar import Familiarity, borders, standardised
+from .fast.graphs import engine_for
+from .generator import Condition, make_generator, save_generator, teacher_spread
+from .generators.dnd import LoraTokenizer
+from .io.files import *
+from .io.identity import identity, not_finite, same_base, same_settings
+from .io.moved import moved
+from .io.memory import must_fit
+from .loss import MAKERS, Terms, fields_of, token_spread, uses_of
+from .model import base_id, base_source
+from .run import RUN, SELECTED, Run, TrainConfig, as_now
+from .task import Template, encode_rows, collate
+from .teacher import RowSampler, packed_backward
+from .zoo import Zoo, rows_sum
 
 # %% auto #0
-__all__ = ['RUN', 'SELECTED', 'Stage', 'TrainConfig', 'warm_start', 'conditions', 'train_multitask', 'Trainer', 'correct',
-           'Familiarity', 'borders', 'standardised', 'Run']
-
-# %% ../nbs/10_train.ipynb #d50c0e79
-@dataclass
-class Stage:
-    "Some steps with one mix of losses"
-    name:str
-    steps:int
-    terms:dict # loss term → weight or schedule over the stage's steps, see `Terms`
-    lr:float=1e-3 # peak; linear warm-up, then cosine to zero
-    batch:int=8 # pairs a step
-    rows:int=3 # rows of the task a pair is scored on, for sft and kl
-    warmup:float=.1 # share of the steps
-    clip:float=1. # largest gradient norm of the body
-    head_clip:float=1. # largest gradient norm of the output heads
-    at_once:int=64 # pairs whose rows share a forward pass of the base
-
-    def lr_at(self, i)->float:
-        "Learning rate of the stage's step i"
-        w = max(1, round(self.warmup*self.steps))
-        return self.lr*((i+1)/w if i<w else .5*(1+np.cos(np.pi*(i-w)/max(1,self.steps-w))))
-
-# %% ../nbs/10_train.ipynb #d1b48a1a
-@dataclass
-class TrainConfig:
-    "Everything that decides a run, besides zoo, tasks and base model"
-    stages:tuple # of Stage
-    generator:dict=field(default_factory=lambda: dict(kind='MLPGenerator')) # kind and its arguments, without spec and d
-    base:str='mean' # what the generator corrects: 'mean' (teacher), 'given' (an adapter handed over, e.g. multi-task), 'fresh'
-    k:tuple=(8,32) # prompts a condition: drawn from this range at every step
-    pairing:str='matched' # 'shuffled' breaks prompts ↔ checkpoint, as an ablation
-    proportional:bool=False # draw tasks as often as they have rows, instead of equally often? see `PairDataset`
-    answers:str='prompt' # what is encoded: 'prompt', 'prompt+answer' or 'mix'
-    standardise:bool=True # centre and scale a condition's features by their spread between the training tasks?
-    seed:int=0
-    ema:float=.98 # decay of the averaged weights that are evaluated and kept
-    weight_decay:float=.01
-    max_len:int=256 # tokens of a row
-    val_every:int=25 # steps between validations
-    val_k:int=16 # prompts of a validation condition
-    val_rows:int=12 # rows a validation task
-    strengths:tuple=(0.,.25,.5,.75,1.) # strengths of the correction to choose from at the end, on validation tasks; 0 is the base adapter
-    val_strengths:tuple=(.5,1.) # strengths tried at every validation: what counts is the better
-    familiar:bool=False # keep the last step, at full strength for prompts like those of a training task; the strength chosen on validation tasks is for prompts unlike all of them
-
-    def __post_init__(self): self.stages = tuple(s if isinstance(s, Stage) else Stage(**s) for s in self.stages)
-    @property
-    def steps(self)->int: "Steps of all stages"; return sum(s.steps for s in self.stages)
-    def stage_at(self, step)->tuple: # (stage, step within it)
-        for s in self.stages:
-            if step<s.steps: return s,step
-            step -= s.steps
-
-def warm_start(
-    recon:int=300, # reconstruction steps, of `recon_batch` pairs
-    sft:int=70, # steps through the frozen base
-    lr:float=1e-3, # of reconstruction
-    sft_lr:float=3e-4,
-    batch:int=8, # pairs a step through the base
-    rows:int=3,
-    recon_batch:int=32,
-)->tuple: # of Stage
-    "Reconstruction, then SFT: the default"
-    return Stage('reconstruction', recon, {'weight:z':1.}, lr, batch=recon_batch), Stage('sft', sft, {'sft':1.}, sft_lr, batch=batch, rows=rows)
-
-# %% ../nbs/10_train.ipynb #5136a9e2
-def conditions(
-    cache, # PromptCache or Encoder
-    batches:list, # n lists of prompts
-    takes:str, # 'vector', or 'set', 'tokens' or 'ids' (with a mask)
-    device='cpu',
-)->tuple: # (condition, mask or None)
-    "The conditions of n prompt batches, as a generator takes them"
-    x,mask = (o.to(device) for o in (token_ids if takes=='ids' else encode_batches)(cache, batches))
-    return (mean_pool(x, mask), None) if takes=='vector' else (x, mask)
-
-# %% ../nbs/10_train.ipynb #5eca7a43
-def train_multitask(
-    model, # frozen base
-    tok, # its tokenizer
-    tasks:list, # of Task
-    spec:LoraSpec,
-    steps:int=100,
-    rows:int=24, # a step, of any task
-    lr:float=1e-3,
-    seed:int=0,
-    template:Template=None,
-    max_len:int=256,
-    progress=True,
-    smooth:tuple=(0.,0.), # see `smoothed_nats`
-)->tuple: # (Adapters n=1, losses [steps])
-    "One unconditional LoRA on the training rows of all tasks"
-    n = min(len(t.train) for t in tasks)
-    mixed = [e for i in range(n) for t in tasks for e in t.train[i:i+1]]
-    cfg = TeacherConfig(steps=steps, rows=rows, lr=lr, seed=seed, max_len=max_len, smooth=smooth)
-    tr = AdapterTrainer(model, spec, [encode_rows(tok, mixed, template or Template(), max_len, cfg.words)], cfg, ['multitask'], tok.pad_token_id)
-    bar = bar_over(range(steps), progress)
-    for _ in bar:
-        tr.one_step()
-        bar.comment = f'multi-task LoRA, loss {tr.losses[-1].item():.3f}'
-    return tr.adapters, torch.cat(tr.losses)
+__all__ = ['EMA', 'CLIP', 'VAL_STRENGTHS', 'Trainer']
 
 # %% ../nbs/10_train.ipynb #f16a2eb3
 class Trainer:
     "Trains one generator into a run folder"
     pairs = PairDataset # what pairs are drawn from
+    at_once = 64 # pairs whose rows share a forward pass of the base
+    val_k = 16 # prompts of a validation condition
+    strengths = 0.,.25,.5,.75,1. # of the correction, to choose from at the end; 0 is the start adapter
     def __init__(self,
         cfg:TrainConfig,
         folder, # the run; gone on with if it was begun with the same config
@@ -151,31 +55,44 @@ class Trainer:
         base:Adapters=None, # n=1, for cfg.base=='given'
         probes=None, # ProbeSet, for delta
         engine:str=None, # what runs sft and kl, see `engine_for`
-        bases:dict=None, # task → Adapters n=1: what is corrected while training on this task's pairs, see below; None: `base` for all. A correction is added in A and B, so it carries over only as far as these adapters and `base` share their A
-        held_out:list=(), # names of tasks that nothing is trained or chosen on; the run remembers them, and every later command looks at them
+        held_out:list=(), # names of tasks that nothing is trained or chosen on; the run remembers them
     ):
         self.cfg,self.folder,self.zoo,self.cache,self.model,self.tok = cfg,Path(folder),zoo,cache,model,tok
         self.crew = Crew()
         self.tasks = {t.name:t for t in tasks}
         unknown = [v for v in val_tasks if v not in self.tasks]
-        if unknown: raise ValueError(f'validation task {unknown[0]!r} is not among the tasks given ({len(self.tasks)} of them)')
+        if unknown:
+            raise ValueError(f'validation task {unknown[0]!r} is not among the tasks given ({len(self.tasks)} of them)')
         self.val = [self.tasks[v] for v in val_tasks]
         self.held_out = _held_out(held_out, val_tasks, self.tasks, zoo)
         self.train_names = [t for t in zoo.tasks if t not in {*val_tasks, *self.held_out}]
-        if not self.train_names: raise ValueError('no task is left to train on: every task of the zoo is a validation task or held out')
+        if not self.train_names:
+            raise ValueError('no task is left to train on: every task of the zoo is a validation task or held out')
         self.dev = torch.device(own_device()) if model is None else model.device
-        self.ds = self.pairs(zoo, k=cfg.k, seed=cfg.seed, pairing=cfg.pairing, tasks=self.train_names, answers=cfg.answers, rows=self.tasks, resident=self.dev, proportional=cfg.proportional)
+        self.ds = self.pairs(zoo, k=cfg.k, seed=cfg.seed, pairing=cfg.pairing, tasks=self.train_names,
+            answers=cfg.answers, rows=self.tasks, resident=self.dev)
         self.template = Template(**zoo.manifest['template']) if zoo.manifest.get('template') else Template()
         self.lean = None if model is None else engine_for(model, zoo.spec, engine)
         self._build(base, probes)
-        self.shift = {t:(b.flat().cpu()-self.gen.loc.flat().cpu()).to(self.dev) for t,b in (bases or {}).items()}
 
 def _held_out(names, val, tasks, zoo): # checked
-    if gone := [n for n in names if n not in tasks and n not in zoo.tasks]: raise ValueError(f'held-out task {gone[0]!r} is neither in the zoo nor among the tasks given')
-    if both := [n for n in names if n in set(val)]: raise ValueError(f'task {both[0]!r} is held out and a validation task; it can be one of them')
+    if gone := [n for n in names if n not in tasks and n not in zoo.tasks]:
+        raise ValueError(f'held-out task {gone[0]!r} is neither in the zoo nor among the tasks given')
+    if both := [n for n in names if n in set(val)]:
+        raise ValueError(f'task {both[0]!r} is held out and a validation task; it can be one of them')
     return list(names)
 
+# %% ../nbs/10_train.ipynb #142c0978
+EMA = .98 # decay of the averaged weights, which are evaluated and kept; less in the first steps
+CLIP = 1. # largest gradient norm of the body, and of the output heads
+VAL_STRENGTHS = .5,1. # strengths tried at every validation: what counts is the better
+
 # %% ../nbs/10_train.ipynb #fc21f87d
+def _average(old, new, n): # n: weights averaged so far
+    d = min(EMA, float(n)/(9+float(n)))
+    if old[0].is_floating_point(): torch._foreach_lerp_(old, new, 1-d)
+    else: torch._foreach_copy_(old, new)
+
 @patch
 def _check_memory(self:Trainer):
     "An error in words if the network or the adapters of a step are more than memory holds"
@@ -194,13 +111,17 @@ def _build(self:Trainer, base, probes):
     self.gen = make_generator(dict(d=self.cache.dim, spec=self.zoo.spec.to_dict()) | cfg.generator)
     spread = teacher_spread(teachers)
     self.gen.set_stats(teachers)
-    if cfg.standardise and self.gen.takes in ('vector','set') and len(self.train_names)>1: self.gen.cond.set_stats(self.task_conditions())
-    if cfg.base=='given' and base is None: raise ValueError("base='given' needs base=: the adapter to correct, e.g. of train_multitask")
+    if self.gen.takes in ('vector','set') and len(self.train_names)>1:
+        self.gen.cond.set_stats(self.task_conditions())
+    if cfg.base=='given' and base is None:
+        raise ValueError("base='given' needs base=: the adapter to correct, e.g. of train_multitask")
     if cfg.base not in ('mean','given','fresh'): raise ValueError(f'base {cfg.base!r}: expected mean, given or fresh')
     if cfg.base!='fresh': self.gen.set_base(base.to('cpu') if cfg.base=='given' else teachers.mean().to('cpu'))
     self.gen.to(self.dev)
-    self.opt = torch.optim.AdamW([dict(params=self.gen.body_parameters()), dict(params=self.gen.head_parameters())], betas=(.9,.99), weight_decay=cfg.weight_decay, fused=self.dev.type=='cuda')
-    self.ema = {k:v.detach().clone() for k,v in self.gen.state_dict().items()}
+    self.opt = torch.optim.AdamW([dict(params=self.gen.body_parameters()), dict(params=self.gen.head_parameters())],
+        betas=(.9,.99), weight_decay=.01, fused=self.dev.type=='cuda')
+    self.ema = AveragedModel(self.gen, multi_avg_fn=_average, use_buffers=True)
+    self.ema.n_averaged += 1 # the weights at the start count
     needs = {t for s in cfg.stages for t in s.terms}
     if 'model' in uses_of(needs) and self.model is None:
         raise ValueError(f'terms {sorted(k for k in needs if "model" in uses_of([k]))} need the base model: pass '
@@ -230,27 +151,33 @@ def task_conditions(self:Trainer,
 @patch
 def encoded(self:Trainer, task)->list:
     "A task's encoded rows, encoded once"
-    if task not in self.rows: self.rows[task] = encode_rows(self.tok, self.tasks[task].train, self.template, self.cfg.max_len)
+    if task not in self.rows:
+        self.rows[task] = encode_rows(self.tok, self.tasks[task].train, self.template, self.cfg.max_len)
     return self.rows[task]
 
+# %% ../nbs/10_train.ipynb #18290775
 @patch
 def draw_rows(self:Trainer, tasks, n, step, at=None)->list:
     "n rows of each task for this step, as lists of encoded rows; `at`: places of the tasks in the batch"
-    return [[rows[j] for j in RowSampler(len(rows), n, f'{self.cfg.seed}/{t}/{i}')(step)] for i,t in zip(range(len(tasks)) if at is None else at, tasks) for rows in [self.encoded(t)]]
+    return [[rows[j] for j in RowSampler(len(rows), n, f'{self.cfg.seed}/{t}/{i}')(step)]
+        for i,t in zip(range(len(tasks)) if at is None else at, tasks) for rows in [self.encoded(t)]]
 
+# %% ../nbs/10_train.ipynb #26a9019f
 @patch
 def _sft_grad(self:Trainer, leaf, rows, w)->float: # mean nats a token
     "Adds the gradient of w·sft to `leaf`, a recorded step where there is one"
     n,leaf.grad = sum(map(len, rows)),torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
     owner = torch.arange(len(rows)).repeat_interleave(torch.tensor([len(r) for r in rows]))
-    return float(packed_backward(self.lean, leaf.detach(), leaf.grad, [r for rs in rows for r in rs], owner, w/n, 2**13).mean())
+    return float(packed_backward(self.lean, leaf.detach(), leaf.grad, [r for rs in rows for r in rs], owner, w/n, 2**13)
+        .mean())
 
+# %% ../nbs/10_train.ipynb #d9aeba57
 @patch
 def _leaf_grad(self:Trainer, pred, b, terms, stage, i, at=None):
     "[(generated tensor, gradient of the loss)], `at_once` adapters a time, and the mean logs"
-    made = [pred.flat()] + [t for t in [getattr(pred, 'tokens', None)] if t is not None] # a tokenizer's generator is also judged on the tokens it wrote
+    # a tokenizer's generator is also judged on the tokens it wrote
+    made = [pred.flat()] + [t for t in [getattr(pred, 'tokens', None)] if t is not None]
     leaves = [t.detach().clone() for t in made]
-    if self.shift: leaves[0] += torch.cat([self.shift[t] if t in self.shift else torch.zeros_like(leaves[0][:1]) for t in b['task']])
     leaves = [t.requires_grad_() for t in leaves]
     on = {k for k,w in terms.weights.items() if w(i)}
     rows = self.draw_rows(b['task'], stage.rows, self.step, at) if 'rows' in fields_of(on) else None
@@ -258,7 +185,8 @@ def _leaf_grad(self:Trainer, pred, b, terms, stage, i, at=None):
     rest,w = self.rest[self.cfg.stages.index(stage)],terms.weights['sft'](i)
     grads,logs = self._autograd(pred, made, leaves, b, None, rest, stage, i) if on-{'sft'} else ([],dict(loss=0.))
     nll = self._sft_grad(leaves[0], rows, w)
-    return [(t,l.grad) for t,l in zip(made, leaves) if l.grad is not None], logs | dict(sft=nll, loss=logs['loss']+w*nll)
+    return [(t,l.grad) for t,l in zip(made, leaves) if l.grad is not None], logs | dict(sft=nll,
+        loss=logs['loss']+w*nll)
 
 # %% ../nbs/10_train.ipynb #d01d5ef2
 def _pick(v, ix): return v if v is None else v[ix] if isinstance(v, (Tensor,Adapters)) else [v[j] for j in ix]
@@ -267,13 +195,15 @@ def _pick(v, ix): return v if v is None else v[ix] if isinstance(v, (Tensor,Adap
 def _autograd(self:Trainer, pred, made, leaves, b, rows, terms, stage, i):
     "The same by backpropagation from the terms"
     ad,n = Adapters.from_flat(self.zoo.spec, leaves[0]),len(pred)
-    whole = rows is None or n<=stage.at_once
+    whole = rows is None or n<=self.at_once
     order = list(range(n)) if whole else sorted(range(n), key=lambda j: max(len(r) for r in rows[j]))
     logs = {}
-    for c in range(0, n, n if whole else stage.at_once):
-        ix = order if whole else order[c:c+stage.at_once]
+    for c in range(0, n, n if whole else self.at_once):
+        ix = order if whole else order[c:c+self.at_once]
         part = dict(b) if whole else {k:_pick(v,ix) for k,v in b.items() if k!='prompts'}
-        if rows: part['rows'] = [rows[j] for j in ix] if self.lean else collate([r for j in ix for r in rows[j]], self.tok.pad_token_id, self.dev)
+        if rows:
+            part['rows'] = ([rows[j] for j in ix] if self.lean
+                            else collate([r for j in ix for r in rows[j]], self.tok.pad_token_id, self.dev))
         this = ad if whole else ad[ix]
         if len(leaves)>1: this.tokens,this.token_base,this.tokenizer = leaves[1][ix],pred.token_base,pred.tokenizer
         loss,lg = terms(this, part, i)
@@ -289,7 +219,9 @@ def _drawn_at(at, n, f, x, *dims): # as if the whole batch of n were here, of wh
 def _mine(self:Trainer, cond, mask, b): # this process's share of a batch, and its places there
     n,W = len(cond),self.crew.size
     if W==1: return cond,mask,b,range(n)
-    if n<W: raise ValueError(f'step {self.step}: a batch of {n} pairs for {W} processes; give each one a pair, or start fewer')
+    if n<W:
+        raise ValueError(f'step {self.step}: a batch of {n} pairs for {W} processes; give each one a pair, or start '
+                         'fewer')
     at = list(range(self.crew.rank, n, W))
     for m in self.gen.modules():
         if isinstance(m, Condition): m.draw = partial(_drawn_at, at, n)
@@ -302,6 +234,18 @@ def _together(self:Trainer, logs, share)->dict: # every process's gradients and 
     gs = self.crew.sum(x*share).split([p.numel() for p in ps]+[len(logs)])
     for p,g in zip(ps, gs): p.grad = g.view_as(p)
     return dict(zip(sorted(logs), gs[-1].tolist()))
+
+# %% ../nbs/10_train.ipynb #c6a8173d
+@patch
+def _sound(self:Trainer, logs, norms, stage, cond, b):
+    "An error that says what is not finite"
+    if np.isfinite(logs['loss']) and np.isfinite(norms).all(): return
+    read = {'the conditions':cond} | ({} if b.get('teacher') is None else {'a teacher':b['teacher'].flat()})
+    if bad := not_finite(self.model, **read):
+        raise ValueError(f'step {self.step} ({stage.name}): {bad}, so no loss can be had; it was damaged, fetch or '
+                         'make it again')
+    raise ValueError(f'step {self.step} ({stage.name}): loss {logs["loss"]}, gradient norms {norms}: training '
+                     f'diverged. Lower the learning rate of the stage ({stage.lr:g})')
 
 # %% ../nbs/10_train.ipynb #e56ea2b0
 @patch
@@ -320,20 +264,12 @@ def one_step(self:Trainer)->dict:
     self.opt.zero_grad()
     sum((t*g).sum() for t,g in grads).backward()
     if self.crew.size>1: logs = self._together(logs, len(at)/stage.batch)
-    norms = [float(torch.nn.utils.clip_grad_norm_(ps, c)) for ps,c in ((self.gen.body_parameters(), stage.clip), (self.gen.head_parameters(), stage.head_clip))]
-    if not np.isfinite(logs['loss']) or not np.isfinite(norms).all():
-        if bad := not_finite(self.model, **{'the conditions':cond}, **({} if b.get('teacher') is None else {'a teacher':b['teacher'].flat()})):
-            raise ValueError(f'step {self.step} ({stage.name}): {bad}, so no loss can be had; it was damaged, fetch or '
-                             'make it again')
-        raise ValueError(f'step {self.step} ({stage.name}): loss {logs["loss"]}, gradient norms {norms}: training '
-                         f'diverged. Lower the learning rate of the stage ({stage.lr:g})')
+    heads = self.gen.head_parameters()
+    norms = [float(torch.nn.utils.clip_grad_norm_(ps, CLIP)) for ps in (self.gen.body_parameters(), heads)]
+    self._sound(logs, norms, stage, cond, b)
     for p in self.opt.param_groups: p['lr'] = stage.lr_at(i)
     self.opt.step()
-    d = min(self.cfg.ema, (1+self.step)/(10+self.step))
-    now = self.gen.state_dict()
-    soft = [k for k,v in now.items() if v.is_floating_point()]
-    torch._foreach_lerp_([self.ema[k] for k in soft], [now[k] for k in soft], 1-d)
-    for k in now.keys()-set(soft): self.ema[k].copy_(now[k])
+    self.ema.update_parameters(self.gen)
     self.step += 1
     return dict(step=self.step, stage=stage.name, lr=stage.lr_at(i), grad_body=norms[0], grad_head=norms[1], **logs)
 
@@ -350,7 +286,8 @@ def validate(self:Trainer,
     mine,nll = set(self.crew.mine(range(len(self.val)))),{}
     if mine:
         owner,exs = zip(*[(i,e) for i,e in self._val_rows() if i in mine])
-        df = score(self.model, self.tok, [type(e)(e.prompt, e.answer) for e in exs], adapters, owner, self.template, self.cfg.max_len)
+        df = score(self.model, self.tok, [type(e)(e.prompt, e.answer) for e in exs], adapters, owner, self.template,
+            self.cfg.max_len)
         g = df.assign(t=owner).groupby('t')[['nll','tokens']].sum()
         nll = (g.nll/g.tokens).to_dict()
     every = {i:x for o in self.crew.share(nll) for i,x in o.items()}
@@ -358,62 +295,54 @@ def validate(self:Trainer,
 
 # %% ../nbs/10_train.ipynb #461ca5b7
 @patch
-def _val_prompts(self:Trainer): return [condition_texts(t.train[:self.cfg.val_k], self.cfg.answers, self.cfg.seed) for t in self.val]
+def _val_prompts(self:Trainer):
+    return [condition_texts(t.train[:self.val_k], self.cfg.answers, self.cfg.seed) for t in self.val]
 
 @patch
 @torch.no_grad()
 def generate_val(self:Trainer)->Adapters:
     "Adapters of the validation tasks from the averaged weights, on fixed prompts"
     cond,mask = conditions(self.cache, self._val_prompts(), self.gen.takes, device=self.dev)
-    now = {k:v.clone() for k,v in self.gen.state_dict().items()}
-    self.gen.load_state_dict(self.ema); self.gen.eval()
-    res = self.gen(cond, mask)
-    self.gen.load_state_dict(now)
-    return res
+    return self.ema.module.eval()(cond, mask)
 
 @patch
 def _consider(self:Trainer, rec):
     "Validate; keep the averaged weights if they are the best so far"
     if self.val and self.model is not None:
         ad = self.generate_val()
-        rec['val_nll'] = min(self.validate(self.at_strength(ad, s)) for s in self.cfg.val_strengths)
+        rec['val_nll'] = min(self.validate(self.at_strength(ad, s)) for s in VAL_STRENGTHS)
     else: rec['val_nll'] = None
     best = self.cfg.familiar or rec['val_nll'] is None or self.best is None or rec['val_nll']<self.best['val_nll']
     if best:
         self.best = dict(step=self.step, val_nll=rec['val_nll'])
-        self.best_state = {k:v.clone() for k,v in self.ema.items()}
+        self.best_state = {k:v.clone() for k,v in self.ema.module.state_dict().items()}
 
 # %% ../nbs/10_train.ipynb #381eecbf
-_text,_texts,_map = dict(type='string'),dict(type='array', items=dict(type='string')),dict(type='object')
-_run_of = dict(type='object', required=['name','sha256'])
-RUN = Format('run', 2, dict(config=dict(type='object', required=['stages']), spec=SPEC, encoder=_text, base_model=_text, zoo=_run_of,
-    train_tasks=_texts, val_tasks=_texts, held_out=_texts, template=_map, base=dict(type=['object','null']), encoder_sum=dict(type=['string','null']), rows=_map),
-    needed=('config','spec','encoder','zoo','train_tasks','val_tasks','template'), oldest=0, mend='restore a copy, or train the run again')
-SELECTED = Format('selected', 1, dict(step=dict(type='integer'), strength=dict(type='number'), strengths=_map), needed=('step','strength'), oldest=0,
-    mend='restore a copy, or call dnd_train again')
-
 @patch
 def describe(self:Trainer)->dict:
     "What goes into config.json"
     own,enc = self.zoo.manifest.get('base'),getattr(self.cache, 'encoder', self.cache)
-    return dict(config=as_json(self.cfg), spec=self.zoo.spec.to_dict(), encoder=self.cache.name, base_model=self.zoo.spec.base_model,
-        zoo=dict(name=self.zoo.folder.name, sha256=sha256(json.dumps(self.zoo.manifest['entries']))), base_adapter=sha256(self.gen.loc.flat().cpu().numpy().tobytes()),
-        train_tasks=self.train_names, val_tasks=[t.name for t in self.val], held_out=self.held_out, template=asdict(self.template),
-        base=own if self.model is None else identity(self.model, self.tok), source=None if self.model is None else base_source(self.model), encoder_sum=getattr(enc, 'fingerprint', None),
+    return dict(config=as_json(self.cfg), spec=self.zoo.spec.to_dict(), encoder=self.cache.name,
+        base_model=self.zoo.spec.base_model,
+        zoo=dict(name=self.zoo.folder.name, sha256=sha256(json.dumps(self.zoo.manifest['entries']))),
+        base_adapter=sha256(self.gen.loc.flat().cpu().numpy().tobytes()),
+        train_tasks=self.train_names, val_tasks=[t.name for t in self.val], held_out=self.held_out,
+        template=asdict(self.template),
+        base=own if self.model is None else identity(self.model, self.tok),
+        source=None if self.model is None else base_source(self.model), encoder_sum=getattr(enc, 'fingerprint', None),
         rows={n:rows_sum(t) for n,t in self.tasks.items()}, versions=versions(), device=str(self.dev))
-
-def _first_change(a, b, at):
-    "Where two configs first differ, and how"
-    if isinstance(a,dict) and isinstance(b,dict): parts = [(f'{at}.{k}',a.get(k),b.get(k)) for k in {**a,**b}]
-    elif isinstance(a,list) and isinstance(b,list) and len(a)==len(b): parts = [(f'{at}[{i}]',*o) for i,o in enumerate(zip(a,b))]
-    else: return f'{at}: {a!r} then, {b!r} now'
-    return next(_first_change(x,y,k) for k,x,y in parts if x!=y)
 
 @patch
 def _open(self:Trainer):
     "Begin the run folder, or check that it is this run's"
-    if self.model is not None: same_base(self.zoo.manifest.get('base'), identity(self.model, self.tok), (self.zoo.spec.base_model, base_id(self.model)), self.zoo.folder)
+    if self.model is not None:
+        same_base(self.zoo.manifest.get('base'), identity(self.model, self.tok),
+            (self.zoo.spec.base_model, base_id(self.model)), self.zoo.folder)
     self.crew.once(self._begin)
+
+_begun_with = ('config','spec','encoder','encoder_sum','zoo','base','base_adapter','train_tasks','val_tasks','held_out',
+    'rows',
+    'template')
 
 @patch
 def _begin(self:Trainer):
@@ -422,11 +351,12 @@ def _begin(self:Trainer):
         old = RUN.read(f)
         for k in ('base','encoder_sum','rows'): old.setdefault(k, d[k]) # of before it was recorded
         old.setdefault('held_out', [])
-        old['config'] = as_json(TrainConfig(())) | old['config'] # what a config has no word on was at its default
-        for k in ('config','spec','encoder','encoder_sum','zoo','base','base_adapter','train_tasks','val_tasks','held_out','rows','template'):
-            if old.get(k)!=d[k]: raise ValueError(f'{self.folder}: holds a run with another {_first_change(old.get(k), d[k], k)[:300]}; choose another folder, or delete this one')
+        # what a config has no word on was at its default
+        old['config'] = as_json(TrainConfig(())) | as_now(old['config'])
+        same_settings(self.folder, old, d, _begun_with)
     else:
-        theirs = [n for n in ('state','generator.safetensors','generator.json','log.jsonl','selected.json','familiar.safetensors') if (self.folder/n).exists()]
+        theirs = [n for n in ('state','generator.safetensors','generator.json','log.jsonl','selected.json',
+            'familiar.safetensors') if (self.folder/n).exists()]
         if theirs:
             raise ValueError(f'{self.folder}: holds {theirs[0]} but no config.json, so it is no run, and a run would '
                              'replace that; choose another folder')
@@ -437,10 +367,13 @@ def _begin(self:Trainer):
 def save(self:Trainer):
     "What it takes to go on, whole or not at all"
     if not self.crew.main: return # all have the same
-    ts = {f'gen.{k}':v for k,v in self.gen.state_dict().items()} | {f'ema.{k}':v for k,v in self.ema.items()}
+    ts = ({f'gen.{k}':v for k,v in self.gen.state_dict().items()}
+          | {f'ema.{k}':v for k,v in self.ema.module.state_dict().items()})
     if self.best is not None: ts |= {f'best.{k}':v for k,v in self.best_state.items()}
-    for i,p in enumerate(p for g in self.opt.param_groups for p in g['params']): ts |= {f'opt.{i}.{k}':v for k,v in self.opt.state.get(p,{}).items()}
-    write_tensors(self.folder/'state'/'state.safetensors', ts, dict(step=str(self.step), best=json.dumps(self.best), log=json.dumps(self.log)))
+    for i,p in enumerate(p for g in self.opt.param_groups for p in g['params']):
+        ts |= {f'opt.{i}.{k}':v for k,v in self.opt.state.get(p,{}).items()}
+    write_tensors(self.folder/'state'/'state.safetensors', ts,
+        dict(step=str(self.step), best=json.dumps(self.best), log=json.dumps(self.log)))
 
 @patch
 def resume(self:Trainer)->bool: # was there something to go on from?
@@ -452,8 +385,10 @@ def resume(self:Trainer)->bool: # was there something to go on from?
     ts,meta = read_tensors(f)
     part = lambda p: {k[len(p):]:v.to(self.dev) for k,v in ts.items() if k.startswith(p)}
     self.gen.load_state_dict(part('gen.'))
-    self.ema,self.best_state = part('ema.'),part('best.')
+    self.ema.module.load_state_dict(part('ema.'))
+    self.best_state = part('best.')
     self.step,self.best,self.log = int(meta['step']),json.loads(meta['best']),json.loads(meta['log'])
+    self.ema.n_averaged.fill_(1+self.step)
     for i,p in enumerate(p for g in self.opt.param_groups for p in g['params']):
         st = {k:v if k=='step' else v.to(self.dev) for k,v in part(f'opt.{i}.').items()}
         if st: self.opt.state[p] = st | dict(step=st['step'] if self.opt.defaults['fused'] else st['step'].cpu())
@@ -483,7 +418,9 @@ def _fit(self:Trainer, save_every, progress):
         stage,i = self.cfg.stage_at(self.step-1)
         if i+1==stage.steps or (i+1)%self.cfg.val_every==0 and 'rows' in fields_of(stage.terms): self._consider(rec)
         self.log.append(rec | dict(seconds=round(time.time()-t0,3)))
-        bar.comment = f'{stage.name}, loss {rec["loss"]:.3f}' + (f', validation {self.best["val_nll"]:.3f}' if self.best and self.best['val_nll'] is not None else '')
+        bar.comment = (f'{stage.name}, loss {rec["loss"]:.3f}'
+                       + (f', validation {self.best["val_nll"]:.3f}' if self.best and self.best['val_nll'] is not None
+                       else ''))
         if time.time()-saved>save_every: self.save(); saved = time.time()
     self.save()
     return self._finish()
@@ -505,144 +442,43 @@ def _write(self:Trainer, strength):
     SELECTED.write(self.folder/'selected.json', dict(**self.best, **strength))
 
 # %% ../nbs/10_train.ipynb #8f3ea31a
-def correct(
-    base:Adapters, # n=1
-    ad:Adapters, # n
-    s, # strength: a number, or [n]
-)->Adapters:
-    "base + s·(ad − base), in A and B"
-    if isinstance(s, Tensor): s = s.to(ad.device)[:,None]
-    elif s==1: return ad
-    return Adapters.from_flat(ad.spec, base.flat().to(ad.device) + s*(ad.flat()-base.flat().to(ad.device)))
-
 @patch
 def _choose_strength(self:Trainer)->dict:
     "The strength with the lowest NLL on validation tasks; 1 where there are none"
     if not self.val or self.model is None: return dict(strength=1., strengths={})
-    self.ema = {k:v.clone() for k,v in self.best_state.items()}
+    self.ema.module.load_state_dict(self.best_state)
     ad = self.generate_val()
-    nll = {s: self.validate(self.at_strength(ad, s)) for s in self.cfg.strengths}
+    nll = {s: self.validate(self.at_strength(ad, s)) for s in self.strengths}
     return dict(strength=min(nll, key=nll.get), strengths={str(k):v for k,v in nll.items()})
 
-# %% ../nbs/10_train.ipynb #c5f90c0e
-class Familiarity:
-    "How much a condition looks like a training task's own: 0 as much as another task's at most, 1 as its own"
-    def __init__(self,
-        centres:Tensor, # [tasks, d], standardised mean conditions
-        lo:Tensor, # [tasks] cosine to this centre that means 0
-        hi:Tensor, # [tasks] … and 1
-    ): self.centres,self.lo,self.hi = F.normalize(centres.float().cpu(), dim=1),lo.float().cpu(),hi.float().cpu()
-    def to_each(self, z:Tensor)->Tensor: # [n, tasks], 0 to 1
-        "Of standardised conditions [n, d]"
-        return ((F.normalize(z.float().cpu(), dim=1)@self.centres.T-self.lo)/(self.hi-self.lo)).clamp(0,1)
-    def __call__(self, z:Tensor)->Tensor: "As much as to the task that they look like most, [n]"; return self.to_each(z).amax(1)
-    def save(self, folder):
-        write_tensors(Path(folder)/'familiar.safetensors', {k:getattr(self,k) for k in ('centres','lo','hi')})
-    @classmethod
-    def load(cls, folder):
-        f = Path(folder)/'familiar.safetensors'
-        ts,_ = read_tensors(f)
-        if gone := {'centres','lo','hi'}-ts.keys(): raise ValueError(f'{f}: {sorted(gone)[0]} is missing; expected centres, lo and hi, one of each a training task: train this run again')
-        return cls(**ts)
-
-def borders(
-    cos:Tensor, # [tasks, batches, tasks] cosine of each task's prompt batches to each task's centre
-)->tuple: # (lo [tasks], hi [tasks])
-    "Full strength for all but 1% of a task's own batches; none as far below that as that lies below their median, or where 5% of the other tasks' batches stand, if lower than full"
-    T = len(cos)
-    own,other = cos[range(T),:,range(T)],torch.stack([cos[[j for j in range(T) if j!=t],:,t].flatten() for t in range(T)])
-    hi,mid = own.quantile(.01, 1),own.median(1).values
-    lo,far = 2*hi-mid,other.quantile(.95, 1)
-    return torch.minimum(torch.where(far<hi, torch.maximum(lo, far), lo), hi-1e-3),hi
-
-# %% ../nbs/10_train.ipynb #c5f90c11
-def standardised(
-    gen, # Generator
-    cache, # PromptCache
-    batches:list, # n lists of prompts
-)->Tensor: # [n, d]
-    "Mean conditions as the generator's normalisation leaves them, without noise"
-    x,_ = conditions(cache, batches, 'vector', device=gen.cond.mean.device)
-    return (gen.cond.plain(x)-gen.cond.mean)/gen.cond.std
-
+# %% ../nbs/10_train.ipynb #d5f8fbc5
 @patch(as_prop=True)
 @torch.no_grad()
 def familiarity(self:Trainer)->Familiarity:
     "From batches of the training tasks, see `borders`"
     if getattr(self, '_fam', None) is None:
-        if self.cache.tokens or self.gen.takes=='ids' or len(self.train_names)<2: raise ValueError(f'familiar=True needs one vector a prompt and two training tasks or more; this generator takes {self.gen.takes}')
-        shown = {t:[a if self.cfg.answers=='prompt+answer' else p for p,a in self.ds.texts[t]] for t in self.train_names}
+        if self.cache.tokens or self.gen.takes=='ids' or len(self.train_names)<2:
+            raise ValueError('familiar=True needs one vector a prompt and two training tasks or more; this generator '
+                             f'takes {self.gen.takes}')
+        shown = {t:[a if self.cfg.answers=='prompt+answer' else p for p,a in self.ds.texts[t]]
+            for t in self.train_names}
         c = F.normalize(standardised(self.gen, self.cache, list(shown.values())), dim=1)
-        cos = [F.normalize(standardised(self.gen, self.cache, prompt_batches(x, self.cfg.val_k, 32, f'{self.cfg.seed}/{t}')), dim=1)@c.T for t,x in shown.items()]
+        cos = [F.normalize(standardised(self.gen, self.cache,
+            prompt_batches(x, self.val_k, 32, f'{self.cfg.seed}/{t}')), dim=1)@c.T for t,x in shown.items()]
         self._fam = Familiarity(c, *borders(torch.stack(cos).cpu()))
     return self._fam
 
+# %% ../nbs/10_train.ipynb #f8b132db
 @patch
 def at_strength(self:Trainer, ad:Adapters, s:float)->Adapters:
     "Adapters of the validation tasks at strength s, or at what their prompts' familiarity makes of it"
     if not self.cfg.familiar: return correct(self.gen.loc, ad, s)
     return correct(self.gen.loc, ad, s+(1-s)*self.familiarity(standardised(self.gen, self.cache, self._val_prompts())))
 
-# %% ../nbs/10_train.ipynb #7e02e457
-class Run:
-    "A trained generator and how to feed it"
-    def __init__(self, folder, device='cpu'):
-        self.folder = Path(folder)
-        if not (self.folder/'config.json').exists(): raise FileNotFoundError(f'{folder}: no config.json, so no run; make one with dnd_train')
-        self.config = RUN.read(self.folder/'config.json')
-        if not (self.folder/'generator.safetensors').exists(): raise FileNotFoundError(f'{folder}: training has not ended (no generator.safetensors); call dnd_train again to go on')
-        self.gen,self.selected = load_generator(self.folder, device),SELECTED.read(self.folder/'selected.json')
-        self.spec,self.strength = self.gen.spec,self.selected['strength']
-        try: self.cfg,self.template = TrainConfig(**self.config['config']),Template(**self.config['template'])
-        except TypeError as e:
-            raise ValueError(f'{self.folder}/config.json: {e}; was it written by another version? train the run '
-                             'again') from None
-        self.familiarity = Familiarity.load(folder) if self.cfg.familiar else None
-    @property
-    def held_out(self)->list: "Names of tasks that nothing was trained or chosen on, as `dnd_train --held-out` was told"; return self.config.get('held_out', [])
-    @property
-    def log(self): "One row a step"; import pandas as pd; return pd.read_json(self.folder/'log.jsonl', lines=True)
-    def __repr__(self): return f'Run({self.folder.name}: {self.gen!r}, kept step {self.selected["step"]}, strength {self.strength:g})'
-
-# %% ../nbs/10_train.ipynb #7e02e461
-@patch
-@torch.no_grad()
-def generate(self:Run,
-    cache, # PromptCache of the run's encoder
-    prompts:list, # n lists of prompts
-    strength:float=None, # of the correction; None: the one chosen in training, see `strengths`
-)->Adapters: # n
-    "One adapter a prompt batch"
-    if cache.name!=self.config['encoder']: raise ValueError(f'this run was trained on conditions of {self.config["encoder"]!r}, these are of {cache.name!r}')
-    now,was = getattr(getattr(cache, 'encoder', cache), 'fingerprint', None),self.config.get('encoder_sum')
-    if was and now and was!=now:
-        raise ValueError(f'{self.folder}: trained on conditions of {cache.name} with fingerprint {was[:12]}…, this '
-                         f'encoder has {now[:12]}…: other weights, vocabulary or settings under the same name')
-    dev = next(self.gen.parameters()).device
-    cond,mask = conditions(cache, prompts, self.gen.takes, device=dev)
-    return correct(self.gen.loc, self.gen(cond, mask), self.strengths(cache, prompts) if strength is None else strength)
-
-@patch
-@torch.no_grad()
-def strengths(self:Run,
-    cache, # PromptCache of the run's encoder
-    prompts:list, # n lists of prompts
-): # the run's strength, or [n] by familiarity
-    "The strength of the correction for each prompt batch"
-    if self.familiarity is None: return self.strength
-    return self.strength+(1-self.strength)*self.familiarity(standardised(self.gen, cache, prompts))
-
-@patch
-def plot(self:Run):
-    "Loss of each stage and validation NLL"
-    import matplotlib.pyplot as plt
-    df = self.log
-    stages = [s.name for s in self.cfg.stages]
-    fig,axs = plt.subplots(1, len(stages), figsize=(3*len(stages),2.4), dpi=66, squeeze=False)
-    for ax,s in zip(axs[0], stages):
-        g = df[df.stage==s]
-        ax.plot(g.step, g.loss.ewm(span=10).mean(), label='loss')
-        if 'val_nll' in g and g.val_nll.notna().any() and 'sft' in s: v = g.dropna(subset='val_nll'); ax.plot(v.step, v.val_nll, 'o-', ms=3, label='validation'); ax.legend()
-        ax.set(title=f'{s}\n(lower is better)', xlabel='optimiser step', ylabel='loss' if s==stages[0] else '')
-    plt.tight_layout()
-    return fig
+# %% ../nbs/10_train.ipynb #38eec16b
+__getattr__ = moved('dnd_nb.train', {
+    'dnd_nb.adapter': 'correct',
+    'dnd_nb.encoder': 'conditions',
+    'dnd_nb.familiar': 'Familiarity borders standardised',
+    'dnd_nb.run': 'Stage TrainConfig warm_start RUN SELECTED Run',
+    'dnd_nb.teacher': 'train_multitask'})

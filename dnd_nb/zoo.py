@@ -30,9 +30,11 @@ SPEC = dict(type='object', required=['modules'], additionalProperties=False, pro
 _sums = dict(type='object', additionalProperties=_text) # name → SHA-256
 _row = dict(type='object', required=['task','folder','step'], properties=dict(
     task=_text, family=_text, folder=_text, step=dict(type='integer'), checkpoint=_text, files=_sums, prompts=_text))
-ZOO = Format('zoo', 2, dict(base_model=_text, spec=SPEC, entries=dict(type='array', items=_row), base=dict(type=['object','null']),
+ZOO = Format('zoo', 2, dict(base_model=_text, spec=SPEC, entries=dict(type='array', items=_row),
+    base=dict(type=['object','null']),
     rows=_sums), needed=('spec','entries'), oldest=1, mend='restore a copy, or collect the zoo again')
-PART = Format('part', 1, dict(entries=dict(type='array', items=_row))) # of one process, before its rows join the manifest
+# of one process, before its rows join the manifest
+PART = Format('part', 1, dict(entries=dict(type='array', items=_row)))
 
 # %% ../nbs/04a_zoo.ipynb #68eeb5d3
 def new_manifest(
@@ -43,8 +45,10 @@ def new_manifest(
     **kw, # more that the manifest should say
 )->dict:
     "A manifest without entries"
-    return dict(kind='zoo', format=2, base_model=spec.base_model, spec=spec.to_dict(), probes=probes.to_dict() if probes else None,
-        template=asdict(template) if template else None, config=asdict(cfg) if cfg else None, seed=cfg.seed if cfg else None,
+    return dict(kind='zoo', format=2, base_model=spec.base_model, spec=spec.to_dict(),
+        probes=probes.to_dict() if probes else None,
+        template=asdict(template) if template else None, config=asdict(cfg) if cfg else None,
+        seed=cfg.seed if cfg else None,
         versions=versions('peft'), **kw, entries=[])
 
 # %% ../nbs/04a_zoo.ipynb #ac81cf55
@@ -61,7 +65,8 @@ def read_prompts(
     "The prompts that belong to an adapter"
     ps = read_json(path)
     if not isinstance(ps, list) or not ps or not all(isinstance(p,str) and p.strip() for p in ps):
-        raise ValueError(f'{path}: expected a list of one or more prompts (non-empty strings), got {"an empty list" if ps==[] else type(ps).__name__ if not isinstance(ps,list) else "a list with other things in it"}; write the prompts the adapter was trained on, as ["…", "…"]')
+        raise ValueError(f'{path}: expected a list of one or more prompts (non-empty strings), got '
+                         f'{"an empty list" if ps==[] else type(ps).__name__ if not isinstance(ps,list) else "a list with other things in it"}; write the prompts the adapter was trained on, as ["…", "…"]')
     if bad := [i for i,p in enumerate(ps) if torn(p)]:
         raise ValueError(f'{path}: prompt {bad[0]} holds half a surrogate pair, which is no text; mend or drop it')
     return ps
@@ -138,7 +143,8 @@ class _Rows:
     "Memory for rows of float32, used again when no tensor looks at it any more"
     def __init__(self, most=2, nbytes=2**29): self.most,self.nbytes,self.kept = most,nbytes,[]
     def __call__(self, n, P)->Tensor: # [n, P], not initialised
-        free = [i for i in range(len(self.kept)) if sys.getrefcount(self.kept[i])==2 and self.kept[i].shape[1]==P and len(self.kept[i])>=n]
+        free = [i for i in range(len(self.kept)) if sys.getrefcount(self.kept[i])==2 and self.kept[i].shape[1]==P
+            and len(self.kept[i])>=n]
         b = self.kept.pop(free[0]) if free else np.empty((n,P), np.float32)
         if b.nbytes<=self.nbytes: self.kept = [*self.kept, b][-self.most:]
         return torch.from_numpy(b[:n])
@@ -150,7 +156,9 @@ class Zoo:
         folder, # holds manifest.json
     ):
         self.folder = Path(folder)
-        if not (self.folder/'manifest.json').exists(): raise FileNotFoundError(f'{folder}: no manifest.json, so no zoo; make one with dnd_collect, or from PEFT folders with import_adapters')
+        if not (self.folder/'manifest.json').exists():
+            raise FileNotFoundError(f'{folder}: no manifest.json, so no zoo; make one with dnd_collect, or from PEFT '
+                                    'folders with import_adapters')
         self.manifest = ZOO.read(self.folder/'manifest.json')
         self.spec = LoraSpec.from_dict(self.manifest['spec'])
         self.entries,self._prompts = self.manifest['entries'],{}
@@ -165,16 +173,22 @@ class Zoo:
     @property
     def tasks(self)->list: "Names of the tasks, in the manifest's order"; return list(self._of)
     @property
-    def probes(self): "The probe set of the deltas, or None"; p = self.manifest.get('probes'); return ProbeSet.from_dict(p) if p else None
+    def probes(self):
+        "The probe set of the deltas, or None"
+        p = self.manifest.get('probes')
+        return ProbeSet.from_dict(p) if p else None
     def of(self, task)->list: "Numbers of a task's entries"; return list(self._of.get(task, ()))
-    def last(self)->list: "Number of each task's last checkpoint"; return [max(o, key=lambda i: self.entries[i]['step']) for o in self._of.values()]
+    def last(self)->list:
+        "Number of each task's last checkpoint"
+        return [max(o, key=lambda i: self.entries[i]['step']) for o in self._of.values()]
     def only(self, tasks)->Zoo:
         "This zoo as far as these tasks go: what lies outside cannot be seen through it"
         res,tasks = copy.copy(self),set(tasks)
         res.entries = [e for e in self.entries if e['task'] in tasks]
         return res
     def __len__(self): return len(self.entries)
-    def __repr__(self): return f'Zoo({self.folder.name}: {len(self)} checkpoints of {len(self.tasks)} tasks, {self.spec})'
+    def __repr__(self):
+        return f'Zoo({self.folder.name}: {len(self)} checkpoints of {len(self.tasks)} tasks, {self.spec})'
 
 # %% ../nbs/04a_zoo.ipynb #21cb0d29
 @patch
@@ -200,7 +214,8 @@ def prompts(self:Zoo, task:str)->list:
     if task not in self._prompts:
         e = self.entries[self.of(task)[0]] if self.of(task) else {}
         f = inside(self.folder, f'{task}/prompts.json')
-        if e.get('prompts') and e['folder'].startswith(f'{task}/') and (bad := check_files(f.parent, {f.name:e['prompts']})):
+        if e.get('prompts') and e['folder'].startswith(f'{task}/') and (bad := check_files(f.parent,
+                {f.name:e['prompts']})):
             raise ValueError(f'{bad}; dnd_collect with the same options writes it again')
         self._prompts[task] = read_prompts(f)
     return self._prompts[task]
@@ -226,7 +241,9 @@ def verify(self:Zoo)->list: # of str
     "What is not as it was recorded, of all files of the zoo"
     bad = []
     for i,e in enumerate(self.entries):
-        try: bad.append(check_files(self.place(i), e['files']) if e.get('files') else f'{self.folder/e["folder"]}: no checksum recorded')
+        try:
+            bad.append(check_files(self.place(i), e['files']) if e.get('files')
+                else f'{self.folder/e["folder"]}: no checksum recorded')
         except (OSError, ValueError) as x: bad.append(str(x))
     for t in self.tasks:
         try: self.prompts(t)

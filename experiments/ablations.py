@@ -20,7 +20,8 @@ from dnd_nb.tasks.split import fold_split, val_split
 from dnd_nb.teacher import TeacherConfig
 from dnd_nb.zoo import Zoo
 from dnd_nb.collect import train_teachers
-from dnd_nb.train import TrainConfig, train_multitask
+from dnd_nb.run import TrainConfig
+from dnd_nb.teacher import train_multitask
 
 @call_parse
 def main(

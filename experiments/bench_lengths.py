@@ -3,7 +3,7 @@
     python experiments/bench_lengths.py --data ../shared/data/bigbench"""
 import random
 from fastcore.script import call_parse
-from dnd_nb.adapter import write_json
+from dnd_nb.io.files import write_json
 from dnd_nb.model import find_weights
 from dnd_nb.task import encode_rows, read_tasks
 from transformers import AutoTokenizer

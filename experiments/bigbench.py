@@ -7,7 +7,8 @@ import platform
 from pathlib import Path
 import torch
 from fastcore.script import call_parse
-from dnd_nb.adapter import LoraSpec, write_json
+from dnd_nb.adapter import LoraSpec
+from dnd_nb.io.files import write_json
 from dnd_nb.io.peft import load_peft, save_peft
 from dnd_nb.delta import GENERIC
 from dnd_nb.demo import Clock
@@ -19,7 +20,9 @@ from dnd_nb.task import read_tasks
 from dnd_nb.tasks.split import fold_split, val_split
 from dnd_nb.teacher import TeacherConfig
 from dnd_nb.collect import train_teachers
-from dnd_nb.train import TrainConfig, Trainer, train_multitask, warm_start
+from dnd_nb.run import TrainConfig, warm_start
+from dnd_nb.train import Trainer
+from dnd_nb.teacher import train_multitask
 
 @call_parse
 def main(

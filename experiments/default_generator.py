@@ -61,7 +61,7 @@ def main(out:str, many:str='', judge:str='', steps:int=500, rounds:int=5, rate:f
     held = read_tasks(judge)
     if small: train,val,held = random.Random(0).sample(train, small),val[:4],held[:4]
     say(len(train), 'training tasks,', len(val), 'validation tasks,', len(held), 'to judge')
-    from dnd_nb.train import train_multitask
+    from dnd_nb.teacher import train_multitask
     gen,losses = pretrain(model, tok, train, spec, 50 if not small else 3, ExamplesConfig(steps=steps, tasks=tasks, rows=rows, hide=(0.,0.), max_tokens=2**13, seed=seed), progress=False, steps=rounds, rate=rate, seed=seed)
     say('trained; loss', [round(float(losses[i:i+max(1,len(losses)//5)].mean()),3) for i in range(0, len(losses), max(1,len(losses)//5))])
     save_generator(gen, out, torch.float16)

@@ -7,7 +7,7 @@ Figures go to results/bench-<device>.json as soon as a bar ends; a piece that wa
 import subprocess, sys, time
 from pathlib import Path
 from fastcore.script import call_parse
-from dnd_nb.adapter import read_json
+from dnd_nb.io.files import read_json
 from dnd_nb.bench.measures import BARS, device_slug
 from dnd_nb.crew import this_commit
 

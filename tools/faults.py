@@ -56,10 +56,10 @@ def function_of(command):
 
 def small_demo():
     "A demo of some seconds"
-    from dnd_nb.demo import DemoConfig, FAR, NEAR, SEEN, VALIDATION
-    return DemoConfig(seen=SEEN[:2], validation=VALIDATION[:1], near=NEAR[:1], far=FAR[:1], n_train=12, rank=2,
+    from dnd_nb.demo import DemoConfig, FAR, FULL, NEAR, SEEN, VALIDATION
+    return DemoConfig(FULL | dict(seen=SEEN[:2], validation=VALIDATION[:1], near=NEAR[:1], far=FAR[:1], n_train=12, rank=2,
         teacher_steps=3, multitask_steps=2, recon_steps=3, sft_steps=2, sft_batch=2, hidden=8, conditions=1,
-        held_rows=2, seen_rows=2, k=2)
+        held_rows=2, seen_rows=2, k=2))
 
 DONE = set()
 def made_small():

@@ -11,7 +11,7 @@ from ..adapter import Adapters, apply_adapters
 from .lab import attempt, bar, peak_memory, rel, train_work
 from ..fast.graphs import forget_engines
 from ..task import collate
-from ..teacher import AdapterTrainer, RowSampler, TeacherConfig, answer_nll
+from ..teacher import CLIP, AdapterTrainer, RowSampler, TeacherConfig, answer_nll
 
 # %% auto #0
 __all__ = ['teachers_qv', 'teachers_all', 'apply_forward', 'apply_backward']
@@ -45,13 +45,14 @@ class _Alone:
         with self.ctx(): nll,n = answer_nll(self.m, b)
         loss = (nll/n).mean()
         self.opt.zero_grad(); loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.ps, self.cfg.clip)
+        torch.nn.utils.clip_grad_norm_(self.ps, CLIP)
         for g in self.opt.param_groups: g['lr'] = self.cfg.lr_at(self.step)
         self.opt.step(); self.step += 1
         return loss.detach()
 
 # %% ../../nbs/bench/01_adapters.ipynb #b2f58868
-def _alone(lab, spec, rows, cfg, name, autocast): return _Alone(_peft_model(lab.model, Adapters.init(spec,1,cfg.seed).to(lab.device)), rows, cfg, name, 0, autocast)
+def _alone(lab, spec, rows, cfg, name, autocast):
+    return _Alone(_peft_model(lab.model, Adapters.init(spec,1,cfg.seed).to(lab.device)), rows, cfg, name, 0, autocast)
 
 def _peft_ms(lab, spec, rows, cfg)->dict: # ms an adapter-step, under the better of two precisions
     "PEFT, one adapter at a time: mean over tasks from the shortest to the longest"
@@ -85,7 +86,9 @@ def _teachers(lab, targets):
     def trainer(e): return AdapterTrainer(lab.model, spec, list(rows.values()), cfg, list(rows), 0, engine=e)
     def measure(e):
         tr = trainer(e)
-        try: return lab.timed(tr.one_step, n=3, warm=8 if lab.gpu else 3, inner=4 if lab.gpu else 2)/len(rows),tr.max_tokens # recorded steps have settled by then
+        try: # recorded steps have settled by then
+            return lab.timed(tr.one_step, n=3, warm=8 if lab.gpu else 3,
+                inner=4 if lab.gpu else 2)/len(rows),tr.max_tokens
         finally: del tr; forget_engines(lab.model); lab.empty()
     ms,bad = attempt({e: lambda e=e: measure(e) for e in (('lean','graphs','ragged') if lab.gpu else ('plain','lean'))})
     best = min(ms, key=ms.get)
@@ -96,9 +99,13 @@ def _teachers(lab, targets):
         for f in (len, lambda r: r.n_answer))
     work = train_work(lab.model, spec, toks, ans)
     fl = work['flops']/(ms[best][0]/1e3)
-    return dict(value=ms[best][0], baseline=base[kind], ratio=base[kind]/ms[best][0], error=abs(sum(ours)-sum(theirs))/sum(theirs), worst_task=max(abs(a-b)/b for a,b in zip(ours,theirs)), engine=best,
-        engines={k:v[0] for k,v in ms.items()}, micro_batch={k:v[1] for k,v in ms.items()}, failed=bad, peft=base, losses=dict(ours=ours, peft=theirs),
-        weights=lab.base_name or 'random', adapters=len(rows), rows=lab.s.rows, tokens_an_adapter_step=toks, share_of_matrix_rate=fl/lab.limits()['flops'], **lab.roof(work))
+    return dict(value=ms[best][0], baseline=base[kind], ratio=base[kind]/ms[best][0],
+        error=abs(sum(ours)-sum(theirs))/sum(theirs), worst_task=max(abs(a-b)/b for a,b in zip(ours,theirs)),
+        engine=best,
+        engines={k:v[0] for k,v in ms.items()}, micro_batch={k:v[1] for k,v in ms.items()}, failed=bad, peft=base,
+        losses=dict(ours=ours, peft=theirs),
+        weights=lab.base_name or 'random', adapters=len(rows), rows=lab.s.rows, tokens_an_adapter_step=toks,
+        share_of_matrix_rate=fl/lab.limits()['flops'], **lab.roof(work))
 
 @bar('teachers_qv', 'ms an adapter-step', 'ratio >= 60, error <= 0.01')
 def teachers_qv(lab): "n teachers at once, q and v"; return _teachers(lab, 'qv')
@@ -120,7 +127,8 @@ def _apply(lab, targets, backward):
         if backward: out.float().square().mean().backward(); x.grad = emb.grad = None
         return out
     def ours():
-        with torch.set_grad_enabled(backward), apply_adapters(m, Adapters.from_flat(spec, x)): return run(lambda: m(input_ids=ids, **kw))
+        with torch.set_grad_enabled(backward), apply_adapters(m, Adapters.from_flat(spec, x)):
+            return run(lambda: m(input_ids=ids, **kw))
     def base():
         with torch.set_grad_enabled(backward): return run(lambda: m(inputs_embeds=emb, **kw))
     res = {}
@@ -130,7 +138,8 @@ def _apply(lab, targets, backward):
         res[k] = ms,p['gb']
     out,err = ours().detach(),0.
     for i in (0, b//2):
-        with torch.no_grad(), apply_adapters(m, Adapters.from_flat(spec, x.detach()[i:i+1])): err = max(err, rel(out[i], m(input_ids=ids[i:i+1], **kw).logits[0]))
+        with torch.no_grad(), apply_adapters(m, Adapters.from_flat(spec, x.detach()[i:i+1])):
+            err = max(err, rel(out[i], m(input_ids=ids[i:i+1], **kw).logits[0]))
     return res,err
 
 def _apply_bar(lab, backward):

@@ -15,7 +15,8 @@ from ..io.peft import load_peft, save_peft
 from ..model import load_encoder
 from ..task import collate
 from ..tasks.builtin import builtin_tasks
-from ..train import Stage, TrainConfig, Trainer
+from ..run import Stage, TrainConfig
+from ..train import Trainer
 
 # %% auto #0
 __all__ = ['generate_05b', 'generate_7b', 'generate_cpu', 'recon_step', 'sft_step']

@@ -37,7 +37,9 @@ class Bar:
     needs:str # cpu, gpu or gpus
     f:object # function of a `Lab`
     def __post_init__(self):
-        if not all(_cond.fullmatch(c) for c in self.target.split(', ')): raise ValueError(f'bar {self.name}: target {self.target!r}; expected conditions as in "ratio >= 60, error <= 0.01"')
+        if not all(_cond.fullmatch(c) for c in self.target.split(', ')):
+            raise ValueError(f'bar {self.name}: target {self.target!r}; expected conditions as in "ratio >= 60, error '
+                             '<= 0.01"')
     def met(self, r:dict)->bool:
         "Do these figures meet the target?"
         ok = {'<=': lambda a,b: a<=b, '>=': lambda a,b: a>=b}
@@ -74,7 +76,10 @@ def timed(
 def peak_memory(device):
     "GB of device memory taken at the peak of this block, above what was there; in a dict"
     res,cuda = dict(gb=float('nan')),torch.device(device).type=='cuda'
-    if cuda: torch.cuda.synchronize(); torch.cuda.reset_peak_memory_stats(device); before = torch.cuda.memory_allocated(device)
+    if cuda:
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
     yield res
     if cuda: torch.cuda.synchronize(); res['gb'] = (torch.cuda.max_memory_allocated(device)-before)/1e9
 
@@ -89,7 +94,8 @@ SHAPES = {
         num_attention_heads=14, num_key_value_heads=2, vocab_size=151936, tie_word_embeddings=True),
     'Qwen2.5-7B': dict(model_type='qwen2', hidden_size=3584, intermediate_size=18944, num_hidden_layers=28,
         num_attention_heads=28, num_key_value_heads=4, vocab_size=152064, tie_word_embeddings=False),
-    'tiny': dict(model_type='llama', hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, vocab_size=300, tie_word_embeddings=True)}
+    'tiny': dict(model_type='llama', hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+    num_key_value_heads=2, vocab_size=300, tie_word_embeddings=True)}
 
 # %% ../../nbs/bench/00_lab.ipynb #9b137028
 @dataclass
@@ -144,17 +150,24 @@ class Lab:
         lengths='results/bigbench_lengths.json', # tokens of real rows, made by experiments/bench_lengths.py
         seed:int=0,
     ):
-        self.device,self.s,self.base_name,self.data,self.lengths,self.seed = str(device),sizes or Sizes(),base,data,Path(lengths),seed
+        self.device,self.s,self.base_name,self.data,self.lengths,self.seed = (str(device),sizes or Sizes(),base,data,
+            Path(lengths),seed)
         self.gpu = torch.device(device).type=='cuda'
         if data and not base: raise ValueError('real rows need real weights: name a base model')
     @cached_property
-    def _loaded(self): return load_base(self.base_name, device=self.device) if self.base_name else (random_base(self.s.base, self.device, torch.bfloat16 if self.gpu else torch.float32), tiny_tokenizer())
+    def _loaded(self):
+        return (load_base(self.base_name, device=self.device) if self.base_name
+                else (random_base(self.s.base, self.device, torch.bfloat16 if self.gpu else torch.float32),
+                tiny_tokenizer()))
     @property
     def model(self): return self._loaded[0]
     @property
     def tok(self): return self._loaded[1]
-    def spec(self, targets='qv', rank=8)->LoraSpec: return LoraSpec.from_model(self.model, ('q_proj','v_proj') if targets=='qv' else 'all-linear', rank, 2*rank)
-    def timed(self, f, n=None, warm=2, inner=1)->float: "Median milliseconds"; return 1e3*timed(f, n or self.s.reps, warm, inner, self.device)
+    def spec(self, targets='qv', rank=8)->LoraSpec:
+        return LoraSpec.from_model(self.model, ('q_proj','v_proj') if targets=='qv' else 'all-linear', rank, 2*rank)
+    def timed(self, f, n=None, warm=2, inner=1)->float:
+        "Median milliseconds"
+        return 1e3*timed(f, n or self.s.reps, warm, inner, self.device)
     def rng(self, *what): return random.Random('/'.join(map(str, (self.seed,)+what)))
     def empty(self): "Give unused device memory back"; return torch.cuda.empty_cache() if self.gpu else None
 
@@ -163,7 +176,9 @@ class Lab:
 def rows(self:Lab, n:int)->dict: # task → rows
     "Rows of `n` tasks: real ones, or random tokens in rows as long as those of BIG-bench"
     if self.data: return {t.name: encode_rows(self.tok, t.train) for t in list(read_tasks(self.data))[:n]}
-    if not self.lengths.exists(): raise FileNotFoundError(f'{self.lengths}: no such file; call dnd_bench in the repository, or make the table with experiments/bench_lengths.py')
+    if not self.lengths.exists():
+        raise FileNotFoundError(f'{self.lengths}: no such file; call dnd_bench in the repository, or make the table '
+                                'with experiments/bench_lengths.py')
     table,V = read_json(self.lengths)['tasks'],self.model.config.vocab_size
     names = sorted(table) if n>=len(table) else self.rng('tasks').sample(sorted(table), n)
     r = self.rng('tokens')
@@ -190,7 +205,8 @@ def roof(self:Lab, work:dict)->dict: # limit in ms, the work, the card's rates
 def write_work(gen, batch:int)->dict:
     "Least work of writing one adapter of a batch: the values once, the generator's weights once a batch"
     from torch.utils.flop_counter import FlopCounterMode
-    with torch.no_grad(), FlopCounterMode(display=False) as f: gen(*(t if t is None else t.to(next(gen.parameters()).device) for t in gen.example()))
+    with torch.no_grad(), FlopCounterMode(display=False) as f:
+        gen(*(t if t is None else t.to(next(gen.parameters()).device) for t in gen.example()))
     return dict(flops=f.get_total_flops(), bytes=4*(gen.spec.n_params+gen.n_params/batch))
 
 def train_work(
@@ -203,7 +219,8 @@ def train_work(
     lin = sum(m.weight.numel()
         for k,m in model.named_modules() if isinstance(m, nn.Linear) and m is not model.get_output_embeddings())
     head = model.get_output_embeddings().weight.numel()
-    return dict(flops=4*(lin*tokens + head*predicted) + 6*spec.n_params*tokens, bytes=28*spec.n_params) # AdamW reads x, m, v and the gradient and writes x, m, v
+    # AdamW reads x, m, v and the gradient and writes x, m, v
+    return dict(flops=4*(lin*tokens + head*predicted) + 6*spec.n_params*tokens, bytes=28*spec.n_params)
 
 # %% ../../nbs/bench/00_lab.ipynb #c2ad2773
 def attempt(fs:dict)->tuple: # ({name: figure}, {name: error})

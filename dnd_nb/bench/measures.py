@@ -17,9 +17,13 @@ from ..io.places import may_write
 __all__ = ['BENCH', 'device_slug', 'merge_bars', 'measure', 'pick_bars', 'bench']
 
 # %% ../../nbs/bench/04_measures.ipynb #5d2ef4b6
-BENCH = Format('bench', 1, dict(bars=dict(type='array', items=dict(type='object', required=['name']))), oldest=0, mend='name another folder, or move the file away')
+BENCH = Format('bench', 1, dict(bars=dict(type='array', items=dict(type='object', required=['name']))), oldest=0,
+    mend='name another folder, or move the file away')
 
-def device_slug(device)->str: "As in the name of a results file"; return re.sub(r'[^a-z0-9]+', '-', torch.cuda.get_device_name(device).lower()).strip('-') if torch.device(device).type=='cuda' else 'cpu'
+def device_slug(device)->str:
+    "As in the name of a results file"
+    return (re.sub(r'[^a-z0-9]+', '-', torch.cuda.get_device_name(device).lower()).strip('-')
+            if torch.device(device).type=='cuda' else 'cpu')
 
 def merge_bars(
     path, # results/bench-….json
@@ -59,9 +63,12 @@ def pick_bars(
     gpus:int, # how many there are
 )->list:
     "The bars to run; one that cannot be run here is refused"
-    if bad := [n for n in names if n not in BARS]: raise ValueError(f'no bar is called {bad[0]!r}; there are {", ".join(BARS)}')
+    if bad := [n for n in names if n not in BARS]:
+        raise ValueError(f'no bar is called {bad[0]!r}; there are {", ".join(BARS)}')
     least = dict(cpu=0, gpu=1, gpus=2)
-    if bad := [n for n in names if least[BARS[n].needs]>gpus]: raise ValueError(f'{", ".join(bad)} need{"s" if len(bad)==1 else ""} {least[BARS[bad[0]].needs]} GPU{"s" if least[BARS[bad[0]].needs]>1 else ""}, torch sees {gpus}; nothing was measured')
+    if bad := [n for n in names if least[BARS[n].needs]>gpus]:
+        raise ValueError(f'{", ".join(bad)} need{"s" if len(bad)==1 else ""} {least[BARS[bad[0]].needs]} '
+                         f'GPU{"s" if least[BARS[bad[0]].needs]>1 else ""}, torch sees {gpus}; nothing was measured')
     return names or [n for n in BARS if least[BARS[n].needs]<=gpus]
 
 # %% ../../nbs/bench/04_measures.ipynb #8ddfef0d
@@ -89,8 +96,12 @@ def bench(
             failed.append(n); log(f'{n}: failed ({type(e).__name__}: {str(e)[:200]})')
             continue
         finally: del lab; torch.cuda.empty_cache() if device!='cpu' else None
-        merge_bars(path, [b], device=torch.cuda.get_device_name(device) if device!='cpu' else f'{platform.machine()} CPU, {os.cpu_count()} cores, {torch.get_num_threads()} threads', versions=versions('peft') | (dict(cuda=torch.version.cuda) if torch.version.cuda else {}), commit=b['commit'])
+        merge_bars(path, [b], device=torch.cuda.get_device_name(device) if device!='cpu'
+            else f'{platform.machine()} CPU, {os.cpu_count()} cores, {torch.get_num_threads()} threads',
+            versions=versions('peft') | (dict(cuda=torch.version.cuda) if torch.version.cuda else {}),
+            commit=b['commit'])
         num = lambda x: '–' if x is None else f'{x:.4g}'
-        log(f'{n}: {num(b["value"])} {b["unit"]}, baseline {num(b["baseline"])}, ratio {num(b["ratio"])}, target {b["target"]}: {"met" if b["met"] else "not met"} ({b["seconds"]:.0f} s)')
+        log(f'{n}: {num(b["value"])} {b["unit"]}, baseline {num(b["baseline"])}, ratio {num(b["ratio"])}, target '
+            f'{b["target"]}: {"met" if b["met"] else "not met"} ({b["seconds"]:.0f} s)')
     if failed: raise RuntimeError(f'{len(failed)} of {len(names)} bars failed: {", ".join(failed)}')
     return BENCH.read(path)

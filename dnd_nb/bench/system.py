@@ -76,7 +76,8 @@ def _decode_error(lab, ads, prompts, new):
         torch.arange(len(some)).repeat_interleave(len(prompts[0])), max_new=new)
     for i in some:
         _peft_set(m, ads, i)
-        out = [lab.tok.decode([t for t in r[:(r==lab.tok.eos_token_id).nonzero()[0,0] if (r==lab.tok.eos_token_id).any() else None].tolist()]).strip() for r in _decode_peft(m, lab.tok, prompts[i], new, lab.device)]
+        out = [lab.tok.decode([t for t in r[:(r==lab.tok.eos_token_id).nonzero()[0,0] if (r==lab.tok.eos_token_id)
+            .any() else None].tolist()]).strip() for r in _decode_peft(m, lab.tok, prompts[i], new, lab.device)]
         bad += sum(a!=b for a,b in zip(out, said[i*len(out):]))
     return bad/(len(some)*len(prompts[0]))
 
@@ -127,7 +128,8 @@ def zoo_pairs(lab):
         with _zoo_of(lab, n) as (z,distinct):
             rate,grown,built,b = _pairs(z)
             curve[n] = dict(pairs_a_second=rate, growth_mb=grown, dataset_ms=built, distinct_files=distinct)
-            err = max(float((b['teacher'].flat()[j]-load_peft(z.folder/z.entries[b['entry'][j]]['folder']).flat()[0]).abs().max()) for j in range(3))
+            err = max(float((b['teacher'].flat()[j]-load_peft(z.folder/z.entries[b['entry'][j]]['folder']).flat()[0])
+                .abs().max()) for j in range(3))
             t0 = time.perf_counter()
             for i in b['entry'][:8]: load_peft(z.folder/z.entries[i]['folder'], z.spec)
             slow = 8/(time.perf_counter()-t0)
@@ -171,7 +173,8 @@ def import_cpu(lab):
     imp = [_python('import time; t = time.perf_counter(); import dnd_nb; print(time.perf_counter()-t)')
         for _ in range(5)]
     torch_s = _python('import time; t = time.perf_counter(); import torch; print(time.perf_counter()-t)')
-    with _script('dnd_generate') as f: help_s = timed(lambda: subprocess.run([sys.executable, f, '--help'], check=True, capture_output=True), 5, 1)
+    with _script('dnd_generate') as f:
+        help_s = timed(lambda: subprocess.run([sys.executable, f, '--help'], check=True, capture_output=True), 5, 1)
     return dict(value=float(np.median(imp)), baseline=None, ratio=None, help_s=help_s, importing_torch_s=torch_s)
 
 @bar('demo_cpu', 's', 'value <= 300', 'cpu')
@@ -196,7 +199,9 @@ def teachers_worker(out, device, sizes:dict, processes=1, n=76, steps=200, warm=
     crew,lab,out = Crew(),Lab(device, Sizes(**sizes)),Path(out)
     if crew.size!=processes: raise RuntimeError(f'{processes} processes were asked for, {crew.size} started')
     tasks = builtin_tasks(n_train=48, n_test=2)[:n]
-    def go(name, steps): return train_teachers(lab.model, lab.tok, tasks, lab.spec(), out/name, TeacherConfig(steps=steps, rows=lab.s.rows, at_once=-(-n//2), max_tokens=16384), progress=False)
+    def go(name, steps):
+        return train_teachers(lab.model, lab.tok, tasks, lab.spec(), out/name,
+            TeacherConfig(steps=steps, rows=lab.s.rows, at_once=-(-n//2), max_tokens=16384), progress=False)
     go('warm', warm) # the shapes of the very steps that are timed are met, and recorded
     crew.wait(); t0 = time.perf_counter()
     go('zoo', steps)
@@ -207,7 +212,8 @@ def _launch(n, code):
     "Run a line of Python in n processes"
     with tempfile.TemporaryDirectory() as d:
         Path(f'{d}/worker.py').write_text(code)
-        cmd = [sys.executable, '-m', 'accelerate.commands.launch', '--num_processes', str(n), '--num_machines', '1', '--mixed_precision', 'no', '--dynamo_backend', 'no', *(['--multi_gpu'] if n>1 else [])] # which is several processes, on CPUs too
+        cmd = [sys.executable, '-m', 'accelerate.commands.launch', '--num_processes', str(n), '--num_machines', '1',
+            '--mixed_precision', 'no', '--dynamo_backend', 'no', *(['--multi_gpu'] if n>1 else [])] # which is several processes, on CPUs too
         subprocess.run([*cmd, f'{d}/worker.py'], check=True, stdout=subprocess.DEVNULL)
 
 @bar('two_gpus', 's', 'ratio >= 1.8, error <= 0.05', 'gpus')
@@ -217,6 +223,7 @@ def two_gpus(lab, **kw):
     with tempfile.TemporaryDirectory() as d:
         for n in (1,2):
             dev = "f'cuda:{__import__(\"os\").environ.get(\"LOCAL_RANK\",0)}'" if lab.gpu else "'cpu'"
-            _launch(n, f'from dnd_nb.bench.system import teachers_worker\nteachers_worker({f"{d}/{n}"!r}, {dev}, {asdict(lab.s)!r}, {n}, **{kw!r})\n')
+            _launch(n, f'from dnd_nb.bench.system import teachers_worker\nteachers_worker({f"{d}/{n}"!r}, {dev}, '
+                       f'{asdict(lab.s)!r}, {n}, **{kw!r})\n')
             secs[n],zoos[n] = read_json(f'{d}/{n}/seconds.json'),Zoo(f'{d}/{n}/zoo').adapters().flat()
     return dict(value=secs[2], baseline=secs[1], ratio=secs[1]/secs[2], error=rel(zoos[2], zoos[1]))

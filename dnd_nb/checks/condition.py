@@ -14,7 +14,8 @@ from ..diagnostics import condition_gradient, gradient_share, prompt_influence
 from ..loss import fields_of
 from ..strength import pooled
 from ..task import collate
-from ..train import Trainer, conditions
+from ..train import Trainer
+from ..condition import conditions
 
 # %% auto #0
 __all__ = ['at_initialisation', 'letter_counts', 'separation', 'first_prompt_advantage', 'term_record', 'stage_gradients']
@@ -32,14 +33,18 @@ def at_initialisation(
     mats = [mats[round(i)] for i in np.linspace(0, len(mats)-1, min(n_matrices,len(mats)))] if mats else []
     const = float(np.mean([bool((v==v[0]).all()) for v in vec])) if vec else np.nan
     sub = [m[:most,:most] for m in mats]
-    edge = float(np.median([float(torch.linalg.svdvals(m)[0]/(m.square().mean().sqrt()*(m.shape[0]**.5+m.shape[1]**.5))) for m in sub])) if sub else np.nan
+    edge = float(np.median([float(torch.linalg.svdvals(m)[0]/(m.square().mean()
+        .sqrt()*(m.shape[0]**.5+m.shape[1]**.5))) for m in sub])) if sub else np.nan
     return pd.Series(dict(constant=const, edge=edge,
         untrained=bool((not vec or const==1) and (not mats or edge<1.15) and (vec or mats))))
 
 # %% ../../nbs/checks/02_condition.ipynb #101fb73b
 def letter_counts(prompts)->Tensor: # [n, 97]
     "The plainest encoder: frequencies of characters, and the length"
-    def one(s): b = s.lower().encode(); return torch.cat([torch.bincount(torch.tensor(list(b)), minlength=256)[32:128].float()/max(1,len(b)), torch.tensor([len(b)/200])])
+    def one(s):
+        b = s.lower().encode()
+        return torch.cat([torch.bincount(torch.tensor(list(b)), minlength=256)[32:128].float()/max(1,len(b)),
+            torch.tensor([len(b)/200])])
     return torch.stack([one(s) for s in prompts])
 
 def separation(
@@ -70,7 +75,8 @@ def _encoder(p):
     if len(p.prompts)<2: return dict(status='ok', figure=f'singular edge {i.edge:.2f}', threshold='> 1.15',
         text='trained weights; no prompts to try it on')
     emb = (lambda b: pooled(p.cache, [[x] for x in b]))
-    own,let,chance = separation(emb, p.prompts, min(8,p.k)),separation(letter_counts, p.prompts, min(8,p.k)),1/len(p.prompts)
+    own,let,chance = separation(emb, p.prompts, min(8,p.k)),separation(letter_counts, p.prompts,
+        min(8,p.k)),1/len(p.prompts)
     se = (chance*(1-chance)/(4*len(p.prompts)))**.5
     res = dict(figure=f'{own:.0%} of batches', threshold=f'chance {chance:.0%}')
     if own<chance+3*se: return dict(status='fail', **res, text='it does not tell tasks apart', mend=mend)
@@ -117,8 +123,13 @@ def _prompt_batch(p):
         text=f'only prompt {inf.drop("order").idxmax()} of the batch counts', mend=mend)
     adv = first_prompt_advantage(p.generate, {t:p.zoo.prompts(t) for t in p.names}, p.teachers, p.k)
     a = adv.loc[adv.t.idxmin()]
-    if a.t<-3 and adv.ratio.min()<.8: return dict(status='fail', figure=f'{adv.ratio.min():.2f} of the distance', threshold='≥ 0.8', text=f'teachers are met from the first {int(a["size"])} of the stored prompts and missed from others (t = {a.t:.1f}): the same prompts were shown at every step', mend=mend)
-    return dict(status='ok' if few[t]>=16 else 'warn', figure=f'largest share {top:.0%}', threshold='≤ 75%', text='prompts count alike, and the first are like the others' if few[t]>=16 else f'{t} has {few[t]} different prompts only', mend='' if few[t]>=16 else 'collect more prompts')
+    if a.t<-3 and adv.ratio.min()<.8:
+        return dict(status='fail', figure=f'{adv.ratio.min():.2f} of the distance', threshold='≥ 0.8',
+            text=f'teachers are met from the first {int(a["size"])} of the stored prompts and missed from others (t = '
+                 f'{a.t:.1f}): the same prompts were shown at every step', mend=mend)
+    return dict(status='ok' if few[t]>=16 else 'warn', figure=f'largest share {top:.0%}', threshold='≤ 75%',
+        text='prompts count alike, and the first are like the others' if few[t]>=16
+        else f'{t} has {few[t]} different prompts only', mend='' if few[t]>=16 else 'collect more prompts')
 
 # %% ../../nbs/checks/02_condition.ipynb #1bedc239
 def term_record(
@@ -131,7 +142,9 @@ def term_record(
         g = log[log.stage==s.name]
         for k,w in s.terms.items():
             v = g[k].dropna() if k in g else pd.Series(dtype=float)
-            fault = 'is not in the log' if not len(v) else 'was 0 at every step' if not v.abs().max()>1e-12 else 'was the same at every step' if len(v)>2 and v.std()<1e-9*abs(v.mean()) else 'was not finite' if not np.isfinite(v).all() else ''
+            fault = ('is not in the log' if not len(v) else 'was 0 at every step' if not v.abs().max()>1e-12
+                     else 'was the same at every step' if len(v)>2 and v.std()<1e-9*abs(v.mean()) else 'was not finite'
+                     if not np.isfinite(v).all() else '')
             c = max(1, len(v)//10)
             res.append(dict(stage=s.name, term=k, steps=len(v), first=v[:c].mean() if len(v) else np.nan,
                 last=v[-c:].mean() if len(v) else np.nan, fault=fault))
@@ -163,7 +176,10 @@ def _path(p):
     still = 'grad_body' in log and not (log.grad_body.fillna(0)>0).any()
     res = dict(figure=f'relative gradient {s:.1g}', threshold='≥ 1e-4')
     if s>=1e-4 and not still: return dict(status='ok', **res)
-    return dict(status='fail', **res, text='no gradient goes from the condition to the weights' if s<1e-4 else 'the body got no gradient at any step', mend='look for zero layers on the way from condition to heads (gradient_share by group); do not start A and B both at zero')
+    return dict(status='fail', **res, text='no gradient goes from the condition to the weights' if s<1e-4
+        else 'the body got no gradient at any step',
+        mend='look for zero layers on the way from condition to heads (gradient_share by group); do not start A and B '
+             'both at zero')
 
 # %% ../../nbs/checks/02_condition.ipynb #45e03a95
 def stage_gradients(
@@ -179,19 +195,23 @@ def stage_gradients(
     cond,mask = conditions(p.cache, b['prompts'], gen.takes, device=next(gen.parameters()).device)
     if any('rows' in fields_of(s.terms) for s in cfg.stages): b['rows'] = collate([r for x in t.draw_rows(b['task'], 2, 0) for r in x], p.tok.pad_token_id, t.dev)
     at = lambda s,terms: {0} if all(w(0)==w(10**9) for w in terms.weights.values()) else {0, s.steps//2, s.steps-1}
-    res = {s.name: pd.concat([gradient_share(gen, cond, mask, terms, b, i) for i in at(s, terms)]).groupby(level=0, sort=False).max() for s,terms in zip(cfg.stages, t.terms)}
+    res = {s.name: pd.concat([gradient_share(gen, cond, mask, terms, b, i) for i in at(s, terms)])
+        .groupby(level=0, sort=False).max() for s,terms in zip(cfg.stages, t.terms)}
     return pd.concat(res, names=['stage','term'])
 
 # %% ../../nbs/checks/02_condition.ipynb #7edd0f3f
 @check('gradients', ['generate','zoo','model','tasks'], ['keys','zero'], ('supervision',))
 def _gradients(p):
-    if sum(t in p.run.config['train_tasks'] for t in p.tasks)<2: return dict(status='skip', text='rows of fewer than two training tasks')
+    if sum(t in p.run.config['train_tasks'] for t in p.tasks)<2:
+        return dict(status='skip', text='rows of fewer than two training tasks')
     G = p.memo('gradients', lambda: stage_gradients(p))
     size = G.pow(2).sum(axis=1).pow(.5)
     share = size/size.groupby(level='stage').transform('sum').clip(lower=1e-30)
-    by = G.drop(columns='cond', errors='ignore').pow(2).div(size.pow(2).clip(lower=1e-30), axis=0).groupby(level='stage', sort=False).mean().iloc[-1].sort_values(ascending=False)
+    by = G.drop(columns='cond', errors='ignore').pow(2).div(size.pow(2).clip(lower=1e-30),
+        axis=0).groupby(level='stage', sort=False).mean().iloc[-1].sort_values(ascending=False)
     (stage,term),low = share.idxmin(),float(share.min())
-    res = dict(figure='one term a stage' if G.groupby(level='stage').size().max()==1 else f'weakest term {low:.0%} of its stage', threshold='≥ 1%')
+    res = dict(figure='one term a stage' if G.groupby(level='stage').size().max()==1
+        else f'weakest term {low:.0%} of its stage', threshold='≥ 1%')
     if low<.01: return dict(status='warn', **res, text=f'{term} in stage {stage} hardly moves the generator',
         mend=f'raise the weight of {term}, or leave it out; see gradient_share')
     return dict(status='ok', **res, text=f'{G.index[-1][0]} reaches '

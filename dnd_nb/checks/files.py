@@ -8,7 +8,8 @@ import numpy as np, pandas as pd, torch
 from ..adapter import Adapters
 from .patient import check
 from ..dataset import PairDataset
-from ..diagnostics import cross_task, delta_check, key_report, lora_effect
+from ..diagnostics import cross_task, delta_check, lora_effect
+from ..keys import key_report
 from ..evaluate import paired, score
 from ..model import base_id
 from ..task import Example
@@ -89,7 +90,11 @@ def _base(p):
     same = dict(figure=a, threshold=b) if a!=b else dict(figure=a)
     past = {t:p.zoo.entries[i].get('loss') for t in p.names
         for i in [max(p.zoo.of(t), key=lambda i: p.zoo.entries[i]['step'])]}
-    if not p.rows or any(past[t.name] is None for t in p.rows): return dict(status='ok' if a==b or not b else 'warn', **same, text='by name only: no recorded loss to compare with' if a==b else 'another name; no recorded loss to tell whether it is the same model', mend='' if a==b else 'load the base model that the adapters name')
+    if not p.rows or any(past[t.name] is None for t in p.rows):
+        return dict(status='ok' if a==b or not b else 'warn', **same,
+            text='by name only: no recorded loss to compare with' if a==b
+            else 'another name; no recorded loss to tell whether it is the same model',
+            mend='' if a==b else 'load the base model that the adapters name')
     now = {}
     for i,t in enumerate(p.names):
         if t in p.tasks: now[t] = _mean_nll(score(p.model, p.tok,
@@ -105,7 +110,9 @@ def _base(p):
     if len(m)>2 and float((m.min()-pd.Series(past)[m.columns]).median())<=limit: return dict(status='fail', **res,
         text='other teachers of this zoo do on these rows what theirs did in training', because='own task',
         mend='see own task')
-    return dict(status='fail', **res, text='on their own training rows teachers do far worse than when they were trained: another base model, template or weights', mend=f'load {b} as it was, with the zoo\'s template')
+    return dict(status='fail', **res, text='on their own training rows teachers do far worse than when they were '
+                                           'trained: another base model, template or weights',
+                                           mend=f'load {b} as it was, with the zoo\'s template')
 
 # %% ../../nbs/checks/01_files.ipynb #96890cdd
 @check('teachers', ['zoo','model','tasks'], ['keys'], ['zero','effect','base'])
@@ -137,18 +144,22 @@ def _delta(p):
     e = float(c.rel_error.median())
     res = dict(figure=f'relative error {e:.2g}', threshold='≤ 0.05')
     if e<=.05: return dict(status='ok', **res, text=f'{len(c)} stored deltas computed again with {p.zoo.probes.name}')
-    return dict(status='warn' if e<.2 and c.cosine.median()>.98 else 'fail', **res, text=f'cosine {c.cosine.median():.2f}: stored deltas are not of the probes {p.zoo.probes.name!r} on this model' if e>=.2 else 'another dtype?', mend=mend)
+    return dict(status='warn' if e<.2 and c.cosine.median()>.98 else 'fail', **res,
+        text=f'cosine {c.cosine.median():.2f}: stored deltas are not of the probes {p.zoo.probes.name!r} on this model'
+        if e>=.2 else 'another dtype?', mend=mend)
 
 # %% ../../nbs/checks/01_files.ipynb #b65fbc6e
 @check('overlap', ['tasks','held_out'])
 def _overlap(p):
     ours = p.run.config['train_tasks']+p.run.config['val_tasks'] if p.run else []
-    known = {*ours, *(p.zoo.tasks if p.zoo else ())} - set(p.run.held_out if p.run else ()) # a zoo may have teachers of tasks that a run was told to leave out
+    # a zoo may have teachers of tasks that a run was told to leave out
+    known = {*ours, *(p.zoo.tasks if p.zoo else ())} - set(p.run.held_out if p.run else ())
     twice = [t.name for t in p.held_out if t.name in known]
     train = [t for t in p.tasks.values() if t.name in known or not known]
     r = overlap_report([t for t in train if t.name not in twice], p.held_out)
     share = len(r.prompts)/max(1, r.n_held_out)
-    res = dict(figure=f'{share:.1%} of held-out prompts' if not twice else f'{len(twice)} held-out tasks are in the zoo', threshold='0')
+    res = dict(figure=f'{share:.1%} of held-out prompts' if not twice
+        else f'{len(twice)} held-out tasks are in the zoo', threshold='0')
     if twice: return dict(status='fail', **res, text=f'{twice[0]} was trained on',
         mend='hold out other tasks, or train without it')
     if not len(r): return dict(status='ok', **res,
@@ -164,7 +175,10 @@ def _test_rows(p):
     res = dict(figure=f'{sum(hit.values())/n:.1%} of the test rows looked at', threshold='0%')
     if not any(hit.values()): return dict(status='ok', **res,
         text='none is among the prompts that its teacher was trained on')
-    return dict(status='fail', **res, text=f'{max(hit, key=hit.get)}: {max(hit.values())} test rows are among the prompts that its teacher was trained on', mend='give the tasks as they were when the zoo was collected: the same rows for training and for test')
+    return dict(status='fail', **res, text=f'{max(hit, key=hit.get)}: {max(hit.values())} test rows are among the '
+                                           'prompts that its teacher was trained on',
+                                           mend='give the tasks as they were when the zoo was collected: the same '
+                                                'rows for training and for test')
 
 @check('labels', ['held_out'])
 def _labels(p):
@@ -208,10 +222,14 @@ def _pairing(p):
 def _own_task(p):
     rows,m = p.rows,_cross(p).values
     if len(m)<3: return dict(status='skip', text='fewer than three tasks with rows')
-    worse = np.array([np.mean(np.delete(m[:,j],j)>m[j,j]) for j in range(len(m))]) # share of other teachers that are worse on task j
+    # share of other teachers that are worse on task j
+    worse = np.array([np.mean(np.delete(m[:,j],j)>m[j,j]) for j in range(len(m))])
     z = (worse.mean()-.5)/(worse.std(ddof=1)/len(m)**.5+1e-9)
     res = dict(figure=f'{worse.mean():.0%} of the others are worse', threshold='> 50%')
     if worse.mean()>.5 and z>2: return dict(status='ok', **res,
         text="on a task's rows its own teacher beats most others")
     j = int(worse.argmin()); i = int(m[:,j].argmin())
-    return dict(status='fail', **res, text=f'teachers are not best on their own tasks (on {rows[j].name} that of {rows[i].name} is): were adapters filed under wrong names?', mend='look at cross_task: a permuted diagonal shows which adapter belongs where')
+    return dict(status='fail', **res, text=f'teachers are not best on their own tasks (on {rows[j].name} that of '
+                                           f'{rows[i].name} is): were adapters filed under wrong names?',
+                                           mend='look at cross_task: a permuted diagonal shows which adapter belongs '
+                                                'where')

@@ -25,9 +25,11 @@ def _followed(p):
     res = dict(figure=f'strength {s:g}', threshold='> 0')
     if s>0: return dict(status='ok', **res)
     tried = p.run.selected.get('strengths') or {}
-    why = f'on validation tasks no correction was better than the start adapter ({", ".join(f"{float(v):.2f} at {k}" for k,v in tried.items())})' if tried else 'the run says so'
+    why = ('on validation tasks no correction was better than the start adapter '
+           f'({", ".join(f"{float(v):.2f} at {k}" for k,v in tried.items())})') if tried else 'the run says so'
     return dict(status='fail', **res, text=f'prompts are not followed: every adapter is the start adapter; {why}',
-        mend='use the start adapter as it is, or train on more tasks that are related to those of the validation; more steps alone do not mend it')
+        mend='use the start adapter as it is, or train on more tasks that are related to those of the validation; '
+             'more steps alone do not mend it')
 
 # %% ../../nbs/checks/03_generated.ipynb #72eeebd7
 @check('collapse', ['generate','zoo'], ['keys'], UP)
@@ -37,7 +39,9 @@ def _collapse(p):
     res = dict(figure=f'spread {c.spread:.2f} of the teachers\'', threshold='≥ 0.2, ✗ below 0.1')
     text = f'cosine of corrections to their mean {c.correction_cos_to_mean:.2f}'
     if not c.spread<.2: return dict(status='ok', **res, text=text)
-    return dict(status='fail' if c.spread<.1 else 'warn', **res, text=f'all tasks get nearly the same adapter; {text}', mend='train through the base model (sft), more steps, less noise on the condition, a larger learning rate; compare with the multi-task LoRA')
+    return dict(status='fail' if c.spread<.1 else 'warn', **res, text=f'all tasks get nearly the same adapter; {text}',
+        mend='train through the base model (sft), more steps, less noise on the condition, a larger learning rate; '
+             'compare with the multi-task LoRA')
 
 @check('retrieval', ['generate','zoo'], ['keys'], UP+('collapse',))
 def _retrieval(p):
@@ -46,11 +50,18 @@ def _retrieval(p):
     limit = ch+2*(ch*(1-ch)/len(p.names))**.5 # tasks, not batches, are independent
     res = dict(figure=f'{acc:.0%} point to their own teacher', threshold=f'> {limit:.0%}, chance {ch:.0%}')
     with_base = retrieval_accuracy(retrieval(p.g, p.teachers.to(p.g.adapters.device)))
-    if acc>limit: return dict(status='ok', **res, text='' if with_base>limit else f'seen from their own mean; only {with_base:.0%} with the start that all have in common')
+    if acc>limit:
+        return dict(status='ok', **res, text='' if with_base>limit
+            else f'seen from their own mean; only {with_base:.0%} with the start that all have in common')
     off = sum(R.loc[t].idxmax()!=t and R.loc[t].max()>=.75 for t in R.index)
     weights = any(k.startswith(('weight','delta')) for s in p.run.cfg.stages for k in s.terms)
     first = R.index[0]
-    return dict(status='fail' if weights and acc<=ch+.5*(limit-ch) else 'warn', **res, text=f'prompts of {first} give the adapter of {R.loc[first].idxmax()}, and so on: a consistent mistake' if off>len(R)*.6 and R.idxmax(axis=1).nunique()>2 else 'generated adapters do not resemble the teachers of their tasks' + ('' if weights else ' (no weight term was trained)'), mend='look at pairing and at the encoder' if weights else '')
+    return dict(status='fail' if weights and acc<=ch+.5*(limit-ch) else 'warn', **res,
+        text=f'prompts of {first} give the adapter of {R.loc[first].idxmax()}, and so on: a consistent mistake'
+        if off>len(R)*.6 and R.idxmax(axis=1).nunique()>2
+        else 'generated adapters do not resemble the teachers of their tasks'
+        + ('' if weights else ' (no weight term was trained)'),
+        mend='look at pairing and at the encoder' if weights else '')
 
 # %% ../../nbs/checks/03_generated.ipynb #29e6e940
 @check('condition share', ['generate'], [], UP+('collapse',))
@@ -68,7 +79,8 @@ def _rank(p):
     if len(p.names)<3: return dict(status='skip', text='fewer than three tasks')
     ours,theirs = n_directions(_means(p.g)),n_directions(p.teachers)
     res = dict(figure=f'{ours:.1f} directions', threshold=f'≥ 1.5, teachers {theirs:.1f}')
-    text = f'effective rank of a ΔW {float(effective_rank(p.g.adapters).mean()):.1f} of {p.run.spec.rank}, of the teachers\' {float(effective_rank(p.teachers).mean()):.1f}'
+    text = (f'effective rank of a ΔW {float(effective_rank(p.g.adapters).mean()):.1f} of {p.run.spec.rank}, of the '
+            f'teachers\' {float(effective_rank(p.teachers).mean()):.1f}')
     if ours>=1.5 or theirs<3: return dict(status='ok', **res, text=text)
     return dict(status='warn', **res, text='tasks differ along one line only: a volume knob; '+text,
         mend='more tasks, a larger generator, or a term that sees directions (weight:z, weight:product)')
@@ -133,14 +145,18 @@ def _strength(p):
     res = dict(figure=f'{s[1.]-s[best]:.2f} nats above the best', threshold='≤ 0.1')
     text = f'{s[0.]:.2f} at 0, {s[1.]:.2f} at 1, {s[2.]:.2f} at 2; on {where} tasks the best is {best:g}'
     if s[1.]-s[best]<=.1: return dict(status='ok', **res, text=text)
-    return dict(status='warn', **res, text=text, mend=f'generate at {best:g} times the strength (choose it on validation tasks: TrainConfig.strengths), or train longer' if best else 'on these tasks no correction is better than this one: fall back to the adapter it starts from')
+    return dict(status='warn', **res, text=text, mend=f'generate at {best:g} times the strength (choose it on '
+                                                      'validation tasks: TrainConfig.strengths), or train longer'
+                                                      if best else 'on these tasks no correction is better than this '
+                                                      'one: fall back to the adapter it starts from')
 
 @check('prompts read', ['generate','model','tasks'], ['keys'], UP+('collapse','retrieval','margin','encoder'))
 def _prompts_read(p):
     c = p.memo('curves', lambda: _curves(p))
     k = c['k'].set_index('k').nll
     res = dict(figure=f'{k.iloc[-1]-k.iloc[0]:+.2f} nats from K = {k.index[0]} to {k.index[-1]}', threshold='≤ 0.1')
-    text = f"half of them another task's: {c['foreign'].nll.iloc[2]-c['foreign'].nll.iloc[0]:+.2f}, all: {c['foreign'].nll.iloc[-1]-c['foreign'].nll.iloc[0]:+.2f}" if 'foreign' in c else ''
+    text = (f"half of them another task's: {c['foreign'].nll.iloc[2]-c['foreign'].nll.iloc[0]:+.2f}, all: "
+            f"{c['foreign'].nll.iloc[-1]-c['foreign'].nll.iloc[0]:+.2f}") if 'foreign' in c else ''
     if k.iloc[-1]-k.iloc[0]<=.1: return dict(status='ok', **res, text=text)
     return dict(status='warn', **res, text='more prompts make it worse; '+text,
         mend='train with larger batches of prompts (TrainConfig.k), or give it no more than it was trained with')
@@ -150,12 +166,17 @@ def _prompts_read(p):
 def _evaluation(p):
     df = p.panel[p.panel.source.astype(str).str.contains('generated|right')]
     if not len(df): return dict(status='skip', text='the evaluation has no source called generated')
-    c = df.groupby(['source','task','condition'])['nll'].agg(lambda v: tuple(np.round(v,5))).groupby(['source','task']).nunique()
+    c = df.groupby(['source','task','condition'])['nll'].agg(lambda v: tuple(np.round(v,5))).groupby(['source',
+        'task']).nunique()
     rows = df.groupby(['source','task'])['row'].nunique().min()
     mend = 'evaluate over several random prompt batches a task (run_panel takes n adapters a task)'
     res = dict(figure=f'{c.min()} conditions, {rows} rows a task', threshold='≥ 3, ≥ 12')
     one,out = c[c<2],set(df.task[df.split.astype(str).str.startswith('held')])
-    if len(one): return dict(status='warn' if out and not out & set(one.index.get_level_values('task')) else 'fail', **res, text=f'{one.index.get_level_values("task").nunique()} of {df.task.nunique()} tasks were evaluated on one condition' + (', none of them held out' if out and not out & set(one.index.get_level_values('task')) else '') + ': their intervals lack the draw of prompts', mend=mend)
+    if len(one):
+        return dict(status='warn' if out and not out & set(one.index.get_level_values('task')) else 'fail', **res,
+            text=f'{one.index.get_level_values("task").nunique()} of {df.task.nunique()} tasks were evaluated on one '
+                 'condition' + (', none of them held out' if out and not out & set(one.index.get_level_values('task'))
+                 else '') + ': their intervals lack the draw of prompts', mend=mend)
     return dict(status='ok', **res) if c.min()>=3 and rows>=12 else dict(status='warn', **res,
         text='few conditions' if c.min()<3 else 'few rows: small differences are noise',
         mend=mend if c.min()<3 else 'use 60 test rows or more')

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np, pandas as pd
 from fastcore.basics import patch
 from ..adapter import Adapters, LoraSpec
-from ..diagnostics import Generated, adapter_folders, bare, generate_many
+from ..diagnostics import Generated, bare, generate_many
+from ..keys import adapter_folders
 from ..evaluate import run_panel
 from ..task import Template
 from ..zoo import Zoo
-from ..train import Run
+from ..run import Run
 
 # %% auto #0
 __all__ = ['MARKS', 'CHECKS', 'PLANTED', 'Finding', 'check', 'find_checks', 'planted', 'ForeignZoo', 'Patient']
@@ -105,10 +106,12 @@ class Patient:
         max_tasks:int=8, # training tasks looked at, spread evenly
         seed=0,
     ):
-        self.model,self.tok,self.cache,self.held_out,self.n,self.n_rows,self.max_tasks,self.seed = model,tok,cache,list(held_out),n,n_rows,max_tasks,seed
+        self.model,self.tok,self.cache,self.held_out,self.n,self.n_rows,self.max_tasks,self.seed = (model,tok,cache,
+            list(held_out),n,n_rows,max_tasks,seed)
         self.tasks,self.broken = {t.name:t for t in tasks},{}
         self.run,self.source = self._open('run', run, Run),zoo
-        ours = zoo is None or isinstance(zoo, Zoo) or (Path(zoo)/'manifest.json').exists() or not any(Path(zoo).rglob('adapter_config.json'))
+        ours = (zoo is None or isinstance(zoo, Zoo) or (Path(zoo)/'manifest.json').exists()
+                or not any(Path(zoo).rglob('adapter_config.json')))
         self.zoo = self._open('zoo', zoo, Zoo if ours else partial(ForeignZoo, model=model))
         csv = self.run and self.run.folder/'panel.csv'
         self.panel = panel if panel is not None else pd.read_csv(csv) if csv and csv.exists() else None
@@ -125,11 +128,15 @@ def lacks(self:Patient, need:str)->str: # '' if it is there
     has = dict(run=self.run, zoo=self.zoo, adapters=self.source, model=self.model if self.tok is not None else None,
         cache=self.cache, tasks=[t for t in self.names if t in self.tasks], held_out=self.held_out,
         panel=self.panel, generate=self.run if self.cache is not None else None)
-    words = dict(run='no run was given', zoo='no zoo was given', adapters='no zoo or adapter folder was given', model='no base model was given', cache='no encoder cache was given', tasks='no rows of the training tasks were given',
-        held_out='no held-out tasks were given', panel='no evaluation was given', generate='no run with its encoder cache was given')
+    words = dict(run='no run was given', zoo='no zoo was given', adapters='no zoo or adapter folder was given',
+        model='no base model was given', cache='no encoder cache was given',
+        tasks='no rows of the training tasks were given',
+        held_out='no held-out tasks were given', panel='no evaluation was given',
+        generate='no run with its encoder cache was given')
     if need in self.broken: return self.broken[need]
     if need=='adapters' and 'zoo' in self.broken: return self.broken['zoo']
-    if need=='generate' and self.run is not None and self.cache is not None and self.cache.name!=self.run.config['encoder']: return f'the run was trained on {self.run.config["encoder"]}, the cache is of {self.cache.name}'
+    if need=='generate' and self.run is not None and self.cache is not None and self.cache.name!=self.run.config['encoder']:
+        return f'the run was trained on {self.run.config["encoder"]}, the cache is of {self.cache.name}'
     x = has[need]
     return '' if x is not None and (not hasattr(x,'__len__') or len(x) or need in ('cache','zoo')) else words[need]
 
@@ -147,9 +154,15 @@ def names(self:Patient)->list:
 @patch(as_prop=True)
 def rows(self:Patient)->list: "The tasks to look at"; return [self.tasks[t] for t in self.names if t in self.tasks]
 @patch(as_prop=True)
-def template(self:Patient): return self.run.template if self.run else Template(**self.zoo.manifest['template']) if self.zoo and self.zoo.manifest.get('template') else Template()
+def template(self:Patient):
+    return (self.run.template if self.run
+            else Template(**self.zoo.manifest['template']) if self.zoo and self.zoo.manifest.get('template')
+            else Template())
 @patch(as_prop=True)
-def prompts(self:Patient)->dict: "Each task's prompts: of its rows if they are given, else as the zoo has them"; return {t:self.tasks[t].prompts if t in self.tasks else self.zoo.prompts(t) for t in self.names if t in self.tasks or (self.zoo and (self.zoo.folder/t/'prompts.json').exists())}
+def prompts(self:Patient)->dict:
+    "Each task's prompts: of its rows if they are given, else as the zoo has them"
+    return {t:self.tasks[t].prompts if t in self.tasks else self.zoo.prompts(t)
+        for t in self.names if t in self.tasks or (self.zoo and (self.zoo.folder/t/'prompts.json').exists())}
 @patch(as_prop=True)
 def most(self:Patient)->int: "Prompts that the generator can take"; return self.run.gen.config.get('K') or 10**6
 @patch(as_prop=True)
@@ -160,8 +173,15 @@ def memo(self:Patient, key, f):
     if key not in self.__dict__.setdefault('_memo', {}): self._memo[key] = f()
     return self._memo[key]
 @patch(as_prop=True)
-def teachers(self:Patient)->Adapters: "The last teacher of each task"; return self.memo('teachers', lambda: self.zoo.adapters([max(self.zoo.of(t), key=lambda i: self.zoo.entries[i]['step']) for t in self.names]))
+def teachers(self:Patient)->Adapters:
+    "The last teacher of each task"
+    return self.memo('teachers', lambda: self.zoo.adapters([max(self.zoo.of(t),
+        key=lambda i: self.zoo.entries[i]['step']) for t in self.names]))
 @patch(as_prop=True)
-def g(self:Patient)->Generated: "Adapters generated for each task"; return self.memo('g', lambda: generate_many(self.generate, self.prompts, self.k, self.n, self.seed))
+def g(self:Patient)->Generated:
+    "Adapters generated for each task"
+    return self.memo('g', lambda: generate_many(self.generate, self.prompts, self.k, self.n, self.seed))
 @patch
-def score_all(self:Patient, sources, tasks): return run_panel(self.model, self.tok, bare(tasks, self.n_rows), sources, n_rows=self.n_rows, template=self.template)
+def score_all(self:Patient, sources, tasks):
+    return run_panel(self.model, self.tok, bare(tasks, self.n_rows), sources, n_rows=self.n_rows,
+        template=self.template)

@@ -20,7 +20,8 @@ class _Decoding:
     "Rows that are being written, in the order of their adapters"
     def __init__(self, lean, prompts, owner, x, eos, max_new):
         self.lean,self.eos,lens,dev = lean,eos,np.array([len(p) for p in prompts]),lean.device
-        pk,kv = pack([Row(p+[eos], len(p)) for p in prompts], owner, device=dev, backward=False),[] # the last token only marks where the prompt ends
+        # the last token only marks where the prompt ends
+        pk,kv = pack([Row(p+[eos], len(p)) for p in prompts], owner, device=dev, backward=False),[]
         per = np.bincount(owner)
         ab = lean._pairs(x.to(lean.dtype)[pk.owner] if len(x)>1 else x.to(lean.dtype))
         def attend(q, k, v): kv.append((k,v)); return _attention(q, k, v, pk)
@@ -35,11 +36,13 @@ class _Decoding:
             res[row,:,pk.pos[real]+T-n[row]] = t[src]
             return res
         self.kv = [(lay(k),lay(v)) for k,v in kv]
-        self.ab = ab if len(x)==1 else lean._pairs(x.to(lean.dtype)) if (per==per[0]).all() else lean._pairs(x.to(lean.dtype)[torch.from_numpy(owner).to(dev)])
+        self.ab = (ab if len(x)==1 else lean._pairs(x.to(lean.dtype)) if (per==per[0]).all()
+                   else lean._pairs(x.to(lean.dtype)[torch.from_numpy(owner).to(dev)]))
         self.pos,self.at,self.t = n.clone(),torch.tensor([T], device=dev),torch.zeros(1, dtype=torch.long, device=dev)
         self.seen = torch.arange(T+max_new, device=dev)>=T-n[:,None]
         self.seen[:,T:] = False
-        self.done,self.out = torch.zeros(len(lens), dtype=torch.bool, device=dev),torch.full((len(lens),max_new), eos, device=dev)
+        self.done,self.out = torch.zeros(len(lens), dtype=torch.bool, device=dev),torch.full((len(lens),max_new), eos,
+            device=dev)
         self.ids = torch.empty_like(n)
         self.write(h)
 

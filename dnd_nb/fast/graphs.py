@@ -74,7 +74,8 @@ def _tensors(pk): return [t for t in vars(pk).values() if isinstance(t, Tensor)]
 def unrecorded(self:Graphed, key, pk, x, weight, smooth):
     "A step that is met for the first time"
     out = Lean.grad(self, pk, x, weight, smooth)
-    if key not in self.met and x.is_cuda: torch.cuda.empty_cache() # recordings have memory of their own, and other processes may need this
+    if key not in self.met and x.is_cuda: # recordings have memory of their own, and other processes may need this
+        torch.cuda.empty_cache()
     self.met.add(key)
     return out
 
@@ -98,7 +99,9 @@ def why_not_ragged(model, spec)->str: # '' if its products and its attention can
     "What keeps the engine `ragged` from running a model with adapters of this spec"
     if not hasattr(F,'grouped_mm'): return 'torch.nn.functional.grouped_mm is missing (it came with torch 2.10)'
     if model.dtype!=torch.bfloat16: return f'weights in {model.dtype} (grouped products want bfloat16)'
-    if model.device.type=='cuda' and (torch.version.hip or torch.cuda.get_device_capability(model.device)<(9,0)): return f'{torch.cuda.get_device_name(model.device)} (grouped products want an NVIDIA GPU of compute capability 9.0 or more)'
+    if model.device.type=='cuda' and (torch.version.hip or torch.cuda.get_device_capability(model.device)<(9,0)):
+        return (f'{torch.cuda.get_device_name(model.device)} (grouped products want an NVIDIA GPU of compute '
+                'capability 9.0 or more)')
     c = model.config
     d = getattr(c,'head_dim',None) or c.hidden_size//c.num_attention_heads
     if d>256: return f'heads of {d} values (variable-length attention takes 256)'
@@ -117,7 +120,9 @@ def default_engine(model, spec)->str: # one of `ENGINES`
 @patch
 def to_judge(self:Lean, rows, owner)->Pack:
     "`pack` for `judge`; without buckets where the default engine has none, and no lower layers are kept"
-    if self.device.type=='cuda' and not self.first and default_engine(self.model, self.spec).startswith('ragged') and not why_not_ragged(self.model, self.spec): return pack(rows, owner, device=self.device, ragged=True)
+    if self.device.type=='cuda' and not self.first and default_engine(self.model,
+            self.spec).startswith('ragged') and not why_not_ragged(self.model, self.spec):
+        return pack(rows, owner, device=self.device, ragged=True)
     return Lean.pack(self, rows, owner, backward=False)
 
 # %% ../../nbs/fast/graphs.ipynb #dfe710a1
@@ -134,8 +139,10 @@ def engine_for(
     "What runs steps of this kind, shared by all who ask"
     engine = engine or default_engine(model, spec)
     if engine not in ENGINES: raise ValueError(f'engine {engine!r}; expected one of {", ".join(ENGINES)}')
-    if engine in _RECORDED and model.device.type!='cuda': raise ValueError(f"engine {engine!r} records CUDA graphs and needs a GPU; use lean or plain")
-    if engine.startswith('ragged') and (why := why_not_ragged(model, spec)): raise ValueError(f'engine {engine}: {why}; use graphs')
+    if engine in _RECORDED and model.device.type!='cuda':
+        raise ValueError(f"engine {engine!r} records CUDA graphs and needs a GPU; use lean or plain")
+    if engine.startswith('ragged') and (why := why_not_ragged(model, spec)):
+        raise ValueError(f'engine {engine}: {why}; use graphs')
     if engine=='plain': return None
     kept,key = vars(model).setdefault('_engines', _Engines()),(engine,json.dumps(spec.to_dict()))
     if key not in kept: kept[key] = Graphed(model, spec, engine.endswith('fused'),

@@ -68,7 +68,8 @@ def _lora(x, w, bias, ab, scale): # x [N, in], w [out, in], ab (A [n, r, in], B 
 def _loras(x, ws, abs_, scale, ends): # what modules that read the same x make of it; with `ends` [n], where each adapter's tokens end, in grouped products
     have = [ab for ab in abs_ if ab is not None]
     if ends is None or not have: return [_lora(x, *w, ab, scale) for w,ab in zip(ws,abs_)]
-    h = iter((scale*F.grouped_mm(x, torch.cat([A for A,_ in have], 1).mT, offs=ends)).split([A.shape[1] for A,_ in have], 1))
+    h = iter((scale*F.grouped_mm(x, torch.cat([A for A,_ in have], 1).mT, offs=ends))
+        .split([A.shape[1] for A,_ in have], 1))
     return [F.linear(x, *w) if ab is None else F.linear(x, *w)+F.grouped_mm(next(h), ab[1].mT, offs=ends)
         for w,ab in zip(ws,abs_)]
 
@@ -115,9 +116,11 @@ def _attention(q, k, v, pk): # [N, heads, d] → [N, heads·d]
 
 def _ragged(q, k, v, pk): # the same, sequence after sequence where they lie
     n = pk.shapes[0][1]
-    if q.is_cuda: return torch.ops.aten._flash_attention_forward(q, k, v, pk.cu, pk.cu, n, n, 0., True, False)[0].flatten(1) # what torch.nn.attention.varlen calls, under one signature in all versions
+    if q.is_cuda: # what torch.nn.attention.varlen calls, under one signature in all versions
+        return torch.ops.aten._flash_attention_forward(q, k, v, pk.cu, pk.cu, n, n, 0., True, False)[0].flatten(1)
     ends = pk.cu.tolist()
-    return torch.cat([_plain_attention(*(t[a:b].transpose(0,1)[None] for t in (q,k,v)))[0].transpose(0,1).flatten(1) for a,b in zip(ends,ends[1:]) if b>a])
+    return torch.cat([_plain_attention(*(t[a:b].transpose(0,1)[None] for t in (q,k,v)))[0].transpose(0,1).flatten(1)
+        for a,b in zip(ends,ends[1:]) if b>a])
 
 # %% ../../nbs/fast/lean.ipynb #e5dd7178
 _SLOTS = ('self_attn.q_proj','self_attn.k_proj','self_attn.v_proj','self_attn.o_proj','mlp.gate_proj','mlp.up_proj',
@@ -138,7 +141,9 @@ def why_not(
     return f'adapters on {odd[0]}' if odd else ''
 
 # %% ../../nbs/fast/lean.ipynb #f503149e
-def first_layer(spec:LoraSpec)->int: "The first layer with an adapter, where modules are named as LLaMA's"; return min((int(m[1]) for k in spec.modules for m in [re.match(r'model\.layers\.(\d+)\.', k)] if m), default=0)
+def first_layer(spec:LoraSpec)->int:
+    "The first layer with an adapter, where modules are named as LLaMA's"
+    return min((int(m[1]) for k in spec.modules for m in [re.match(r'model\.layers\.(\d+)\.', k)] if m), default=0)
 
 @cache
 def _compiled(): return torch.compile(_before, dynamic=True), torch.compile(_after, dynamic=True)
@@ -156,7 +161,8 @@ class Lean:
         self.d,self.eps = getattr(c,'head_dim',None) or c.hidden_size//c.num_attention_heads, c.rms_norm_eps
         lin = lambda m: (m.weight,m.bias)
         self.layers = [(((l.input_layernorm.weight,), *(lin(getattr(l.self_attn,f'{s}_proj')) for s in 'qkv')),
-                        ((l.post_attention_layernorm.weight,), lin(l.self_attn.o_proj), *(lin(getattr(l.mlp,f'{s}_proj')) for s in ('gate','up','down')))) for l in model.model.layers]
+                        ((l.post_attention_layernorm.weight,), lin(l.self_attn.o_proj),
+                        *(lin(getattr(l.mlp,f'{s}_proj')) for s in ('gate','up','down')))) for l in model.model.layers]
         self.before,self.after = _compiled() if compile else (_before,_after)
         self.first,self.stems = first_layer(spec),{}
 
@@ -173,11 +179,14 @@ def hidden(self:Lean,
     x:Tensor=None, # [n, P] values of the adapters in float32; None: the bare base
 )->Tensor: # [N, d], before the final norm
     "The residual stream of every token"
-    h,first = (F.embedding(pk.ids, self.model.get_input_embeddings().weight),0) if pk.stem is None else (pk.stem,self.first)
+    h,first = (F.embedding(pk.ids, self.model.get_input_embeddings().weight),0) if pk.stem is None else (pk.stem,
+        self.first)
     none = [None]*len(_SLOTS)
     many,ends = x is not None and len(x)>1,None
-    if many and pk.cu is not None: ends = (torch.searchsorted(pk.owner, torch.arange(len(x), device=pk.owner.device), right=True)*pk.block).int()
-    ab = [none]*len(self.layers) if x is None else self._pairs(_Spread.apply(x, pk, self.dtype) if many and ends is None else x.to(self.dtype))
+    if many and pk.cu is not None:
+        ends = (torch.searchsorted(pk.owner, torch.arange(len(x), device=pk.owner.device), right=True)*pk.block).int()
+    ab = ([none]*len(self.layers) if x is None
+          else self._pairs(_Spread.apply(x, pk, self.dtype) if many and ends is None else x.to(self.dtype)))
     return self._run(h, pk.pos, zip(self.layers[first:], ab[first:]),
         partial(_attention if pk.cu is None else _ragged, pk=pk), ends)
 
@@ -201,7 +210,9 @@ def _run(self:Lean, h, pos, layers, attend, ends=None): # through [(weights, ada
 def _nats(h, w, b, y, prompts, smooth): return smoothed_nats(F.linear(h, w, b), y, prompts, smooth)
 
 @patch
-def normed(self:Lean, h): "After the final norm"; return F.rms_norm(h, self.model.model.norm.weight.shape, self.model.model.norm.weight, self.eps)
+def normed(self:Lean, h):
+    "After the final norm"
+    return F.rms_norm(h, self.model.model.norm.weight.shape, self.model.model.norm.weight, self.eps)
 
 @patch
 def _at_answers(self:Lean, pk, x): # ([m, d] where an answer's token is predicted, after the final norm; the head)
@@ -260,7 +271,9 @@ def grad(self:Lean,
 
 # %% ../../nbs/fast/lean.ipynb #a0a31654
 @patch
-def parts(self:Lean, rows, owner, max_tokens:int)->list: "Micro-batches, as row numbers"; return [np.arange(a,b) for a,b in micro_batches([len(r) for r in rows], max_tokens)]
+def parts(self:Lean, rows, owner, max_tokens:int)->list:
+    "Micro-batches, as row numbers"
+    return [np.arange(a,b) for a,b in micro_batches([len(r) for r in rows], max_tokens)]
 
 # %% ../../nbs/fast/lean.ipynb #72a64b64
 @patch
@@ -272,7 +285,9 @@ def below(self:Lean,
     "The residual stream of each row where the first adapted layer begins: no adapter changes it, so it is computed once"
     keys = [tuple(r.ids) for r in rows]
     new = {k:r for k,r in zip(keys, rows) if k not in self.stems}
-    if sum(map(len, [*self.stems,*new]))*self.model.config.hidden_size*self.dtype.itemsize>most: self.stems.clear(); new = dict(zip(keys, rows))
+    if sum(map(len, [*self.stems,*new]))*self.model.config.hidden_size*self.dtype.itemsize>most:
+        self.stems.clear()
+        new = dict(zip(keys, rows))
     if new:
         pk = pack(list(new.values()), [0]*len(new), device=self.device)
         h = self._run(F.embedding(pk.ids, self.model.get_input_embeddings().weight), pk.pos,

@@ -46,7 +46,9 @@ class Pack:
     stem:Tensor=None # [N, d] residual stream where the first adapted layer begins, if it was kept
     @property
     def block(self)->int: "Tokens a block"; return len(self.ids)//len(self.owner)
-    def __repr__(self): return f'Pack({len(self.lens)} rows, {len(self.ids)} tokens in blocks of {self.block}, {len(self.y)} to predict, attention {" + ".join(f"{b}×{T}" for b,T in self.shapes)})'
+    def __repr__(self):
+        return (f'Pack({len(self.lens)} rows, {len(self.ids)} tokens in blocks of {self.block}, {len(self.y)} to '
+                f'predict, attention {" + ".join(f"{b}×{T}" for b,T in self.shapes)})')
 
 # %% ../../nbs/fast/packing.ipynb #b06c04ce
 def buckets(
@@ -93,10 +95,12 @@ def _lay_out(rows, lens, owner, block, rounded=False): # the fields of a Pack as
     for T,ix in _classes(lens) if rounded else [(-(-int(lens[ix].max())//8)*8, ix) for ix in buckets(lens)]:
         for i in ix:
             n,s = len(rows[i].ids),start[i]
-            ids[s:s+n],pos[s:s+n],src[s:s+n],back[s:s+n] = rows[i].ids,np.arange(n),first[i]+np.arange(n),np.arange(p,p+n)
+            ids[s:s+n],pos[s:s+n],src[s:s+n],back[s:s+n] = rows[i].ids,np.arange(n),first[i]+np.arange(n),np.arange(p,
+                p+n)
             p += T
         t = np.arange(T)
-        to.append(start[ix,None]+np.minimum(t, lens[ix,None]-1)); real.append(t<lens[ix,None]); shapes.append((len(ix),T))
+        to.append(start[ix,None]+np.minimum(t, lens[ix,None]-1))
+        real.append(t<lens[ix,None]); shapes.append((len(ix),T))
     last = np.maximum.accumulate(np.where(back<0, 0, np.arange(N))) # filling repeats the token before it
     return dict(ids=ids[last], pos=pos, src=src[last], owner=owners, to=to, real=real, back=back[last],
         shapes=shapes) | _predicted(rows, start)
@@ -118,8 +122,11 @@ def _size(x, step, least): # rounded up; where `least` does not suffice, with so
 def _fill_up(d, room): # a layout's stream and predictions in rounded sizes; what is added predicts for a row that does not exist
     more,k = _size(len(d['ids']),512,room[0])-len(d['ids']), _size(len(d['y']),128,room[2])-len(d['y'])
     end = lambda x,n: np.pad(x, (0,n), 'edge')
-    return d | dict(ids=end(d['ids'],more), pos=end(d['pos'],more), src=end(d['src'],more), owner=end(d['owner'],more*len(d['owner'])//len(d['ids'])), back=d['back'] if d['back'] is None else end(d['back'],more),
-        at=end(d['at'],k), y=end(d['y'],k), row=np.pad(d['row'], (0,k), constant_values=len(d['lens'])), lens=np.append(d['lens'],1))
+    return d | dict(ids=end(d['ids'],more), pos=end(d['pos'],more), src=end(d['src'],more),
+        owner=end(d['owner'],more*len(d['owner'])//len(d['ids'])),
+        back=d['back'] if d['back'] is None else end(d['back'],more),
+        at=end(d['at'],k), y=end(d['y'],k), row=np.pad(d['row'], (0,k), constant_values=len(d['lens'])),
+        lens=np.append(d['lens'],1))
 
 # %% ../../nbs/fast/packing.ipynb #2bea9ad9
 def _round(d, room): # buckets in rounded sizes, and the rest
@@ -130,7 +137,8 @@ def _round(d, room): # buckets in rounded sizes, and the rest
         b,B = len(t),_size(len(t),8,room[1].get(W,0))
         at = (d['back']>=p)&(d['back']<p+b*W)
         back[at] = d['back'][at]-p+q
-        to.append(np.pad(t, ((0,B-b),(0,0)))); real.append(np.pad(r.astype(bool), ((0,B-b),(0,0)))); shapes.append((B,W))
+        to.append(np.pad(t, ((0,B-b),(0,0))))
+        real.append(np.pad(r.astype(bool), ((0,B-b),(0,0)))); shapes.append((B,W))
         p += b*W; q += B*W
     return _fill_up(d | dict(back=back, to=to, real=real, shapes=shapes), room)
 
@@ -138,12 +146,14 @@ def _round(d, room): # buckets in rounded sizes, and the rest
 def _lay_ragged(rows, lens, owner, block, room): # the fields of a Pack with sequences
     start,owners = _stream(lens, owner, block)
     used,order,first = len(owners)*block,np.argsort(start),np.cumsum(lens)-lens
-    which = np.repeat(order, np.diff(np.r_[start[order], used])) # the row of each place; filling belongs to the row before it
+    # the row of each place; filling belongs to the row before it
+    which = np.repeat(order, np.diff(np.r_[start[order], used]))
     src = first[which]+np.minimum(np.arange(used)-start[which], lens[which]-1) # and repeats its last token
     d = dict(ids=np.concatenate([r.ids for r in rows])[src], pos=src-first[which], src=src, owner=owners, to=None,
         real=None, back=None) | _predicted(rows, start)
     d = _fill_up(d, room)
-    cu = np.r_[start[order], np.linspace(used, len(d['ids']), 65).astype(int)] # what is added at the end is cut into 64 sequences
+    # what is added at the end is cut into 64 sequences
+    cu = np.r_[start[order], np.linspace(used, len(d['ids']), 65).astype(int)]
     return d | dict(cu=cu.astype(np.int32), shapes=[(len(cu)-1,
         _size(int(np.diff(cu).max()), 64, max(room[1], default=0)))])
 
@@ -152,7 +162,8 @@ def prompt_tokens(rows, most:int=64)->Tensor: # [rows, most], -1 where there are
     "How an answer begins that begins with a word of the row's prompt; of more than `most` such tokens some at even distances"
     res = np.full((len(rows),most), -1)
     for r,to in zip(rows, res):
-        if r.words is None: raise ValueError('smoothed targets need the words of the prompts: encode_rows(…, words=True)')
+        if r.words is None:
+            raise ValueError('smoothed targets need the words of the prompts: encode_rows(…, words=True)')
         t = r.words
         if len(t)>most: t = [t[i*len(t)//most] for i in range(most)]
         to[:len(t)] = t

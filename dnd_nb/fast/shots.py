@@ -60,5 +60,7 @@ def _nats_behind(self:Lean, h, contexts, rows, T, chunk=4096):
     for i,(c,rs) in enumerate(zip(contexts, rows)):
         p = i*T+len(c)
         for r in rs: at += range(p+r.n_prompt-1, p+len(r)-1); y += r.ids[r.n_prompt:]; p += len(r)
-    h,y,head = self.normed(h[torch.tensor(at, device=h.device)]), torch.tensor(y, device=h.device), self.model.get_output_embeddings()
-    return torch.cat([F.cross_entropy(F.linear(a, head.weight, head.bias).float(), b, reduction='none') for a,b in zip(h.split(chunk), y.split(chunk))])
+    h,y,head = self.normed(h[torch.tensor(at, device=h.device)]), torch.tensor(y,
+        device=h.device), self.model.get_output_embeddings()
+    return torch.cat([F.cross_entropy(F.linear(a, head.weight, head.bias).float(), b, reduction='none')
+        for a,b in zip(h.split(chunk), y.split(chunk))])

@@ -21,7 +21,8 @@ def principal_directions(
 )->Tensor: # [n, P]; a coefficient of 1 is one standard deviation of the teachers
     "The largest differences between teachers, each part measured in units of its own spread"
     x = teachers.flat().float()
-    unit = torch.cat([x.new_full((r*d,), s) for (k,dims),ab in zip(teachers.spec.modules.items(), teacher_spread(teachers).values()) for d,s in zip(dims,ab) for r in [teachers.spec.rank]])
+    unit = torch.cat([x.new_full((r*d,), s) for (k,dims),ab in zip(teachers.spec.modules.items(),
+        teacher_spread(teachers).values()) for d,s in zip(dims,ab) for r in [teachers.spec.rank]])
     z = (x-x.mean(0))/unit
     lam,U = torch.linalg.eigh((z@z.T).double())
     lam,U = lam.flip(0)[:n],U.flip(1)[:,:n]
@@ -63,16 +64,21 @@ class BasisGenerator(Generator):
         dropout:float=0., # in the blocks
         seed:int=0, # of the fresh A to start from
     ):
-        super().__init__(spec, dict(d=d, size=size, hidden=hidden, depth=depth, per=per, tune=tune, start=start, zero_start=zero_start, noise=noise, cond_drop=cond_drop, dropout=dropout, seed=seed))
+        super().__init__(spec, dict(d=d, size=size, hidden=hidden, depth=depth, per=per, tune=tune, start=start,
+            zero_start=zero_start, noise=noise, cond_drop=cond_drop, dropout=dropout, seed=seed))
         if per not in ('adapter','module'): raise ValueError(f'per {per!r}: expected adapter or module')
         self.cond = Condition(d, noise, cond_drop)
-        self.trunk = nn.Sequential(nn.Linear(d,hidden), *(_Block(hidden,dropout) for _ in range(depth)), nn.LayerNorm(hidden))
+        self.trunk = nn.Sequential(nn.Linear(d,hidden), *(_Block(hidden,dropout) for _ in range(depth)),
+            nn.LayerNorm(hidden))
         parts = [spec.rank*x for io in spec.modules.values() for x in io]
         self.heads = _Combine(hidden, size, parts if per=='module' else [sum(parts)], tune, 0. if zero_start else start)
     def body(self, cond, mask=None): # [n, hidden]
-        if cond.ndim!=2: raise ValueError(f'this generator takes one vector a sample, [n, d]; got {list(cond.shape)}: pool the set first')
+        if cond.ndim!=2:
+            raise ValueError(f'this generator takes one vector a sample, [n, d]; got {list(cond.shape)}: pool the set '
+                             'first')
         return self.trunk(self.cond(cond))
-    def forward(self, cond, mask=None)->Adapters: return Adapters.from_flat(self.spec, self.loc.flat() + self.heads(self.body(cond, mask)))
+    def forward(self, cond, mask=None)->Adapters:
+        return Adapters.from_flat(self.spec, self.loc.flat() + self.heads(self.body(cond, mask)))
     def example(self, n=1)->tuple: "A random condition, and its mask"; return torch.randn(n, self.config['d']), None
 
 # %% ../../nbs/generators/basis.ipynb #d51e57d1

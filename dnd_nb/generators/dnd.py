@@ -56,13 +56,16 @@ class LoraTokenizer:
         self.chunks = [-(-d//width) for _,_,d in self.sides] # of each side
     @property
     def shape(self)->tuple: "Of one adapter's tokens"; return sum(self.chunks), self.spec.rank+2, self.width+2
-    def __repr__(self): return f'LoraTokenizer({self.code}: {self.spec.n_params:,} values ↔ {self.shape[0]:,} tokens {list(self.shape[1:])})'
+    def __repr__(self):
+        return (f'LoraTokenizer({self.code}: {self.spec.n_params:,} values ↔ {self.shape[0]:,} tokens '
+                f'{list(self.shape[1:])})')
 
 # %% ../../nbs/generators/dnd.ipynb #50dff4ed
 @patch
 def columns(self:LoraTokenizer, device=None)->Tensor: # [N, width] bool
     "Which columns of each chunk hold weights, not padding"
-    left = torch.tensor([min(d-i*self.width, self.width) for (_,_,d),c in zip(self.sides,self.chunks) for i in range(c)], device=device)
+    left = torch.tensor([min(d-i*self.width, self.width) for (_,_,d),c in zip(self.sides,self.chunks)
+        for i in range(c)], device=device)
     return torch.arange(self.width, device=device)<left[:,None]
 
 # %% ../../nbs/generators/dnd.ipynb #a904d3c2
@@ -79,7 +82,8 @@ def encode(self:LoraTokenizer, ad:Adapters)->Tensor: # [n, N, r+2, width+2]; pad
     "Tokens of each adapter; differentiable"
     if d := self.spec.differs(ad.spec): raise ValueError(f'the adapters do not fit this tokenizer: {d}')
     (_,R,W),w = self.shape,self.width
-    side = lambda k,what,d,c: F.pad(ad.A[k] if what=='A' else ad.B[k].mT, (0, c*w-d)).unflatten(-1, (c,w)).transpose(1,2)
+    side = lambda k,what,d,c: F.pad(ad.A[k] if what=='A' else ad.B[k].mT, (0, c*w-d)).unflatten(-1, (c,w)).transpose(1,
+        2)
     x = torch.cat([side(*s,c) for s,c in zip(self.sides,self.chunks)], 1)
     valid = self.columns(x.device)[:,None]
     z,m,s = CODES[self.code][0](x, valid)
@@ -113,15 +117,18 @@ class HyperConvBlock(nn.Module):
         super().__init__()
         conv = lambda a,b,bias=False: nn.Conv2d(a, b, k, padding='same', bias=bias)
         self.norm,self.bias = nn.LayerNorm(i[1:]),nn.Parameter(torch.empty(o[1:]).uniform_(-1,1)/(o[1]*o[2]))
-        self.c1,self.l1,self.l2,self.c2,self.n = conv(i[2],o[2]),conv(i[1],o[1]),conv(i[1],o[1]),conv(i[2],o[2]),conv(i[0],o[0],True)
+        self.c1,self.l1,self.l2,self.c2,self.n = conv(i[2],o[2]),conv(i[1],o[1]),conv(i[1],o[1]),conv(i[2],
+            o[2]),conv(i[0],o[0],True)
     def forward(self, x):
         along = lambda conv,y,d: conv(y.transpose(1,d)).transpose(1,d) # axis d as channels
         y = self.norm(x)
-        y = self.n((along(self.l1, along(self.c1,y,3), 2) + torch.tanh(along(self.c2, along(self.l2,y,2), 3)) + self.bias)/3)
+        y = self.n((along(self.l1, along(self.c1,y,3), 2) + torch.tanh(along(self.c2, along(self.l2,y,2), 3))
+            + self.bias)/3)
         return x+y if x.shape==y.shape else y
 
 # %% ../../nbs/generators/dnd.ipynb #cc29a75e
-_way = ((.82,.77,0),(.63,.63,0),(.44,.4,1),(.44,.4,2),(.25,.4,3),(0,.4,3),(0,.4,4)) # per block: share of log L and of log C still to go, doublings of N out of 4
+# per block: share of log L and of log C still to go, doublings of N out of 4
+_way = ((.82,.77,0),(.63,.63,0),(.44,.4,1),(.44,.4,2),(.25,.4,3),(0,.4,3),(0,.4,4))
 
 # %% ../../nbs/generators/dnd.ipynb #39ff262d
 def _between(a, b, share, unit): # `share` of the way back from b to a on a log scale, a multiple of `unit` if that is fine enough
@@ -158,8 +165,11 @@ class HyperConvGenerator(Generator):
     ):
         self.tokenizer = LoraTokenizer(spec, width, code)
         shapes = [tuple(s) for s in shapes or hyperconv_schedule((K,T,d), self.tokenizer.shape)]
-        if shapes[0]!=(K,T,d) or shapes[-1]!=self.tokenizer.shape: raise ValueError(f'shapes go from {shapes[0]} to {shapes[-1]}, expected {(K,T,d)} to {self.tokenizer.shape}')
-        super().__init__(spec, dict(d=d, K=K, T=T, kernel=kernel, width=width, code=code, shapes=[list(s) for s in shapes], zero_start=zero_start, noise=noise, cond_drop=cond_drop, seed=seed))
+        if shapes[0]!=(K,T,d) or shapes[-1]!=self.tokenizer.shape:
+            raise ValueError(f'shapes go from {shapes[0]} to {shapes[-1]}, expected {(K,T,d)} to '
+                             f'{self.tokenizer.shape}')
+        super().__init__(spec, dict(d=d, K=K, T=T, kernel=kernel, width=width, code=code,
+            shapes=[list(s) for s in shapes], zero_start=zero_start, noise=noise, cond_drop=cond_drop, seed=seed))
         self.cond = Condition(d, noise, cond_drop, norm=False)
         self.blocks = nn.ModuleList(HyperConvBlock(i,o,kernel) for i,o in zip(shapes,shapes[1:]))
         if zero_start: nn.init.zeros_(self.heads.weight); nn.init.zeros_(self.heads.bias)
@@ -199,7 +209,10 @@ def set_stats(self:HyperConvGenerator, teachers)->HyperConvGenerator:
 def write(self:HyperConvGenerator, cond, mask=None)->Tensor:
     "The LoRA tokens [n, N, r+2, width+2]"
     want = tuple(self.config[k] for k in 'KTd')
-    if cond.ndim!=4 or cond.shape[3]!=want[2] or any(c>w for c,w in zip(cond.shape[1:], want)): raise ValueError(f'conditions are {list(cond.shape)}, expected [n, up to {want[0]}, up to {want[1]}, {want[2]}]: the number of prompts and of tokens is built into this generator; build it with a larger K or T, or cut the prompts')
+    if cond.ndim!=4 or cond.shape[3]!=want[2] or any(c>w for c,w in zip(cond.shape[1:], want)):
+        raise ValueError(f'conditions are {list(cond.shape)}, expected [n, up to {want[0]}, up to {want[1]}, '
+                         f'{want[2]}]: the number of prompts and of tokens is built into this generator; build it '
+                         'with a larger K or T, or cut the prompts')
     x = self.cond(cond)*check_mask(cond, mask)[...,None]
     x = F.pad(x, (0,0, 0,want[1]-x.shape[2], 0,want[0]-x.shape[1]))
     for b in self.blocks: x = b(x)

@@ -9,7 +9,7 @@ from torch import nn, Tensor
 from torch.nn import functional as F
 from fastcore.basics import patch
 from ..adapter import LoraSpec
-from ..encoder import AttentionPool
+from ..condition import AttentionPool
 from ..generator import Condition, Generator, Heads, MLPGenerator, ModuleEmbedding, _Block
 
 # %% auto #0
@@ -19,9 +19,11 @@ __all__ = ['check_mask', 'SetGenerator', 'AttentionGenerator', 'TokenEmbeddingGe
 def check_mask(cond, mask)->Tensor: # [n, K] bool
     "The mask of a set, all True if None; a sample without a prompt is named"
     if mask is None: return torch.ones(cond.shape[:-1], dtype=torch.bool, device=cond.device)
-    if mask.shape!=cond.shape[:-1]: raise ValueError(f'the mask is {list(mask.shape)}, expected {list(cond.shape[:-1])}')
+    if mask.shape!=cond.shape[:-1]:
+        raise ValueError(f'the mask is {list(mask.shape)}, expected {list(cond.shape[:-1])}')
     mask = mask.bool()
-    if mask.device.type!='meta' and not (ok := mask.flatten(1).any(1)).all(): raise ValueError(f'sample {int((~ok).nonzero()[0])} has no prompt: its mask is all zero')
+    if mask.device.type!='meta' and not (ok := mask.flatten(1).any(1)).all():
+        raise ValueError(f'sample {int((~ok).nonzero()[0])} has no prompt: its mask is all zero')
     return mask
 
 # %% ../../nbs/generators/sets.ipynb #2e9cbb39
@@ -29,7 +31,8 @@ class _Attend(nn.Module):
     "x + attention of LayerNorm(x) over `mem` (itself if None); mask [n, k] is True where there is something to look at"
     def __init__(self, h, heads, p=0.):
         super().__init__()
-        self.heads,self.norm,self.q,self.kv,self.o,self.drop = heads,nn.LayerNorm(h),nn.Linear(h,h),nn.Linear(h,2*h),nn.Linear(h,h),nn.Dropout(p)
+        self.heads,self.norm,self.q,self.kv,self.o,self.drop = heads,nn.LayerNorm(h),nn.Linear(h,h),nn.Linear(h,
+            2*h),nn.Linear(h,h),nn.Dropout(p)
     def forward(self, x, mem=None, mask=None):
         y = self.norm(x)
         k,v = self.kv(y if mem is None else mem).chunk(2,-1)
@@ -55,21 +58,26 @@ class SetGenerator(Generator):
         dropout:float=0.,
         seed:int=0, # of the fresh A to start from
     ):
-        super().__init__(spec, dict(d=d, hidden=hidden, depth=depth, heads=heads, factor=factor, start=start, zero_start=zero_start, noise=noise, cond_drop=cond_drop, dropout=dropout, seed=seed), factor)
+        super().__init__(spec, dict(d=d, hidden=hidden, depth=depth, heads=heads, factor=factor, start=start,
+            zero_start=zero_start, noise=noise, cond_drop=cond_drop, dropout=dropout, seed=seed), factor)
         self.cond = Condition(d, noise, cond_drop)
         self.enter = nn.Sequential(nn.Linear(d,hidden), nn.LayerNorm(hidden))
         self.where,self.base = ModuleEmbedding(self.layout, hidden), nn.Parameter(torch.zeros(hidden))
-        mk = lambda: nn.ModuleList([_Attend(hidden,heads,dropout), _Attend(hidden,heads,dropout), _Block(hidden,dropout)])
+        mk = lambda: nn.ModuleList([_Attend(hidden,heads,dropout), _Attend(hidden,heads,dropout),
+            _Block(hidden,dropout)])
         self.layers,self.norm = nn.ModuleList(mk() for _ in range(depth)), nn.LayerNorm(hidden)
         self.heads = Heads(spec, self.layout, hidden, factor, 0. if zero_start else start)
 
     def body(self, cond, mask=None): # [n, 2, M, hidden]
-        if cond.ndim!=3: raise ValueError(f'this generator takes a set of vectors a sample, [n, K, d]; got {list(cond.shape)}')
+        if cond.ndim!=3:
+            raise ValueError(f'this generator takes a set of vectors a sample, [n, K, d]; got {list(cond.shape)}')
         mask,mem = check_mask(cond, mask), self.enter(self.cond(cond))
         x = (self.base + self.where()).flatten(0,1).expand(len(cond),-1,-1)
         for look,talk,think in self.layers: x = think(talk(look(x, mem, mask)))
         return self.norm(x).unflatten(1, (2,-1))
-    def example(self, n=1, K=16)->tuple: "Random prompt vectors, and their mask"; return torch.randn(n, K, self.config['d']), torch.ones(n, K, dtype=torch.bool)
+    def example(self, n=1, K=16)->tuple:
+        "Random prompt vectors, and their mask"
+        return torch.randn(n, K, self.config['d']), torch.ones(n, K, dtype=torch.bool)
 
 # %% ../../nbs/generators/sets.ipynb #f27668f4
 class AttentionGenerator(MLPGenerator):
@@ -84,9 +92,12 @@ class AttentionGenerator(MLPGenerator):
         super().__init__(spec, d=d, pool_heads=pool_heads, **kw)
         self.pool = AttentionPool(d, pool_heads)
     def body(self, cond, mask=None):
-        if cond.ndim!=3: raise ValueError(f'this generator takes a set of vectors a sample, [n, K, d]; got {list(cond.shape)}')
+        if cond.ndim!=3:
+            raise ValueError(f'this generator takes a set of vectors a sample, [n, K, d]; got {list(cond.shape)}')
         return super().body(self.pool(cond, check_mask(cond, mask)))
-    def example(self, n=1)->tuple: "A random set, and its mask"; return torch.randn(n, 8, self.config['d']), torch.ones(n, 8, dtype=torch.bool)
+    def example(self, n=1)->tuple:
+        "A random set, and its mask"
+        return torch.randn(n, 8, self.config['d']), torch.ones(n, 8, dtype=torch.bool)
 
 # %% ../../nbs/generators/sets.ipynb #dc6bef54
 class TokenEmbeddingGenerator(MLPGenerator):
@@ -105,13 +116,18 @@ class TokenEmbeddingGenerator(MLPGenerator):
         self.read = nn.ModuleList(nn.ModuleList([_Attend(d,4), _Block(d)]) for _ in range(layers))
     def body(self, cond, mask=None):
         c = self.config
-        if cond.is_floating_point() or cond.ndim!=2: raise ValueError(f'this generator takes token ids [n, T], got {cond.dtype} {list(cond.shape)}')
-        if cond.shape[1]>c['max_len']: raise ValueError(f'{cond.shape[1]} tokens, but positions go to {c["max_len"]}: cut the prompts or build it with a larger max_len')
+        if cond.is_floating_point() or cond.ndim!=2:
+            raise ValueError(f'this generator takes token ids [n, T], got {cond.dtype} {list(cond.shape)}')
+        if cond.shape[1]>c['max_len']:
+            raise ValueError(f'{cond.shape[1]} tokens, but positions go to {c["max_len"]}: cut the prompts or build '
+                             'it with a larger max_len')
         mask = check_mask(cond[...,None], mask)
         x = self.tok(cond) + self.pos.weight[:cond.shape[1]]
         for look,think in self.read: x = think(look(x, None, mask))
         return super().body((x*mask[...,None]).sum(1)/mask.sum(1,keepdim=True))
-    def example(self, n=1)->tuple: "Random ids, and their mask"; return torch.randint(0, self.config['vocab'], (n,64)), torch.ones(n,64, dtype=torch.bool)
+    def example(self, n=1)->tuple:
+        "Random ids, and their mask"
+        return torch.randint(0, self.config['vocab'], (n,64)), torch.ones(n,64, dtype=torch.bool)
 
 # %% ../../nbs/generators/sets.ipynb #3e645b3b
 @patch(cls_method=True)

@@ -24,7 +24,8 @@ def _naming(path):
     "What the disk refuses is an error that names what was not written, in whose words ever it comes"
     try: yield
     except (OSError, SafetensorError) as e:
-        if why := re.search(r'No space left on device|File too large|quota exceeded|requested and \d+ written', str(e)): # the last is numpy's
+        # the last is numpy's
+        if why := re.search(r'No space left on device|File too large|quota exceeded|requested and \d+ written', str(e)):
             why = why[0] if why[0][0] in 'NF' else 'No space left on device'
             raise OSError(f'{path}: {why}; nothing was changed, make room and call again') from None
         if getattr(e, 'errno', None) is None or e.filename is not None: raise
@@ -271,7 +272,8 @@ def changed(
     folder, # one with a marker
 )->list: # of str
     "Files of a marked folder that are not as they were written: changed, missing or added"
-    if (mark := marked(folder)) is None: raise FileNotFoundError(f'{folder}: no marker, or the folder went while it was looked at')
+    if (mark := marked(folder)) is None:
+        raise FileNotFoundError(f'{folder}: no marker, or the folder went while it was looked at')
     was,now = mark['files'],file_sums(folder)
     def word(k): return 'is missing' if k not in now else 'was changed' if k in was else 'was added'
     return [f'{k} {word(k)}' for k in sorted({*was, *now}) if was.get(k)!=now.get(k)]

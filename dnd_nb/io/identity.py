@@ -13,7 +13,7 @@ from .files import atomic_write, inside, read_json, regular, sha256
 
 # %% auto #0
 __all__ = ['MODULES', 'cache_home', 'file_sum', 'config_sum', 'tokenizer_sum', 'tensors_sum', 'folder_sum', 'identity',
-           'same_base', 'whole', 'not_finite', 'safe_base', 'safe_encoder']
+           'same_base', 'first_change', 'same_settings', 'whole', 'not_finite', 'safe_base', 'safe_encoder']
 
 # %% ../../nbs/io/identity.ipynb #fe952cf0
 def cache_home()->Path:
@@ -104,6 +104,33 @@ def same_base(
             raise ValueError(f'{where}: made with base model {names[0]} ({k} {was[k][:12]}…), this is {names[1]} '
                              f'({k} {now[k][:12]}…). Name the one it was made with')
 
+# %% ../../nbs/io/identity.ipynb #0e456102
+def first_change(
+    a, # from JSON
+    b, # from JSON, another
+    at:str='', # where they are
+)->str: # e.g. 'stages[1].lr: 0.1 then, 0.2 now'
+    "Where two settings first differ, and how"
+    if isinstance(a,dict) and isinstance(b,dict):
+        parts = [(f'{at}.{k}'.strip('.'),a.get(k),b.get(k)) for k in {**a,**b}]
+    elif isinstance(a,list) and isinstance(b,list) and len(a)==len(b):
+        parts = [(f'{at}[{i}]',*o) for i,o in enumerate(zip(a,b))]
+    else: return f'{at}: {a!r} then, {b!r} now'
+    return next(first_change(x,y,k) for k,x,y in parts if x!=y)
+
+# %% ../../nbs/io/identity.ipynb #e1addef4
+def same_settings(
+    where, # the folder, for the message
+    was:dict, # as it was begun
+    now:dict, # as it is called
+    keys=None, # those that must agree; None: all of `now`
+):
+    "An error that names the first difference"
+    a,b = (json.loads(json.dumps({k:x.get(k) for k in keys or now})) for x in (was,now))
+    if a!=b:
+        raise ValueError(f'{where}: begun with another {first_change(a, b)[:300]}; choose another folder, '
+                         'or the same settings to go on')
+
 # %% ../../nbs/io/identity.ipynb #819c893a
 def whole(
     info:dict, # what transformers says with output_loading_info=True
@@ -125,7 +152,8 @@ def not_finite(
 )->str: # what holds NaN or infinity, '' if nothing does
     "The first tensor that is not finite, in words"
     ts = [] if model is None else [(f'the base model\'s {n}', p) for n,p in model.named_parameters()]
-    return next((f'{n} holds NaN or infinity' for n,t in (*ts, *more.items()) if t.is_floating_point() and not t.isfinite().all()), '')
+    return next((f'{n} holds NaN or infinity' for n,t in (*ts, *more.items()) if t.is_floating_point()
+        and not t.isfinite().all()), '')
 
 # %% ../../nbs/io/identity.ipynb #cd0af3d4
 MODULES = ('Transformer','Pooling','Normalize','Dense','LayerNorm','Dropout','StaticEmbedding') # the list
@@ -137,7 +165,8 @@ def safe_base(
     folder = Path(folder)
     if (folder/'adapter_config.json').exists():
         raise ValueError(f'{folder}: an adapter lies beside the base model and would be applied; move it away')
-    if not isinstance(read_json(folder/'config.json'), dict): raise ValueError(f'{folder}/config.json: expected an object')
+    if not isinstance(read_json(folder/'config.json'), dict):
+        raise ValueError(f'{folder}/config.json: expected an object')
 
 def safe_encoder(
     folder, # of a sentence-transformers model

@@ -44,7 +44,8 @@ def may_write(
     if os.path.lexists(path) and not _is_result(path, fields):
         raise ValueError(f'{path}: is there and was not written by {by}; nothing was written, name another file')
     up = next(p for p in path.absolute().parents if p.exists())
-    if not up.is_dir() or not os.access(up, os.W_OK): raise ValueError(f'{path}: {up} cannot be written in; name another file')
+    if not up.is_dir() or not os.access(up, os.W_OK):
+        raise ValueError(f'{path}: {up} cannot be written in; name another file')
     return path
 
 def _is_result(path, fields):

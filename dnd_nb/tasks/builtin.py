@@ -45,7 +45,8 @@ def task_maker(
     "Decorator: register a function that draws (blanks, answer[, choices])"
     def _f(f):
         m = Maker(name or f.__name__, family, wordings, f, frames)
-        if len(set(wordings)) < 6: raise TaskError(f'maker {m.name}: {len(set(wordings))} wordings, expected at least 6')
+        if len(set(wordings)) < 6:
+            raise TaskError(f'maker {m.name}: {len(set(wordings))} wordings, expected at least 6')
         BUILTIN[m.name] = m
         return f
     return _f
@@ -56,7 +57,8 @@ def example(self:Maker, rng:random.Random)->Example:
     "Draw one row: an item, a wording, a frame"
     blanks, answer, *choices = self.draw(rng)
     q = rng.choice(self.wordings).format(**blanks)
-    frames = self.frames if q[-1] in '.?!' else [f for f in self.frames if f.endswith('{q}')] # 'Echo: cat dog Thanks!' would be unclear
+    # 'Echo: cat dog Thanks!' would be unclear
+    frames = self.frames if q[-1] in '.?!' else [f for f in self.frames if f.endswith('{q}')]
     return Example(rng.choice(frames).format(q=q), str(answer), choices[0] if choices else None)
 
 # %% ../../nbs/tasks/builtin.ipynb #124b6e96
@@ -66,7 +68,9 @@ def task(self:Maker, n_train:int=240, n_test:int=60, seed:int=0)->Task:
     rng, rows, tries = random.Random(stable_seed(self.name, seed)), {}, 0
     while len(rows) < n_train+n_test:
         e = self.example(rng); rows.setdefault(e.prompt, e); tries += 1
-        if tries > 100*(n_train+n_test): raise TaskError(f'built-in task {self.name}: only {len(rows)} distinct prompts found, {n_train+n_test} asked for; lower n_train or n_test')
+        if tries > 100*(n_train+n_test):
+            raise TaskError(f'built-in task {self.name}: only {len(rows)} distinct prompts found, {n_train+n_test} '
+                            'asked for; lower n_train or n_test')
     rows = list(rows.values())
     return Task(self.name, self.family, rows[n_test:], rows[:n_test])
 
@@ -135,7 +139,9 @@ def over_fifty(r): a = _pick(r, r.randint(1,49), r.randint(51,99)); return dict(
 
 @task_maker('number checks', 'Can {a} be divided by 5?', 'Is {a} a multiple of five?', 'Does 5 divide {a} evenly?',
     'Yes or no: {a} is divisible by 5.', 'Is {a} in the table of five?', 'Does {a} end in 0 or 5?')
-def multiple_of_five(r): a = _pick(r, 5*r.randint(1,40), 5*r.randint(1,40)+r.randint(1,4)); return dict(a=a), _yes(a%5==0), YN
+def multiple_of_five(r):
+    a = _pick(r, 5*r.randint(1,40), 5*r.randint(1,40)+r.randint(1,4))
+    return dict(a=a), _yes(a%5==0), YN
 
 @task_maker('number checks', 'How many digits has {a}?', 'Count the digits of {a}.',
     'The number {a} is written with how many digits?', 'What is the digit count of {a}?',
@@ -145,7 +151,9 @@ def digit_count(r): k = r.randint(1,4); return dict(a=r.randint(10**(k-1), 10**k
 @task_maker('number checks', 'Is {a} positive or negative?', 'Positive or negative: {a}?',
     'What sign has {a}, positive or negative?', 'Does {a} lie below or above zero? Say positive or negative.',
     'The sign of the number {a} is?', 'Say whether {a} is a positive or a negative number.')
-def sign(r): a = r.randint(1,99)*_pick(r,1,-1); return dict(a=a), 'positive' if a>0 else 'negative', ['positive','negative']
+def sign(r):
+    a = r.randint(1,99)*_pick(r,1,-1)
+    return dict(a=a), 'positive' if a>0 else 'negative', ['positive','negative']
 
 # %% ../../nbs/tasks/builtin.ipynb #30406029
 DAYS = 'Monday Tuesday Wednesday Thursday Friday Saturday Sunday'.split()
@@ -179,19 +187,27 @@ def previous_month(r): i = r.randrange(12); return dict(m=MONTHS[i]), MONTHS[i-1
 @task_maker('dates', 'In the north, which season is {m}?', 'What season is it in {m}?', '{m} falls in which season?',
     'Name the season of {m}.', 'Spring, summer, autumn or winter: {m}?',
     'If it is {m} in Europe, which season is it?')
-def season(r): i = r.randrange(12); s = ['winter','spring','summer','autumn']; return dict(m=MONTHS[i]), s[(i+1)//3%4], s
+def season(r):
+    i = r.randrange(12)
+    s = ['winter','spring','summer','autumn']
+    return dict(m=MONTHS[i]), s[(i+1)//3%4], s
 
 @task_maker('dates', 'Is {d} a weekday or part of the weekend?', 'Weekday or weekend: {d}?',
     'Say weekday or weekend for {d}.', 'Does {d} belong to the weekend? Say weekday or weekend.',
     '{d}, is it weekend or weekday?', 'Which is {d}: weekend or weekday?')
-def weekend(r): d = r.choice(_pick(r, DAYS[:5], DAYS[5:])); return dict(d=d), 'weekend' if d in DAYS[5:] else 'weekday', ['weekday','weekend']
+def weekend(r):
+    d = r.choice(_pick(r, DAYS[:5], DAYS[5:]))
+    return dict(d=d), 'weekend' if d in DAYS[5:] else 'weekday', ['weekday','weekend']
 
 # %% ../../nbs/tasks/builtin.ipynb #3c4a8eaf
-UNIT_PAIRS = dict(cm_in_metres=('metres','centimetres',100), minutes_in_hours=('hours','minutes',60), grams_in_kilos=('kilograms','grams',1000),
-    days_in_weeks=('weeks','days',7), months_in_years=('years','months',12), legs_of_spiders=('spiders','legs',8), wheels_of_cars=('cars','wheels',4))
+UNIT_PAIRS = dict(cm_in_metres=('metres','centimetres',100), minutes_in_hours=('hours','minutes',60),
+    grams_in_kilos=('kilograms','grams',1000),
+    days_in_weeks=('weeks','days',7), months_in_years=('years','months',12), legs_of_spiders=('spiders','legs',8),
+    wheels_of_cars=('cars','wheels',4))
 
 def _unit_maker(name, big, small, k):
-    @task_maker('units', f'How many {small} are in {{a}} {big}?', f'{{a}} {big} make how many {small}?', f'Convert {{a}} {big} to {small}.', f'Count the {small} in {{a}} {big}.',
+    @task_maker('units', f'How many {small} are in {{a}} {big}?', f'{{a}} {big} make how many {small}?',
+        f'Convert {{a}} {big} to {small}.', f'Count the {small} in {{a}} {big}.',
         f'{{a}} {big}: how many {small} is that?', f'Give the number of {small} for {{a}} {big}.', name=name)
     def _(r): a = r.randint(2,12); return dict(a=a), a*k
 
@@ -199,12 +215,30 @@ for n,(big,small,k) in UNIT_PAIRS.items(): _unit_maker(n, big, small, k)
 
 # %% ../../nbs/tasks/builtin.ipynb #b7f1e26d
 PAIRS = dict(
-    plural='cat cats|dog dogs|bus buses|box boxes|city cities|baby babies|child children|foot feet|mouse mice|man men|woman women|tooth teeth|leaf leaves|wolf wolves|book books|key keys|dish dishes|party parties|star stars|tree trees|fox foxes|lady ladies|knife knives|hero heroes|watch watches|toy toys|lamp lamps|glass glasses|story stories|bird birds',
-    past='walk walked|go went|eat ate|see saw|run ran|play played|stop stopped|take took|give gave|come came|write wrote|sing sang|swim swam|buy bought|think thought|make made|say said|try tried|jump jumped|love loved|find found|keep kept|know knew|drink drank|sleep slept|talk talked|carry carried|break broke|fly flew|dance danced',
-    ing='walk walking|run running|make making|sit sitting|swim swimming|write writing|play playing|stop stopping|take taking|cry crying|dance dancing|eat eating|ride riding|hit hitting|read reading|sing singing|bake baking|plan planning|smile smiling|jump jumping|drive driving|win winning|talk talking|give giving|dig digging|fly flying|come coming|cut cutting|use using|help helping',
-    comparative='big bigger|small smaller|good better|bad worse|happy happier|tall taller|fast faster|slow slower|hot hotter|cold colder|easy easier|late later|nice nicer|sad sadder|old older|young younger|rich richer|poor poorer|busy busier|thin thinner|wide wider|long longer|short shorter|heavy heavier|light lighter|strong stronger|weak weaker|dry drier|loud louder|clean cleaner',
-    opposite='hot cold|big small|up down|open closed|happy sad|fast slow|light dark|old young|high low|rich poor|full empty|early late|hard soft|clean dirty|strong weak|near far|day night|left right|wet dry|loud quiet|good bad|long short|thick thin|first last|front back|love hate|win lose|start stop|push pull|buy sell',
-    doer='teach teacher|sing singer|run runner|bake baker|drive driver|write writer|paint painter|dance dancer|farm farmer|read reader|swim swimmer|play player|build builder|work worker|lead leader|hunt hunter|speak speaker|win winner|ride rider|help helper|own owner|print printer|climb climber|dream dreamer|clean cleaner|think thinker|jump jumper|sell seller|buy buyer|hike hiker')
+    plural='cat cats|dog dogs|bus buses|box boxes|city cities|baby babies|child children|foot feet|mouse mice|man '
+           'men|woman women|tooth teeth|leaf leaves|wolf wolves|book books|key keys|dish dishes|party parties|star '
+           'stars|tree trees|fox foxes|lady ladies|knife knives|hero heroes|watch watches|toy toys|lamp lamps|glass '
+           'glasses|story stories|bird birds',
+    past='walk walked|go went|eat ate|see saw|run ran|play played|stop stopped|take took|give gave|come came|write '
+         'wrote|sing sang|swim swam|buy bought|think thought|make made|say said|try tried|jump jumped|love loved|find '
+         'found|keep kept|know knew|drink drank|sleep slept|talk talked|carry carried|break broke|fly flew|dance '
+         'danced',
+    ing='walk walking|run running|make making|sit sitting|swim swimming|write writing|play playing|stop stopping|take '
+        'taking|cry crying|dance dancing|eat eating|ride riding|hit hitting|read reading|sing singing|bake '
+        'baking|plan planning|smile smiling|jump jumping|drive driving|win winning|talk talking|give giving|dig '
+        'digging|fly flying|come coming|cut cutting|use using|help helping',
+    comparative='big bigger|small smaller|good better|bad worse|happy happier|tall taller|fast faster|slow slower|hot '
+                'hotter|cold colder|easy easier|late later|nice nicer|sad sadder|old older|young younger|rich '
+                'richer|poor poorer|busy busier|thin thinner|wide wider|long longer|short shorter|heavy heavier|light '
+                'lighter|strong stronger|weak weaker|dry drier|loud louder|clean cleaner',
+    opposite='hot cold|big small|up down|open closed|happy sad|fast slow|light dark|old young|high low|rich poor|full '
+             'empty|early late|hard soft|clean dirty|strong weak|near far|day night|left right|wet dry|loud '
+             'quiet|good bad|long short|thick thin|first last|front back|love hate|win lose|start stop|push pull|buy '
+             'sell',
+    doer='teach teacher|sing singer|run runner|bake baker|drive driver|write writer|paint painter|dance dancer|farm '
+         'farmer|read reader|swim swimmer|play player|build builder|work worker|lead leader|hunt hunter|speak '
+         'speaker|win winner|ride rider|help helper|own owner|print printer|climb climber|dream dreamer|clean '
+         'cleaner|think thinker|jump jumper|sell seller|buy buyer|hike hiker')
 PAIRS = {k:dict(p.split() for p in v.split('|')) for k,v in PAIRS.items()}
 PAIRS['superlative'] = {k:{'better':'best','worse':'worst'}.get(v, v[:-1]+'st') for k,v in PAIRS['comparative'].items()}
 
@@ -232,10 +266,13 @@ _pair_maker('doer', 'Someone who can {w} is called what?', 'A person who likes t
     'Turn the verb {w} into a person.')
 
 # %% ../../nbs/tasks/builtin.ipynb #946001b2
-ANIMALS = _cat('cat dog horse cow pig sheep lion tiger bear wolf fox mouse rabbit monkey elephant snake frog duck eagle owl whale shark goat deer bee')
-FRUITS = _cat('apple banana cherry grape lemon mango orange peach pear plum kiwi melon fig lime berry papaya coconut apricot')
+ANIMALS = _cat('cat dog horse cow pig sheep lion tiger bear wolf fox mouse rabbit monkey elephant snake frog duck '
+               'eagle owl whale shark goat deer bee')
+FRUITS = _cat('apple banana cherry grape lemon mango orange peach pear plum kiwi melon fig lime berry papaya coconut '
+              'apricot')
 COLOURS = _cat('red blue green yellow black white brown pink purple grey orange')
-THINGS = _cat('table chair lamp hammer spoon phone door window box pen book shoe clock bottle knife key coin ladder brush mirror')
+THINGS = _cat('table chair lamp hammer spoon phone door window box pen book shoe clock bottle knife key coin ladder '
+              'brush mirror')
 WORDS = tuple(dict.fromkeys(ANIMALS+FRUITS+THINGS
     +_cat('river cloud music garden summer paper bread stone winter sugar train plane friend market island silver')))
 
@@ -261,15 +298,20 @@ def count_items(r): xs = _items(r, 1, 6); return _listed(xs), len(xs)
 
 @task_maker('lists', 'Does this list contain {w}: {l}?', 'Is {w} among {l}?', 'Look for {w} in: {l}. Is it there?',
     'Is the word {w} in the list {l}?', '{l}. Was {w} one of these?', 'Yes or no: the list {l} includes {w}.')
-def contains_item(r): xs = _items(r); yes = r.random()<.5; return dict(w=r.choice(xs if yes else [w for w in WORDS if w not in xs]), **_listed(xs)), _yes(yes), YN
+def contains_item(r):
+    xs = _items(r)
+    yes = r.random()<.5
+    return dict(w=r.choice(xs if yes else [w for w in WORDS if w not in xs]), **_listed(xs)), _yes(yes), YN
 
 @task_maker('lists', 'Put this list in reverse order: {l}', 'Reverse the list {l}.', '{l}. Say them backwards.',
     'List from last to first: {l}', 'Turn around the order of {l}.', 'Write the items {l} in the opposite order.')
 def reverse_list(r): xs = _items(r, 2, 3); return _listed(xs), ', '.join(xs[::-1])
 
 # %% ../../nbs/tasks/builtin.ipynb #519fc619
-NAMES = _cat('Anna Ben Carla David Emma Felix Grace Henry Iris Jack Karen Leo Maria Nina Oscar Paul Rosa Sam Tina Victor')
-SURNAMES = _cat('Adams Baker Clark Davis Evans Fisher Green Hill Irwin Jones King Lopez Moore Nash Owens Price Quinn Reed Smith Turner')
+NAMES = _cat('Anna Ben Carla David Emma Felix Grace Henry Iris Jack Karen Leo Maria Nina Oscar Paul Rosa Sam Tina '
+             'Victor')
+SURNAMES = _cat('Adams Baker Clark Davis Evans Fisher Green Hill Irwin Jones King Lopez Moore Nash Owens Price Quinn '
+                'Reed Smith Turner')
 def _word(f): return lambda r: (lambda w: (dict(w=w, u=w.upper(), c=w.capitalize()), f(w)))(r.choice(WORDS))
 
 task_maker('formats', 'Write {w} in capital letters.', 'Upper case: {w}', 'Shout the word {w} in all caps.',
@@ -342,7 +384,10 @@ def alphabet_first(r):
 @task_maker('comparisons', 'Are these the same word: {a} and {b}?', 'Same or different: {a}, {b}?',
     'Is {a} equal to {b}? Say same or different.', 'Compare {a} with {b}: same or different?',
     'Do {a} and {b} match? Say same or different.', '{a} / {b}: same word or different words?')
-def same_word(r): d = _words2(r); yes = r.random()<.5; return dict(d, b=d['a'] if yes else d['b']), 'same' if yes else 'different', ['same','different']
+def same_word(r):
+    d = _words2(r)
+    yes = r.random()<.5
+    return dict(d, b=d['a'] if yes else d['b']), 'same' if yes else 'different', ['same','different']
 
 # %% ../../nbs/tasks/builtin.ipynb #91212a90
 task_maker('spelling', 'What is the first letter of {w}?', 'The word {w} begins with which letter?',
@@ -364,7 +409,9 @@ task_maker('spelling', 'What are the first two letters of {w}?', 'The word {w} b
 @task_maker('spelling', 'Does {w} start with a vowel?', 'Is the first letter of {w} a vowel?',
     'Yes or no: {w} begins with a vowel.', 'Would one say "an {w}"? Yes or no.',
     'Does the word {w} open with a, e, i, o or u?', 'Is there a vowel at the very start of {w}?')
-def starts_with_vowel(r): v = r.random()<.5; return dict(w=r.choice([w for w in WORDS if (w[0] in 'aeiou')==v])), _yes(v), YN
+def starts_with_vowel(r):
+    v = r.random()<.5
+    return dict(w=r.choice([w for w in WORDS if (w[0] in 'aeiou')==v])), _yes(v), YN
 
 # %% ../../nbs/tasks/builtin.ipynb #aca1d9a9
 def _either(r, *classes): # classes: (label, words) each; labels are equally frequent
@@ -434,14 +481,17 @@ FOOD = ('baked a cake','cooked some rice','ate a pizza','fried two eggs','made a
     'peeled the potatoes','ordered a burger')
 
 def _sentence(r, *classes):
-    label,parts = r.choice(classes); return dict(s=f'{r.choice(NAMES)} {r.choice(parts)}.'), label, [c[0] for c in classes]
+    label,parts = r.choice(classes)
+    return dict(s=f'{r.choice(NAMES)} {r.choice(parts)}.'), label, [c[0] for c in classes]
 
 @task_maker('feeling and topic', 'Review: The {n} was {a}. Positive or negative?',
     'Is this positive or negative? The {n} was {a}.', 'Sentiment of "The {n} was {a}", positive or negative?',
     'A guest wrote: what a {a} {n}! Positive or negative?',
     'Judge the review: a really {a} {n}. Positive or negative?',
     'The {n} was so {a}. Is the opinion positive or negative?')
-def review(r): label,words = r.choice([('positive',GOOD),('negative',BAD)]); return dict(n=r.choice(NOUNS), a=r.choice(words)), label, ['positive','negative']
+def review(r):
+    label,words = r.choice([('positive',GOOD),('negative',BAD)])
+    return dict(n=r.choice(NOUNS), a=r.choice(words)), label, ['positive','negative']
 
 @task_maker('feeling and topic', '{s} Happy or sad?', 'How does the person feel, happy or sad? {s}',
     '{s} Is that a happy or a sad event?', 'Mood, happy or sad: {s}', '{s} Would that make one sad or happy?',
@@ -458,9 +508,12 @@ def sport_or_food(r): return _sentence(r, ('sport',SPORT), ('food',FOOD))
 def who(r): n = r.choice(NAMES); return dict(s=f'{n} {r.choice(JOY+WOE+SPORT+FOOD)}.'), n
 
 # %% ../../nbs/tasks/builtin.ipynb #104bc8e1
-FLYERS, SWIMMERS = _cat('eagle owl duck bee sparrow bat pigeon swan parrot crow butterfly gull'), _cat('shark whale dolphin salmon trout octopus crab squid tuna seal lobster jellyfish')
-WALKERS, BIG = _cat('cat dog horse cow pig sheep lion tiger bear wolf fox elephant goat deer rabbit camel'), _cat('elephant house whale mountain bridge ship train castle tower aeroplane stadium church')
-SMALL, RIDES = _cat('spoon key coin bee mouse pen egg ring button nail grape needle'), _cat('car bus bicycle truck taxi tractor scooter van lorry motorbike pram cart')
+FLYERS, SWIMMERS = (_cat('eagle owl duck bee sparrow bat pigeon swan parrot crow butterfly gull'),
+    _cat('shark whale dolphin salmon trout octopus crab squid tuna seal lobster jellyfish'))
+WALKERS, BIG = (_cat('cat dog horse cow pig sheep lion tiger bear wolf fox elephant goat deer rabbit camel'),
+    _cat('elephant house whale mountain bridge ship train castle tower aeroplane stadium church'))
+SMALL, RIDES = _cat('spoon key coin bee mouse pen egg ring button nail grape needle'), _cat('car bus bicycle truck '
+    'taxi tractor scooter van lorry motorbike pram cart')
 
 def _fact(name, yes, no, *wordings):
     @task_maker('yes-no facts', *wordings, name=name)

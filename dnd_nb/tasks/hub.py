@@ -21,7 +21,8 @@ def _bb_example(
     prefix:str,  # the task's prefix
     where:str,   # for the error
 ): # Example, or None if no single answer is gold
-    if 'input' not in d or not ('target' in d or 'target_scores' in d): raise TaskError(f'{where}: has {sorted(d)}, expected "input" with "target" or "target_scores"')
+    if 'input' not in d or not ('target' in d or 'target_scores' in d):
+        raise TaskError(f'{where}: has {sorted(d)}, expected "input" with "target" or "target_scores"')
     scores, target = d.get('target_scores'), d.get('target')
     if scores:
         top = [c for c,s in scores.items() if s == max(scores.values())]
@@ -34,8 +35,10 @@ def _bb_example(
 def _bb_files(path:Path)->dict: # {task name: task.json}
     if path.is_file(): return {path.parent.name:path}
     found = sorted(path.rglob('task.json'))
-    if not found: raise TaskError(f'{path}: no task.json in it; expected a BIG-bench task.json, its folder, or a folder of tasks')
-    base = next((p for p in [path, *path.parents] if not (p/'task.json').exists()), path) # names begin at the outermost task
+    if not found:
+        raise TaskError(f'{path}: no task.json in it; expected a BIG-bench task.json, its folder, or a folder of tasks')
+    # names begin at the outermost task
+    base = next((p for p in [path, *path.parents] if not (p/'task.json').exists()), path)
     return {'__'.join(f.parent.relative_to(base).parts):f for f in found}
 
 def read_bigbench_json(
@@ -47,9 +50,11 @@ def read_bigbench_json(
     path, res, skipped = Path(path), L(), {}
     for name,f in _bb_files(path).items():
         try: d = loads(f.read_text(encoding='utf-8'))
-        except json.JSONDecodeError as e: raise TaskError(f'{f}:{e.lineno}: not JSON ({e.msg}); expected a BIG-bench task.json') from None
+        except json.JSONDecodeError as e:
+            raise TaskError(f'{f}:{e.lineno}: not JSON ({e.msg}); expected a BIG-bench task.json') from None
         if 'examples' not in d:
-            if any(g != f and f.parent in g.parents for g in _bb_files(f.parent).values()): continue # only a header: its sub-tasks hold the rows
+            if any(g != f and f.parent in g.parents for g in _bb_files(f.parent).values()):
+                continue # only a header: its sub-tasks hold the rows
             raise TaskError(f'{f}: no "examples"; expected a BIG-bench task.json (a programmatic task has none)')
         rows = [_bb_example(x, d.get('task_prefix', ''), f'{f}: example {i}') for i,x in enumerate(d['examples'])]
         good = list({e.prompt:e for e in rows if e}.values())
@@ -60,7 +65,8 @@ def read_bigbench_json(
 
 def _cut(name, family, rows, n_train, n_test, seed):
     "One row in five for test, both capped, drawn by seed"
-    if len(rows) < 5: raise TaskError(f'task {name}: {len(rows)} usable rows, expected at least 5; one in five is for test')
+    if len(rows) < 5:
+        raise TaskError(f'task {name}: {len(rows)} usable rows, expected at least 5; one in five is for test')
     rows = random.Random(stable_seed(name, seed)).sample(rows, len(rows)); k = min(n_test, len(rows)//5)
     return Task(name, family, rows[k:k+n_train], rows[:k])
 
@@ -82,7 +88,8 @@ class Source:
         q,options,gold = self.row(d)
         if gold is None: return None
         names = [f'{self.label}{i+1}' for i in range(len(options))] if self.label else list(options)
-        listed, gap = [f'{n.capitalize()}: {o}' for n,o in zip(names, options)], '\n\n' if self.label == 'solution' else ' '
+        listed, gap = [f'{n.capitalize()}: {o}' for n,o in zip(names,
+            options)], '\n\n' if self.label == 'solution' else ' '
         parts = [self.ask.format(q=q), *([gap.join(listed)] if self.label else []), 'Answer format: ' + '/'.join(names)]
         return Example('\n\n'.join(parts), names[gold], names, q, list(options))
 
@@ -104,11 +111,15 @@ HUB = dict(
     piqa=Source('ybisk/piqa', None, 'train', 'validation', ('goal','sol1','sol2','label'),
         lambda d: (d['goal'], [d['sol1'], d['sol2']], _index_of(d['label'])), _ask('solution to'), 'solution'),
     hellaswag=Source('Rowan/hellaswag', None, 'train', 'validation', ('activity_label','ctx','endings','label'),
-        lambda d: (f'{d["activity_label"]}: {d["ctx"]}', d['endings'], _index_of(d['label'])), 'Please choose the correct ending to complete the given sentence: {q}', 'ending'),
-    boolq=Source('google/boolq', None, 'train', 'validation', ('question','answer'), lambda d: (d['question'].rstrip('?')+'?', ['true','false'], None if d['answer'] is None else int(not d['answer'])),
+        lambda d: (f'{d["activity_label"]}: {d["ctx"]}', d['endings'], _index_of(d['label'])),
+        'Please choose the correct ending to complete the given sentence: {q}', 'ending'),
+    boolq=Source('google/boolq', None, 'train', 'validation', ('question','answer'),
+    lambda d: (d['question'].rstrip('?')+'?', ['true','false'], None if d['answer'] is None else int(not d['answer'])),
         'Please answer the following question with true or false, question: {q}', None),
-    winogrande=Source('allenai/winogrande', 'winogrande_xl', 'train', 'validation', ('sentence','option1','option2','answer'),
-        lambda d: (d['sentence'], [d['option1'], d['option2']], _index_of(d['answer'], 1)), 'Please choose the correct answer to fill in the blank to complete the given sentence: {q}', 'option'))
+    winogrande=Source('allenai/winogrande', 'winogrande_xl', 'train', 'validation',
+    ('sentence','option1','option2','answer'),
+        lambda d: (d['sentence'], [d['option1'], d['option2']], _index_of(d['answer'], 1)),
+        'Please choose the correct answer to fill in the blank to complete the given sentence: {q}', 'option'))
 
 # %% ../../nbs/tasks/hub.ipynb #73f6d7aa
 def _hub_rows(src:Source, path, split:str)->list: # [dict]
@@ -119,14 +130,20 @@ def _hub_rows(src:Source, path, split:str)->list: # [dict]
     if (path/split/'state.json').exists(): return list(datasets.load_from_disk(str(path/split)))
     if (path/f'{split}.jsonl').exists(): return [json.loads(l)
         for l in (path/f'{split}.jsonl').read_text(encoding='utf-8').split('\n') if l.strip()]
-    if (path/f'{split}.parquet').exists(): return list(datasets.Dataset.from_parquet(str(path/f'{split}.parquet'), cache_dir=str(path/'.cache')))
-    raise TaskError(f'{path}: no split {split!r}; expected {split}/ (of save_to_disk), {split}.jsonl or {split}.parquet')
+    if (path/f'{split}.parquet').exists():
+        return list(datasets.Dataset.from_parquet(str(path/f'{split}.parquet'), cache_dir=str(path/'.cache')))
+    raise TaskError(f'{path}: no split {split!r}; expected {split}/ (of save_to_disk), {split}.jsonl or '
+                    f'{split}.parquet')
 
 def _hub_split(name:str, path, split:str, n:int, seed:int)->list: # [Example]
     src = HUB[name]; rows = _hub_rows(src, path, split); lack = set(src.fields) - set(rows[0] if rows else src.fields)
-    if lack: raise TaskError(f'{name} {split}: no column {sorted(lack)[0]!r} among {sorted(rows[0])}; is this a copy of {src.repo}?')
+    if lack:
+        raise TaskError(f'{name} {split}: no column {sorted(lack)[0]!r} among {sorted(rows[0])}; is this a copy of '
+                        f'{src.repo}?')
     got = [e for e in map(src.example, rows) if e]
-    if not got: raise TaskError(f'{name} {split}: none of {len(rows)} rows has a label; use the split {src.test!r}, which has them')
+    if not got:
+        raise TaskError(f'{name} {split}: none of {len(rows)} rows has a label; use the split {src.test!r}, which has '
+                        'them')
     return got if n is None or n >= len(got) else random.Random(stable_seed(name, split, seed)).sample(got, n)
 
 # %% ../../nbs/tasks/hub.ipynb #cd6a33cd

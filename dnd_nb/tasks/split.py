@@ -34,14 +34,19 @@ class Split:
         twice = [k for k,v in n.items() if v>1]
         if twice: raise TaskError(f'task {twice[0]} has two roles in the split; give it one')
         near = [t for t in self.held_out_far if t.family in seen | {v.family for v in self.val}]
-        if near: raise TaskError(f'task {near[0].name} is held out as far, but its family {near[0].family!r} is trained or selected on')
+        if near:
+            raise TaskError(f'task {near[0].name} is held out as far, but its family {near[0].family!r} is trained or '
+                            'selected on')
         far = [t for t in self.held_out_near if t.family not in seen]
-        if far: raise TaskError(f'task {far[0].name} is held out as near, but no task of its family {far[0].family!r} is trained on')
+        if far:
+            raise TaskError(f'task {far[0].name} is held out as near, but no task of its family {far[0].family!r} is '
+                            'trained on')
 
     def roles(self)->dict: return {f:getattr(self, f) for f in self.__dataclass_fields__}
     def __repr__(self): return 'Split(' + ', '.join(f'{k}={len(v)}' for k,v in self.roles().items() if v) + ')'
     def _repr_markdown_(self):
-        rows = [f'| {k} | {len(v)} | {len({t.family for t in v})} | {table_cell(", ".join(t.name for t in v), 150)} |' for k,v in self.roles().items() if v]
+        rows = [f'| {k} | {len(v)} | {len({t.family for t in v})} | {table_cell(", ".join(t.name for t in v), 150)} |'
+            for k,v in self.roles().items() if v]
         return '\n'.join(['| role | tasks | families | which |', '|---|---|---|---|', *rows])
 
 # %% ../../nbs/tasks/split.ipynb #05d33ddc
@@ -62,7 +67,9 @@ def _draw_families(
     order = rng.sample(list(fams), len(fams))
     pool = [ts[i] for i in range(max(map(len, fams.values()), default=0))
         for ts in (fams[f] for f in order) if i < len(ts)-keep]
-    if len(pool) < n: raise TaskError(f'{n} {what} tasks asked for, {len(pool)} possible among {len(fams)} families of {least} or more tasks; ask for fewer or add tasks')
+    if len(pool) < n:
+        raise TaskError(f'{n} {what} tasks asked for, {len(pool)} possible among {len(fams)} families of {least} or '
+                        'more tasks; ask for fewer or add tasks')
     return pool[:n]
 
 # %% ../../nbs/tasks/split.ipynb #5317ab1a
@@ -112,7 +119,8 @@ def fold_split(
 )->Split: # train and held_out_far
     "Hold out one fold of families"
     none = [t.name for t in tasks if t.fold is None]
-    if none: raise TaskError(f'task {none[0]} has no fold; its folder needs a families.json with "fold", or use split_tasks')
+    if none:
+        raise TaskError(f'task {none[0]} has no fold; its folder needs a families.json with "fold", or use split_tasks')
     folds = sorted({t.fold for t in tasks})
     if fold not in folds: raise TaskError(f'no fold {fold}; the tasks have folds {folds}')
     return Split([t for t in tasks if t.fold != fold], held_out_far=[t for t in tasks if t.fold == fold])
@@ -145,7 +153,9 @@ def val_split(
     known_names(families, fams, 'training family')
     if near: out = _draw_families({f:ts for f,ts in fams.items() if families is None or f in families},
         most if families is None else len(families), 3, 2, rng, 'near validation')
-    else: out = [t for f in (_val_families(fams, {t.family for t in sp.held_out_near}, most, rng) if families is None else families) for t in fams[f]]
+    else:
+        out = [t for f in (_val_families(fams, {t.family for t in sp.held_out_near}, most, rng) if families is None
+            else families) for t in fams[f]]
     names = {t.name for t in out}
     return replace(sp, train=[t for t in sp.train if t.name not in names], val=out)
 
@@ -159,7 +169,9 @@ def _val_families(
     for f in rng.sample(free, len(free)):
         if n+len(fams[f]) <= most: res.append(f); n += len(fams[f])
     if not res and free: res = [min(free, key=lambda f: len(fams[f]))]
-    if not res: raise TaskError('every training family has a held-out near task, so none can be carved whole; use val_split(…, near=True)')
+    if not res:
+        raise TaskError('every training family has a held-out near task, so none can be carved whole; use '
+                        'val_split(…, near=True)')
     return res
 
 # %% ../../nbs/tasks/split.ipynb #d88e35e7
@@ -173,8 +185,11 @@ class LabelReport:
     def __repr__(self): return f'LabelReport({len(self.rows)} tasks, {len(self.lopsided)} lopsided)'
     def _repr_markdown_(self):
         top = sorted(self.rows, key=lambda r: -r['share'])[:6]
-        head = f'{len(self.lopsided)} of {len(self.rows)} tasks have one label in over {self.threshold:.0%} of their test rows'
-        return '\n'.join([head, '', '| task | test rows | most frequent answer | share |', '|---|---|---|---|', *(f'| {r["task"]} | {r["n"]} | {table_cell(r["label"], 40)} | {r["share"]:.0%}{" ✗" if r["lopsided"] else ""} |' for r in top)])
+        head = (f'{len(self.lopsided)} of {len(self.rows)} tasks have one label in over {self.threshold:.0%} of their '
+                'test rows')
+        return '\n'.join([head, '', '| task | test rows | most frequent answer | share |', '|---|---|---|---|',
+            *(f'| {r["task"]} | {r["n"]} | {table_cell(r["label"], 40)} | '
+              f'{r["share"]:.0%}{" ✗" if r["lopsided"] else ""} |' for r in top)])
 
 def label_report(
     tasks:list,           # [Task]
@@ -187,7 +202,9 @@ def label_report(
         (label,k), = Counter(e.answer for e in t.test).most_common(1)
         rows.append(dict(task=t.name, n=len(t.test), label=label, share=k/len(t.test),
             lopsided=k > threshold*len(t.test)))
-        if rows[-1]['lopsided'] and warn: warnings.warn(f'task {t.name}: {k} of {len(t.test)} test rows have the answer {label!r}; accuracy on them says nothing about the task')
+        if rows[-1]['lopsided'] and warn:
+            warnings.warn(f'task {t.name}: {k} of {len(t.test)} test rows have the answer {label!r}; accuracy on them '
+                          'says nothing about the task')
     return LabelReport(rows, threshold)
 
 # %% ../../nbs/tasks/split.ipynb #3c9d0bca
@@ -202,7 +219,8 @@ def _grams(
     vocab:dict,  # word -> number from 1, grows
 )->np.ndarray: # distinct 3-grams, each packed into 63 bits; the words themselves if there are fewer than three
     w = np.array([vocab.setdefault(x, len(vocab)+1) for x in words], dtype=np.int64)
-    if len(vocab) >= 1<<21: raise TaskError(f'{len(vocab)} different words are too many to compare at once; compare fewer tasks')
+    if len(vocab) >= 1<<21:
+        raise TaskError(f'{len(vocab)} different words are too many to compare at once; compare fewer tasks')
     return np.unique(w if len(w) < 3 else (w[:-2]<<42) + (w[1:-1]<<21) + w[2:])
 
 # %% ../../nbs/tasks/split.ipynb #d584e61a
@@ -266,18 +284,23 @@ class Overlap:
     def prompts(self)->set: return {(p['held_out'], p['held_out_prompt']) for p in self.pairs}
     def by_tasks(self)->Counter: return Counter((p['held_out'], p['train'], p['kind']) for p in self.pairs)
     def summary(self)->str:
-        if not self.pairs: return f'no overlap: {self.n_held_out} held-out rows against {self.n_train} rows of training tasks'
+        if not self.pairs:
+            return f'no overlap: {self.n_held_out} held-out rows against {self.n_train} rows of training tasks'
         (h,t,_),_ = self.by_tasks().most_common(1)[0]
-        return f'{len(self.prompts)} of {self.n_held_out} held-out prompts occur in {len(self.rows)} rows of training tasks (most: {h} in {t})' + (f'; training tasks dropped whole: {", ".join(self.dropped)}' if self.dropped else '')
+        return (f'{len(self.prompts)} of {self.n_held_out} held-out prompts occur in {len(self.rows)} rows of training '
+                f'tasks (most: {h} in {t})') + (f'; training tasks dropped whole: {", ".join(self.dropped)}'
+                if self.dropped else '')
     def __repr__(self): return f'Overlap({self.summary()})'
     def _repr_markdown_(self):
         rows = [f'| {h} | {t} | {k} | {n} |' for (h,t,k),n in self.by_tasks().most_common(8)]
-        ex = [f'\nFor example ({p["score"]:.2f}): *{table_cell(p["held_out_prompt"],110)}* and *{table_cell(p["train_prompt"],110)}*' for p in sorted(self.pairs, key=lambda p: p['score'])[:1]]
+        ex = [f'\nFor example ({p["score"]:.2f}): *{table_cell(p["held_out_prompt"],110)}* and '
+              f'*{table_cell(p["train_prompt"],110)}*' for p in sorted(self.pairs, key=lambda p: p['score'])[:1]]
         return '\n'.join([self.summary(), '', *(['| held out | training task | kind | pairs |', '|---|---|---|---|',
             *rows] if rows else []), *ex])
 
 # %% ../../nbs/tasks/split.ipynb #d3962911
-def _flat(tasks): return [(t, part, i, e) for t in tasks for part in ('train','test') for i,e in enumerate(getattr(t, part))]
+def _flat(tasks):
+    return [(t, part, i, e) for t in tasks for part in ('train','test') for i,e in enumerate(getattr(t, part))]
 
 def overlap_report(
     train_tasks:list,      # [Task]: trained on, or used to select
@@ -295,9 +318,12 @@ def overlap_report(
     ix = _index([_text(e, least) for *_,e in rows], [num[id(t)] for t,*_ in rows])
     a,b = ([i for i in r if len(ix.rows[i]) >= least] for r in (range(len(tr), len(rows)), range(len(tr))))
     for s,j,i in _near_pairs(ix, a, b, threshold, least): pairs.setdefault((j,i), (float(s), 'near'))
-    res = Overlap([dict(kind=k, score=s, held_out=rows[j][0].name, held_out_prompt=rows[j][3].prompt, train=rows[i][0].name, part=rows[i][1], row=rows[i][2],
-                        train_prompt=rows[i][3].prompt) for (j,i),(s,k) in sorted(pairs.items())], len(ho), len(tr), threshold)
-    if strict and res.pairs: raise TaskError(f'{res.summary()}; clean the training tasks with remove_overlap, or hold out other tasks')
+    res = Overlap([dict(kind=k, score=s, held_out=rows[j][0].name, held_out_prompt=rows[j][3].prompt,
+        train=rows[i][0].name, part=rows[i][1], row=rows[i][2],
+                        train_prompt=rows[i][3].prompt) for (j,i),(s,k) in sorted(pairs.items())], len(ho), len(tr),
+                        threshold)
+    if strict and res.pairs:
+        raise TaskError(f'{res.summary()}; clean the training tasks with remove_overlap, or hold out other tasks')
     return res
 
 # %% ../../nbs/tasks/split.ipynb #6a3da19a
