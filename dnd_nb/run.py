@@ -45,6 +45,7 @@ class TrainConfig:
     k:tuple=(8,32) # prompts a condition: drawn from this range at every step
     pairing:str='matched' # 'shuffled' breaks prompts ↔ checkpoint, as an ablation
     answers:str='prompt' # what is encoded: 'prompt', 'prompt+answer' or 'mix'
+    standardise:bool=True # centre and scale a condition's features by their spread between the training tasks?
     seed:int=0
     max_len:int=256 # tokens of a row
     val_every:int=25 # steps between validations
@@ -75,9 +76,8 @@ def warm_start(
     return first, Stage('sft', sft, {'sft':1.}, sft_lr, batch=batch, rows=rows)
 
 # %% ../nbs/09b_run.ipynb #9b66da4e
-_fixed = dict(ema=.98, weight_decay=.01, val_strengths=[.5,1.], strengths=[0.,.25,.5,.75,1.], standardise=True,
-    val_k=16,
-    proportional=False)
+_fixed = dict(ema=.98, weight_decay=.01, val_strengths=[.5,1.], strengths=[0.,.25,.5,.75,1.],
+    val_k=16, proportional=False)
 _fixed_stage = dict(warmup=.1, clip=1., head_clip=1., at_once=64)
 
 def as_now(

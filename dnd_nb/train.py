@@ -111,7 +111,7 @@ def _build(self:Trainer, base, probes):
     self.gen = make_generator(dict(d=self.cache.dim, spec=self.zoo.spec.to_dict()) | cfg.generator)
     spread = teacher_spread(teachers)
     self.gen.set_stats(teachers)
-    if self.gen.takes in ('vector','set') and len(self.train_names)>1:
+    if cfg.standardise and self.gen.takes in ('vector','set') and len(self.train_names)>1:
         self.gen.cond.set_stats(self.task_conditions())
     if cfg.base=='given' and base is None:
         raise ValueError("base='given' needs base=: the adapter to correct, e.g. of train_multitask")
