@@ -270,11 +270,13 @@ def dnd_train(
         vals = _val_names(z, val, seed, held)
         stages = _with_loss(warm_start(recon_steps, sft_steps, recon_lr, sft_lr, batch, rows),
             reconstruction=recon_loss, sft=sft_loss)
-        given = _given(start, z.spec, model, tok, [t for t in ts if t.name not in {*vals, *held}], seed, run, multitask_steps) if start not in ('mean','fresh') else None
+        given = _given(start, z.spec, model, tok, [t for t in ts if t.name not in {*vals, *held}], seed, run,
+            multitask_steps) if start not in ('mean','fresh') else None
         cache = _cache_for(generator, encoder, embeddings, model, tok, device)
         gen = suited(generator, cache, (ks[0],ks[-1]), hidden=hidden, noise=noise, cond_drop=cond_drop)
         cfg = TrainConfig(stages, gen, start if given is None else 'given', (ks[0],ks[-1]), seed=seed)
-        _say(f'{len(z.tasks)-len([t for t in z.tasks if t in {*vals, *held}])} tasks to train on, {len(vals)} to choose by, {len(held)} held out; {cfg.steps} steps')
+        _say(f'{len(z.tasks)-len([t for t in z.tasks if t in {*vals, *held}])} tasks to train on, {len(vals)} to '
+             f'choose by, {len(held)} held out; {cfg.steps} steps')
         r = Trainer(cfg, run, z, cache, ts, vals, model, tok, given, probes=z.probes, held_out=held).fit()
         _say(f'\n{r}')
         _say(_after_training(r, cache, ts))
@@ -404,7 +406,8 @@ def damage(
     for n,form in (('config.json',RUN), ('selected.json',SELECTED)):
         if (folder/n).exists() and (folder/'log.jsonl').exists(): ask(lambda: form.read(folder/n) and [])
     def closed(e): bad.append(f'{e.filename}: {e.strerror}, so what is in it was not checked')
-    fs = sorted(Path(at)/n for at,_,ns in os.walk(folder, onerror=closed) for n in ns) # `rglob` would pass over such a folder
+    # `rglob` would pass over such a folder
+    fs = sorted(Path(at)/n for at,_,ns in os.walk(folder, onerror=closed) for n in ns)
     for f in fs:
         if f.suffix=='.safetensors': ask(lambda: check_tensors(f) and [])
         if f.name==MARKER: ask(lambda: [f'{f.parent}: {b}' for b in changed(f.parent)])

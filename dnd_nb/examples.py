@@ -39,7 +39,8 @@ class ExampleBank:
         self.first = dict(zip(self.rows, np.cumsum([0]+counts[:-1])))
         self.features = reader.read([e for r in self.rows.values() for e in r], device=device)
         if sequences: self._read_sequences(device)
-    def __repr__(self): return f'ExampleBank({len(self.features)} examples of {len(self.rows)} tasks, {self.sequences} sequences each)'
+    def __repr__(self):
+        return f'ExampleBank({len(self.features)} examples of {len(self.rows)} tasks, {self.sequences} sequences each)'
 
 def shuffled(
     task:Task,
@@ -56,7 +57,8 @@ def _read_sequences(self:ExampleBank, device):
     self.orders,seqs = {},[]
     for n,rows in self.rows.items():
         rng = random.Random(f'{self.seed}/{n}/orders')
-        self.orders[n] = [[rng.randrange(len(rows)) for _ in range(self.length)] if len(rows)<self.length else rng.sample(range(len(rows)), self.length)
+        self.orders[n] = [[rng.randrange(len(rows)) for _ in range(self.length)] if len(rows)<self.length
+            else rng.sample(range(len(rows)), self.length)
             for _ in range(self.sequences)]
         seqs += [[rows[i] for i in o] for o in self.orders[n]]
     self.states = self.reader.read_in_context(seqs, device=device) # [tasks · sequences, length, L, d]
@@ -134,9 +136,12 @@ class ExampleTrainer:
     ):
         self.model,self.tok,self.tasks,self.bank,self.cfg = model,tok,list(tasks),bank,cfg or ExamplesConfig()
         self.gen,self.lean = gen.to(model.device).train(), engine_for(model, gen.spec, engine)
-        self.rows = {t.name: encode_rows(tok, shuffled(t, bank.seed), template or Template(), self.cfg.max_len) for t in tasks}
+        self.rows = {t.name: encode_rows(tok, shuffled(t, bank.seed), template or Template(), self.cfg.max_len)
+            for t in tasks}
         few = [t.name for t in tasks if len(t.train)<2]
-        if few: raise ValueError(f'task {few[0]}: {len(self.rows[few[0]])} training row; one to show and one to score are needed')
+        if few:
+            raise ValueError(f'task {few[0]}: {len(self.rows[few[0]])} training row; one to show and one to score are '
+                             'needed')
         self.opt = torch.optim.AdamW(self._groups(), lr=self.cfg.lr, betas=(.9,.99), weight_decay=self.cfg.weight_decay)
         self.groups = [g['params'] for g in self.opt.param_groups] # each has a gradient norm of its own
         self.ema = AveragedModel(gen, avg_fn=self._average)
@@ -165,7 +170,9 @@ def backward(
         grad = torch.zeros_like(x)
         with torch.enable_grad(): return packed_backward(lean, x, grad, flat, owner, 1/len(flat), max_tokens), grad
     x.requires_grad_()
-    with torch.enable_grad(): nats,toks = _plain_backward(model, Adapters.from_flat(ad.spec, x), flat, owner, torch.full((len(flat),), 1/len(flat)), pad_id, max_tokens)
+    with torch.enable_grad():
+        nats,toks = _plain_backward(model, Adapters.from_flat(ad.spec, x), flat, owner,
+            torch.full((len(flat),), 1/len(flat)), pad_id, max_tokens)
     return nats/toks, x.grad
 
 # %% ../nbs/10b_examples.ipynb #ab806af1
@@ -189,12 +196,14 @@ def write(
 def conditions(self:ExampleTrainer)->tuple: # (tasks' names, Features [n, K], mask, numbers of the rows shown)
     "Conditions of one step"
     c,names,parts,shown = self.cfg,[t.name for t in self._some_tasks()],[],[]
-    k = int(math.exp(self.rng.uniform(math.log(c.k[0]), math.log(c.k[1]+1)))) # one K a step: so many small ones as large ones
+    # one K a step: so many small ones as large ones
+    k = int(math.exp(self.rng.uniform(math.log(c.k[0]), math.log(c.k[1]+1))))
     for n in names:
         f,rows = self.bank.draw(n, min(k, len(self.rows[n])-1), self.rng)
         u = self.rng.random()
         if u<c.hide[0]: f = f.without_answers(torch.ones_like(f.answered))
-        elif u<sum(c.hide) and not self.bank.sequences: f = f.without_answers(torch.rand(len(f), device=f.answered.device)<self.rng.random())
+        elif u<sum(c.hide) and not self.bank.sequences:
+            f = f.without_answers(torch.rand(len(f), device=f.answered.device)<self.rng.random())
         parts.append(f); shown.append(rows)
     return names, *stack(parts), shown
 
@@ -217,7 +226,8 @@ def one_step(self:ExampleTrainer)->float: # nats a token of the rows scored
     rows = [[self.rows[n][i] for i,known in zip(s, a) if known] for n,s,a in zip(names, shown, cond.answered.tolist())]
     leaf = write(self.model, self.lean, self.gen, cond, mask, rows, self.tok.pad_token_id, c.max_tokens)
     ad = Adapters.from_flat(self.gen.spec, leaf.detach())
-    nats,grad = backward(self.model, self.lean, ad, [self.scored(n,s) for n,s in zip(names,shown)], self.tok.pad_token_id, c.max_tokens)
+    nats,grad = backward(self.model, self.lean, ad, [self.scored(n,s) for n,s in zip(names,shown)],
+        self.tok.pad_token_id, c.max_tokens)
     self.opt.zero_grad()
     leaf.backward(grad)
     for p in self.groups: torch.nn.utils.clip_grad_norm_(p, 1.)
@@ -228,7 +238,9 @@ def one_step(self:ExampleTrainer)->float: # nats a token of the rows scored
     return self.log[-1]
 
 @patch(as_prop=True)
-def averaged(self:ExampleTrainer)->Generator: "The generator with averaged weights, in eval mode"; return self.ema.module.eval()
+def averaged(self:ExampleTrainer)->Generator:
+    "The generator with averaged weights, in eval mode"
+    return self.ema.module.eval()
 
 # %% ../nbs/10b_examples.ipynb #79044b99
 def tuned(
@@ -247,10 +259,13 @@ def tuned(
     if len(own)<len(rows): # lists without rows are left out, and their adapters stay as they are
         if keep: raise ValueError(f'{len(rows)-len(own)} lists hold no rows; leave them out')
         flat = ad.flat().detach().clone()
-        if own: flat[own] = tuned(model, tok, ad[own], [rows[i] for i in own], steps, lr, batch, engine=engine).flat().to(flat)
+        if own:
+            flat[own] = tuned(model, tok, ad[own], [rows[i] for i in own], steps, lr, batch,
+                engine=engine).flat().to(flat)
         return Adapters.from_flat(ad.spec, flat)
     few = min(batch, min(map(len, rows)))
-    tr = AdapterTrainer(model, ad.spec, rows, TeacherConfig(steps=steps, rows=few, lr=lr), pad_id=tok.pad_token_id, start=ad.to('cpu'), engine=engine)
+    tr = AdapterTrainer(model, ad.spec, rows, TeacherConfig(steps=steps, rows=few, lr=lr), pad_id=tok.pad_token_id,
+        start=ad.to('cpu'), engine=engine)
     got = {}
     for s in range(1, steps+1):
         tr.one_step()

@@ -18,7 +18,8 @@ def status_html(
     lines:dict, # writer → Status
 )->str:
     "A line a writer, coloured"
-    one = lambda n,s: f'<div role="status" data-level="{s.level}" style="color:{COLOURS[s.level]};line-height:1.5">{html.escape(f"{n}: {s!r}")}</div>'
+    one = lambda n,s: (f'<div role="status" data-level="{s.level}" '
+                       f'style="color:{COLOURS[s.level]};line-height:1.5">{html.escape(f"{n}: {s!r}")}</div>')
     return ''.join(one(n, s) for n,s in lines.items())
 
 def table_html(
@@ -26,11 +27,15 @@ def table_html(
     label:str,
 )->str:
     "A table that a screen reader can name"
-    cell = lambda tag,c: f'<{tag} style="padding:4px 14px 4px 0;text-align:left;vertical-align:top">{html.escape(str(c))}</{tag}>'
+    cell = lambda tag,c: (f'<{tag} style="padding:4px 14px 4px '
+                          f'0;text-align:left;vertical-align:top">{html.escape(str(c))}</{tag}>')
     row = lambda tag,cs: f'<tr>{"".join(cell(tag, c) for c in cs)}</tr>'
-    return f'<table aria-label="{label}">{row("th", df.columns)}{"".join(row("td", r) for r in df.itertuples(index=False))}</table>'
+    return ('<table '
+            f'aria-label="{label}">{row("th", df.columns)}{"".join(row("td", r) for r in df.itertuples(index=False))}</table>')
 
-def _wrong(e): return f'<div role="status" data-level="ignored" style="color:{COLOURS["ignored"]}">✗ {html.escape(" ".join(str(e).split()))}</div>'
+def _wrong(e):
+    return (f'<div role="status" data-level="ignored" style="color:{COLOURS["ignored"]}">✗ '
+            f'{html.escape(" ".join(str(e).split()))}</div>')
 
 # %% ../nbs/15b_explore.ipynb #b9a9fc41
 class Handlers:
@@ -66,7 +71,10 @@ class Handlers:
     def save(self, rows, steps, writer, folder, tuned):
         "Where the adapter was written"
         from dnd_nb.workbench import typed
-        try: return f'<div role="status">✓ {html.escape(str(self.bench.save(writer, typed(rows), folder, int(steps) if tuned else 0)))} written</div>'
+        try:
+            return ('<div role="status">✓ '
+                    f'{html.escape(str(self.bench.save(writer, typed(rows), folder, int(steps) if tuned else 0)))} '
+                    'written</div>')
         except (ValueError, OSError, RuntimeError) as e: return _wrong(e)
 
 # %% ../nbs/15b_explore.ipynb #ba93aa36
@@ -80,25 +88,34 @@ def page(
     import gradio as gr
     h,names = Handlers(bench),list(bench.writers)
     with gr.Blocks(title='dnd_explore', analytics_enabled=False) as app:
-        gr.Markdown(f'# dnd_explore\n{bench.tok.name_or_path or "base model"} with {", ".join(names)}. Fill in examples of a task and questions of your own, then look.')
+        gr.Markdown(f'# dnd_explore\n{bench.tok.name_or_path or "base model"} with {", ".join(names)}. Fill in '
+                    'examples of a task and questions of your own, then look.')
         with gr.Row():
             with gr.Column(scale=2):
-                table = gr.Dataframe([[e.prompt, e.answer or ''] for e in examples] or [['','']], headers=['prompt','answer'], type='array', interactive=True, wrap=True, label='Examples; leave an answer empty if you do not know it', elem_id='examples')
-                paste = gr.Textbox(label='Paste rows: from a spreadsheet, JSONL, or prompts one a line', lines=2, elem_id='paste')
+                table = gr.Dataframe([[e.prompt, e.answer or ''] for e in examples] or [['','']],
+                    headers=['prompt','answer'], type='array', interactive=True, wrap=True,
+                    label='Examples; leave an answer empty if you do not know it', elem_id='examples')
+                paste = gr.Textbox(label='Paste rows: from a spreadsheet, JSONL, or prompts one a line', lines=2,
+                    elem_id='paste')
                 take = gr.Button('Use the pasted rows', elem_id='take', size='sm')
                 file = gr.File(label='Or load a file: text, CSV, TSV, JSONL, Parquet, chats', elem_id='file', height=90)
-                ask = gr.Textbox('\n'.join(q.replace('\n','⏎') for q in questions), label='Questions, one a line', lines=4, elem_id='questions')
+                ask = gr.Textbox('\n'.join(q.replace('\n','⏎') for q in questions), label='Questions, one a line',
+                    lines=4, elem_id='questions')
                 n = gr.Slider(0, 20, steps, step=1, label='Steps of fine-tuning', elem_id='steps')
                 look = gr.Button('Look', variant='primary', elem_id='look')
             with gr.Column(scale=3):
                 status,answers = gr.HTML(elem_id='status'),gr.HTML(elem_id='answers')
-                writer = gr.Dropdown(names, value=names[0], label='Which generator to judge or save', visible=len(names)>1)
+                writer = gr.Dropdown(names, value=names[0], label='Which generator to judge or save',
+                    visible=len(names)>1)
                 decide = gr.Button('Decide: judge each way on examples held back (a minute)', elem_id='decide')
                 decision = gr.Markdown(elem_id='decision')
-                with gr.Row(): folder,tuned = gr.Textbox('my_adapter', label='Folder', elem_id='folder'),gr.Checkbox(label='with the steps', elem_id='tuned')
+                with gr.Row():
+                    folder,tuned = gr.Textbox('my_adapter', label='Folder',
+                        elem_id='folder'),gr.Checkbox(label='with the steps', elem_id='tuned')
                 save,saved = gr.Button('Save adapter', elem_id='save'),gr.HTML(elem_id='saved')
         what,out = [table, ask, n],[status, answers]
-        for event in (look.click, ask.submit, app.load): event(h.look, what, out, concurrency_id='model', concurrency_limit=1)
+        for event in (look.click, ask.submit, app.load):
+            event(h.look, what, out, concurrency_id='model', concurrency_limit=1)
         take.click(h.paste, paste, [table, status]).then(h.look, what, out, concurrency_id='model')
         file.upload(h.load, file, [table, status]).then(h.look, what, out, concurrency_id='model')
         decide.click(h.decide, [table, n, writer], decision, concurrency_id='model')
@@ -114,7 +131,8 @@ def serve(
     "Serve the page to this machine alone"
     import gradio as gr
     theme = gr.themes.Base(font=['system-ui','sans-serif'], font_mono=['monospace']) # nothing is fetched from elsewhere
-    _,url,_ = app.launch(server_name='127.0.0.1', server_port=port, inbrowser=browser, quiet=True, share=False, ssr_mode=False, theme=theme, prevent_thread_lock=True, footer_links=[])
+    _,url,_ = app.launch(server_name='127.0.0.1', server_port=port, inbrowser=browser, quiet=True, share=False,
+        ssr_mode=False, theme=theme, prevent_thread_lock=True, footer_links=[])
     print(f'{url} (Ctrl-C ends it)', flush=True)
     if block: app.block_thread()
     return url
@@ -136,8 +154,10 @@ def workbench_of(
     t = builtin_tasks(['animal_or_fruit'], n_train=8)[0]
     first = t.train[:4],[e.prompt for e in t.test[:3]]
     if not runs:
-        gen = Generator.from_pretrained(generator, device=_device(device)) if generator else default_generator(_device(device))
-        return Workbench(*_base(base or gen.spec.base_model, device), {Path(generator or 'the package\'s generator').name:gen}), *first
+        gen = (Generator.from_pretrained(generator, device=_device(device)) if generator
+               else default_generator(_device(device)))
+        return Workbench(*_base(base or gen.spec.base_model, device),
+            {Path(generator or 'the package\'s generator').name:gen}), *first
     writers,near = {},{}
     for r in runs:
         run,z,model,tok,cache = _open(r, zoo, base, embeddings, device)
@@ -147,7 +167,8 @@ def workbench_of(
     if run.held_out: # what the run was told to leave out is looked at first
         t = _tasks(_where(None, z), run.held_out[0])[0]
         first = t.train[:4],[e.prompt for e in t.test[:3]]
-    if len({w.spec.base_model for w in writers.values()})>1: raise ValueError(f'{" and ".join(runs)}: of different base models, so they cannot stand side by side')
+    if len({w.spec.base_model for w in writers.values()})>1:
+        raise ValueError(f'{" and ".join(runs)}: of different base models, so they cannot stand side by side')
     return Workbench(model, tok, writers, near), *first
 
 @command
@@ -170,5 +191,6 @@ def dnd_explore(
         from dnd_nb.tasks.sources import read_examples
         xs = read_examples(examples) if examples else None
         bench,first,questions = workbench_of(list(runs or []), generator, zoo, base, embeddings, device)
-        app = page(bench, xs[:-2] if xs and len(xs)>4 else xs or first, [e.prompt for e in xs[-2:]] if xs else questions, steps)
+        app = page(bench, xs[:-2] if xs and len(xs)>4 else xs or first,
+            [e.prompt for e in xs[-2:]] if xs else questions, steps)
         serve(app, port or None, not no_browser)

@@ -83,7 +83,9 @@ def generate_from(
 generate_from.__name__ = 'dnd_generate' # what its help calls it
 
 def _next(w, examples, unread=''): # the command that comes after
-    if w.decision is None and unread: return f'Next: {unread}; if one of them holds the answers, name it with --answer-field, and call dnd_generate again'
+    if w.decision is None and unread:
+        return (f'Next: {unread}; if one of them holds the answers, name it with --answer-field, and call dnd_generate '
+                'again')
     if w.decision is None: return f'Next: put a few answers into {examples}, and call dnd_generate again'
     best = w.decision.best
     if not w.decision.helps():

@@ -33,9 +33,11 @@ def pretrain(
     **kw, # of `RefiningGenerator`: steps (its rounds), rate, …
 )->tuple: # (RefiningGenerator, losses [steps])
     "Train a generator for new tasks"
-    spec,cfg = spec or LoraSpec.from_model(model, targets=['q_proj','v_proj'], rank=8, alpha=16), cfg or ExamplesConfig(steps=500, tasks=16, rows=8, hide=(0.,0.))
+    spec,cfg = spec or LoraSpec.from_model(model, targets=['q_proj','v_proj'], rank=8,
+        alpha=16), cfg or ExamplesConfig(steps=500, tasks=16, rows=8, hide=(0.,0.))
     cfg = replace(cfg, seed=seed)
-    if start is None: start,_ = train_multitask(model, tok, tasks, spec, start_steps, 64, 2e-3, seed, template, cfg.max_len, progress)
+    if start is None:
+        start,_ = train_multitask(model, tok, tasks, spec, start_steps, 64, 2e-3, seed, template, cfg.max_len, progress)
     reader = reader or NoReader()
     bank = ExampleBank(reader, tasks, seed=seed, device=model.device)
     torch.manual_seed(seed)

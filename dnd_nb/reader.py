@@ -26,9 +26,12 @@ class Features:
     cut:tuple # where in g and in w the answer's part begins
     def __len__(self): return len(self.answered)
     def __getitem__(self, i): return Features(self.whole[i], self.layers[i], self.answered[i], self.cut)
-    def to(self, *a, **kw): return replace(self, **{k:getattr(self,k).to(*a, **kw) for k in ('whole','layers')}, answered=self.answered.to(self.whole.to(*a, **kw).device))
+    def to(self, *a, **kw):
+        return replace(self, **{k:getattr(self,k).to(*a, **kw) for k in ('whole','layers')},
+            answered=self.answered.to(self.whole.to(*a, **kw).device))
     def __repr__(self):
-        return f'Features({list(self.answered.shape)}: whole {self.whole.shape[-1]}, layers {list(self.layers.shape[-2:])}, {int(self.answered.sum())} answered)'
+        return (f'Features({list(self.answered.shape)}: whole {self.whole.shape[-1]}, layers '
+                f'{list(self.layers.shape[-2:])}, {int(self.answered.sum())} answered)')
 
 # %% ../nbs/06a_reader.ipynb #0495919f
 @patch
@@ -102,7 +105,8 @@ class BaseReader(Reader):
         max_tokens:int=None, # tokens a batch; None: 32,768 on a GPU, 1,024 elsewhere
         gradients:bool=True, # read the gradient, too? half the cost without
     ):
-        self.model,self.tok,self.template,self.max_len,self.gradients = model,tok,template or Template(),max_len,gradients
+        self.model,self.tok,self.template,self.max_len,self.gradients = (model,tok,template or Template(),max_len,
+            gradients)
         self.max_tokens = max_tokens or (2**15 if model.device.type=='cuda' else 2**10)
         self.name,c = getattr(model,'dnd_id',None) or type(model).__name__, model.config.get_text_config()
         self.d,self.L = c.hidden_size,c.num_hidden_layers
@@ -115,12 +119,14 @@ class BaseReader(Reader):
 @patch(as_prop=True)
 def fingerprint(self:BaseReader)->str:
     "SHA-256 of everything that changes a feature"
-    about = [type(self).__name__, weights_hash(self.model), self.max_len, self.gradients, self.template.prompt, self.template.answer]
+    about = [type(self).__name__, weights_hash(self.model), self.max_len, self.gradients, self.template.prompt,
+        self.template.answer]
     return sha256('\n'.join(map(str, about)))
 
 @patch
 def _rows(self:BaseReader, examples)->list: # of Row; one without an answer is its prompt alone
-    rows = encode_rows(self.tok, [e if e.answer is not None else replace(e, answer='?', choices=None) for e in examples], self.template, self.max_len)
+    rows = encode_rows(self.tok, [e if e.answer is not None else replace(e, answer='?', choices=None)
+        for e in examples], self.template, self.max_len)
     return [r if e.answer is not None else Row(r.ids[:r.n_prompt], r.n_prompt) for r,e in zip(rows, examples)]
 
 # %% ../nbs/06a_reader.ipynb #cead8a0c
@@ -157,15 +163,19 @@ def _read_batch(self:BaseReader, passages, gradients)->tuple: # (whole [n, g], l
 @patch
 def _layer(self:BaseReader, h, g, at, n)->Tensor: # [n, 4d]
     predict = lambda x: _mean_at(x, at['predict'], at['predict_of'], n)
-    slope = torch.zeros(n, self.d, device=h.device) if g is None else F.normalize(predict(g.flatten(0,1)), dim=-1)*self.d**.5
+    slope = (torch.zeros(n, self.d, device=h.device) if g is None
+             else F.normalize(predict(g.flatten(0,1)), dim=-1)*self.d**.5)
     return torch.cat([_mean_at(h, at['prompt'], at['prompt_of'], n), h[at['last']].float(), predict(h), slope], 1)
 
 @patch
 def _whole(self:BaseReader, ids, at, n, nats)->Tensor: # [n, g]: prompt's words; answer's words, its loss, 1
     words = self.model.get_input_embeddings().weight
-    bag = lambda ids,of: F.normalize(_mean_at(words[ids], torch.arange(len(of), device=of.device), of, n), dim=-1)*self.d**.5
-    known = torch.zeros(n, device=ids.device).index_add_(0, at['predict_of'], torch.ones(len(at['y']), device=ids.device)).clamp(max=1)
-    return torch.cat([bag(ids[at['prompt']], at['prompt_of']), bag(at['y'], at['predict_of']), nats.log1p()[:,None], known[:,None]], 1).half()
+    bag = lambda ids,of: F.normalize(_mean_at(words[ids], torch.arange(len(of), device=of.device), of, n),
+        dim=-1)*self.d**.5
+    known = torch.zeros(n, device=ids.device).index_add_(0, at['predict_of'],
+        torch.ones(len(at['y']), device=ids.device)).clamp(max=1)
+    return torch.cat([bag(ids[at['prompt']], at['prompt_of']), bag(at['y'], at['predict_of']), nats.log1p()[:,None],
+        known[:,None]], 1).half()
 
 # %% ../nbs/06a_reader.ipynb #b03b11dc
 @patch
@@ -178,7 +188,8 @@ def read_passages(self:BaseReader,
     gradients,device = self.gradients if gradients is None else gradients, device or self.model.device
     first = np.cumsum([0]+[len(p.spans) for p in passages])
     g,L,w = self.width
-    whole,layers = torch.zeros(first[-1],g, dtype=torch.half, device=device), torch.zeros(first[-1],L,w, dtype=torch.half, device=device)
+    whole,layers = torch.zeros(first[-1],g, dtype=torch.half, device=device), torch.zeros(first[-1],L,w,
+        dtype=torch.half, device=device)
     for ix in token_batches(passages, self.max_tokens):
         to = torch.cat([torch.arange(first[i], first[i+1]) for i in ix]).to(device)
         a,b = self._read_batch([passages[i] for i in ix], gradients)
@@ -204,7 +215,8 @@ def read_in_context(self:BaseReader,
 )->Tensor: # [sequences, K, L, d] in half precision
     "States that predict each answer, with the examples before it in view"
     K = len(sequences[0])
-    if any(len(s)!=K for s in sequences): raise ValueError(f'sequences of {sorted({len(s) for s in sequences})} examples; all must have the same number')
+    if any(len(s)!=K for s in sequences):
+        raise ValueError(f'sequences of {sorted({len(s) for s in sequences})} examples; all must have the same number')
     rows,gap = self._rows([e for s in sequences for e in s]), self.tok(gap, add_special_tokens=False).input_ids
     ps = [passage(rows[i:i+K], gap) for i in range(0, len(rows), K)]
     res = torch.empty(len(ps), K, self.L, self.d, dtype=torch.half, device=device or self.model.device)
@@ -229,23 +241,28 @@ class TextReader(Reader):
         encoder:Encoder, # one vector a text
         template:Template=None, # how a row is put before it
     ):
-        if encoder.tokens: raise ValueError(f'{encoder.name} gives a vector for each token; TextReader takes one vector a text')
+        if encoder.tokens:
+            raise ValueError(f'{encoder.name} gives a vector for each token; TextReader takes one vector a text')
         self.encoder,self.template,self.name = encoder,template or Template(),encoder.name
     @property
     def width(self)->tuple: "(g, L, w)"; return 2*self.encoder.dim, 0, 0
     @property
     def cut(self)->tuple: "Where the answer's part begins in g and in w"; return self.encoder.dim, 0
     @property
-    def fingerprint(self)->str: "SHA-256 of everything that changes a feature"; return sha256(f'{self.encoder.fingerprint}\n{self.template}')
+    def fingerprint(self)->str:
+        "SHA-256 of everything that changes a feature"
+        return sha256(f'{self.encoder.fingerprint}\n{self.template}')
     def read(self, examples, device='cpu')->Features:
         "Each example by itself"
         known = torch.tensor([e.answer is not None for e in examples])
         whole = torch.zeros(len(examples), 2*self.encoder.dim)
         whole[:,:self.encoder.dim] = self.encoder.encode([e.prompt for e in examples])
         if known.any():
-            whole[known,self.encoder.dim:] = self.encoder.encode([''.join(self.template.render(e)) for e in examples if e.answer is not None])
+            whole[known,self.encoder.dim:] = self.encoder.encode([''.join(self.template.render(e))
+                for e in examples if e.answer is not None])
         whole = whole*self.encoder.dim**.5 # unit vectors as long as the base reader's
-        return Features(whole.to(device).half(), torch.zeros(len(examples),0,0, device=device).half(), known.to(device), self.cut)
+        return Features(whole.to(device).half(), torch.zeros(len(examples),0,0, device=device).half(), known.to(device),
+            self.cut)
 
 # %% ../nbs/06a_reader.ipynb #bce597fa
 @patch

@@ -29,7 +29,8 @@ def folder_of(
     if Path(name).is_dir():
         if revision: raise ValueError(f'{name}: is a folder here, so it has no revision {revision!r}')
         return Path(name)
-    if str(name).count('/')!=1 or str(name)[0] in './~': raise FileNotFoundError(f'{name}: no such folder, and no name on the Hub (OWNER/NAME)')
+    if str(name).count('/')!=1 or str(name)[0] in './~':
+        raise FileNotFoundError(f'{name}: no such folder, and no name on the Hub (OWNER/NAME)')
     return hub_folder(name, revision)
 
 # %% ../nbs/13b_share.ipynb #14e47910
@@ -76,8 +77,12 @@ def adapter_card(
     "How to load an adapter, what prompts it expects, how it was made and what it showed"
     s,template = ad.spec,template or Template()
     ask = template.prompt.format(prompt='YOUR PROMPT')
-    cpp = f'`llama-cli -m BASE.gguf --lora {name}/adapter.gguf`' if gguf else 'turn the folder into GGUF with its `convert_lora_to_gguf.py`, or call `dnd_generate` with `--gguf`, then pass it with `--lora`'
-    return CARD.format(name=name, base=s.base_model, rank=s.rank, alpha=s.alpha, how=f' ({how})' if how else '', ask=ask, ask_py=repr(ask), shown=shown or 'Nothing was judged.', modules=len(s.modules), answer=template.answer.format(answer='ANSWER'), cpp=cpp,
+    cpp = (f'`llama-cli -m BASE.gguf --lora {name}/adapter.gguf`' if gguf
+           else 'turn the folder into GGUF with its `convert_lora_to_gguf.py`, or call `dnd_generate` with `--gguf`, '
+                'then pass it with `--lora`')
+    return CARD.format(name=name, base=s.base_model, rank=s.rank, alpha=s.alpha, how=f' ({how})' if how else '',
+        ask=ask, ask_py=repr(ask), shown=shown or 'Nothing was judged.', modules=len(s.modules),
+        answer=template.answer.format(answer='ANSWER'), cpp=cpp,
         vllm=vllm_hint(s, name, s.base_model or 'BASE'))
 
 # %% ../nbs/13b_share.ipynb #9182e3bc
@@ -113,7 +118,8 @@ def push_to_hub(self:Adapters,
 )->str: # address
     "Put adapter `i` on the Hub, with its card"
     with tempfile.TemporaryDirectory() as tmp:
-        return push_folder(self.save_pretrained(Path(tmp)/repo.split('/')[-1], i, **kw), repo, private=private, revision=revision, message=message)
+        return push_folder(self.save_pretrained(Path(tmp)/repo.split('/')[-1], i, **kw), repo, private=private,
+            revision=revision, message=message)
 
 # %% ../nbs/13b_share.ipynb #eddd8f7a
 GENERATOR_CARD = '''---
@@ -152,10 +158,14 @@ def generator_card(
     c,s = gen.config,gen.spec
     t = Template(**c.get('template') or {})
     reader = (c.get('reader') or {}).get('kind') or ('NoReader' if not c.get('network', True) else 'not recorded')
-    reads = f'Rows as `{t.prompt!r}`, answers as `{t.answer!r}`. Reader: {reader}.' + (' All that it knows of a task are gradients of its answers\' loss; without answers every adapter is the same.' if reader=='NoReader' else '')
+    reads = (f'Rows as `{t.prompt!r}`, answers as `{t.answer!r}`. Reader: {reader}.'
+             + (' All that it knows of a task are gradients of its answers\' loss; without answers every adapter is '
+                'the same.' if reader=='NoReader' else ''))
     k = (known or {}).get('start')
-    facts = f'Without answers: {k["nats"]:.2f} nats a token on {k["tasks"]} tasks of {k["families"]} families that were not trained on, the base model {k["base"]:.2f}.' if k else 'It was not judged on held-out tasks.'
-    return GENERATOR_CARD.format(base=s.base_model, name=name, kind=c['kind'], rank=s.rank, alpha=s.alpha, modules=len(s.modules), n=gen.n_params, reads=reads, known='\n\n'.join(x for x in (about, facts) if x))
+    facts = (f'Without answers: {k["nats"]:.2f} nats a token on {k["tasks"]} tasks of {k["families"]} families that '
+             f'were not trained on, the base model {k["base"]:.2f}.') if k else 'It was not judged on held-out tasks.'
+    return GENERATOR_CARD.format(base=s.base_model, name=name, kind=c['kind'], rank=s.rank, alpha=s.alpha,
+        modules=len(s.modules), n=gen.n_params, reads=reads, known='\n\n'.join(x for x in (about, facts) if x))
 
 # %% ../nbs/13b_share.ipynb #42354836
 @patch
@@ -199,4 +209,5 @@ def push_to_hub(self:Generator,
     "Put a generator on the Hub, with its card"
     with tempfile.TemporaryDirectory() as tmp:
         card = kw.pop('card', None) or generator_card(self, repo, kw.get('known'), kw.get('about',''))
-        return push_folder(self.save_pretrained(Path(tmp)/repo.split('/')[-1], card=card, **kw), repo, private=private, revision=revision, message=message)
+        return push_folder(self.save_pretrained(Path(tmp)/repo.split('/')[-1], card=card, **kw), repo, private=private,
+            revision=revision, message=message)

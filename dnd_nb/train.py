@@ -99,7 +99,8 @@ def _check_memory(self:Trainer):
     h,n,P = self.cfg.generator.get('hidden', 0),max(s.batch for s in self.cfg.stages),self.zoo.spec.n_params
     must_fit(16*h*h, f'a generator of width {h}', 'lower hidden', self.dev) # one layer: values, gradient, two means
     must_fit(8*n*P, f'{n} adapters of {P:,} values a step', 'lower batch, or train at a lower rank', self.dev)
-    must_fit(max(8*s.batch*s.rows for s in self.cfg.stages), f'the rows of a step, {max(s.rows for s in self.cfg.stages)} for each pair', 'lower rows or batch')
+    must_fit(max(8*s.batch*s.rows for s in self.cfg.stages),
+        f'the rows of a step, {max(s.rows for s in self.cfg.stages)} for each pair', 'lower rows or batch')
 
 @patch
 def _build(self:Trainer, base, probes):
@@ -126,15 +127,19 @@ def _build(self:Trainer, base, probes):
     if 'model' in uses_of(needs) and self.model is None:
         raise ValueError(f'terms {sorted(k for k in needs if "model" in uses_of([k]))} need the base model: pass '
                          'model= and tok=')
-    kw = dict(spread=spread, model=self.model, tok=self.tok, probes=probes, teacher_probes=self.zoo.probes, lean=self.lean)
+    kw = dict(spread=spread, model=self.model, tok=self.tok, probes=probes, teacher_probes=self.zoo.probes,
+        lean=self.lean)
     kw |= {s:MAKERS[s](self) for s in uses_of(needs) if s in MAKERS}
     if 'weight:tokens' in needs:
         kw['tokenizer'] = tk = getattr(self.gen, 'tokenizer', None) or LoraTokenizer(self.zoo.spec)
         kw['token_weights'] = token_spread(tk, teachers, self.gen.loc if hasattr(self.gen, 'tokenizer') else None)
     self.terms = [Terms(s.terms, **kw) for s in cfg.stages]
-    self.rest = [Terms(r, **kw) if any(r.values()) else None for s in cfg.stages for r in [{k:w for k,w in s.terms.items() if k!='sft'}]]
+    self.rest = [Terms(r, **kw) if any(r.values()) else None for s in cfg.stages
+        for r in [{k:w for k,w in s.terms.items() if k!='sft'}]]
     lm = [n for n in self.train_names if n not in self.tasks] if 'rows' in fields_of(needs) else []
-    if lm: raise ValueError(f'terms {sorted(k for k in needs if "rows" in fields_of([k]))} need rows of every training task; {len(lm)} tasks of the zoo have none (first: {lm[0]}): pass them in tasks=')
+    if lm:
+        raise ValueError(f'terms {sorted(k for k in needs if "rows" in fields_of([k]))} need rows of every training '
+                         f'task; {len(lm)} tasks of the zoo have none (first: {lm[0]}): pass them in tasks=')
     self.rows,self.step,self.log,self.best = {},0,[],None
 
 # %% ../nbs/10_train.ipynb #f6ff52fd
@@ -181,7 +186,8 @@ def _leaf_grad(self:Trainer, pred, b, terms, stage, i, at=None):
     leaves = [t.requires_grad_() for t in leaves]
     on = {k for k,w in terms.weights.items() if w(i)}
     rows = self.draw_rows(b['task'], stage.rows, self.step, at) if 'rows' in fields_of(on) else None
-    if not (self.lean and 'sft' in on and 'rows' not in fields_of(on-{'sft'})): return self._autograd(pred, made, leaves, b, rows, terms, stage, i)
+    if not (self.lean and 'sft' in on and 'rows' not in fields_of(on-{'sft'})):
+        return self._autograd(pred, made, leaves, b, rows, terms, stage, i)
     rest,w = self.rest[self.cfg.stages.index(stage)],terms.weights['sft'](i)
     grads,logs = self._autograd(pred, made, leaves, b, None, rest, stage, i) if on-{'sft'} else ([],dict(loss=0.))
     nll = self._sft_grad(leaves[0], rows, w)

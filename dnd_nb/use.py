@@ -36,9 +36,12 @@ def default_generator(
 )->Generator:
     "The generator that comes with the package"
     file = DEFAULT/'generator.safetensors'
-    if not file.exists(): raise FileNotFoundError(f'{file}: the generator that comes with the package is not there; install the package again, or name a generator')
+    if not file.exists():
+        raise FileNotFoundError(f'{file}: the generator that comes with the package is not there; install the package '
+                                'again, or name a generator')
     if (got := sha256(file))!=DEFAULT_SHA256:
-        raise ValueError(f'{file} has SHA-256 {got[:12]}…, expected {DEFAULT_SHA256[:12]}…: the file is damaged or another one; install the package again')
+        raise ValueError(f'{file} has SHA-256 {got[:12]}…, expected {DEFAULT_SHA256[:12]}…: the file is damaged or '
+                         'another one; install the package again')
     gen = load_generator(DEFAULT, device)
     gen.home = DEFAULT # where more is known of it
     return gen
@@ -69,7 +72,9 @@ def few_rows_engine(
     "On a CPU packed rows are faster for few and short rows of unequal numbers, where the model is known there"
     return 'lean' if model.device.type=='cpu' and not why_not(model, spec) else None
 
-def template_of(gen:Generator)->Template: "What rows looked like when a generator was trained"; return Template(**gen.config.get('template') or {})
+def template_of(gen:Generator)->Template:
+    "What rows looked like when a generator was trained"
+    return Template(**gen.config.get('template') or {})
 
 def reader_of(
     gen:Generator,
@@ -79,7 +84,8 @@ def reader_of(
     "What a generator reads examples with"
     if not gen.config.get('network', True): return NoReader()
     if about := gen.config.get('reader'): return make_reader(about, model, tok)
-    raise ValueError(f'{gen.config["kind"]} reads features, and it is not recorded of which reader; pass reader=, or train it again with dnd_nb.pretrain')
+    raise ValueError(f'{gen.config["kind"]} reads features, and it is not recorded of which reader; pass reader=, or '
+                     'train it again with dnd_nb.pretrain')
 
 def generate_adapters(
     model, # frozen base
@@ -96,9 +102,12 @@ def generate_adapters(
     template,reader = template or template_of(gen), reader or reader_of(gen, model, tok)
     known = [[e for e in l if e.answer is not None] for l in lists]
     rows = [encode_rows(tok, l, template, max_len) for l in known]
-    if rounds==0: return Adapters.from_flat(gen.spec, gen.loc.flat().detach().to(model.device).expand(len(lists), -1).clone())
+    if rounds==0:
+        return Adapters.from_flat(gen.spec, gen.loc.flat().detach().to(model.device).expand(len(lists), -1).clone())
     cond,mask = _conditions(reader, known if isinstance(reader, NoReader) else lists)
-    with torch.no_grad(): x = write(model, engine_for(model, gen.spec, few_rows_engine(model, gen.spec)), gen.to(model.device), cond.to(model.device), mask.to(model.device), rows, tok.pad_token_id, 4096)
+    with torch.no_grad():
+        x = write(model, engine_for(model, gen.spec, few_rows_engine(model, gen.spec)), gen.to(model.device),
+            cond.to(model.device), mask.to(model.device), rows, tok.pad_token_id, 4096)
     return Adapters.from_flat(gen.spec, x.detach())
 
 def _conditions(reader, lists): # (Features [n, K], mask); an empty list is one example that the mask hides
@@ -156,7 +165,9 @@ def deal_prompts(
     "Folds of examples; equal prompts are in one fold, so none is judged by an adapter that saw its twin"
     at = {}
     for i,e in enumerate(examples): at.setdefault(e.prompt, []).append(i)
-    if len(at)<2: raise ValueError(f'{len(examples)} examples of one prompt; two different prompts are needed to judge: one to show, one to hold back')
+    if len(at)<2:
+        raise ValueError(f'{len(examples)} examples of one prompt; two different prompts are needed to judge: one to '
+                         'show, one to hold back')
     return [sorted(i for g in f for i in list(at.values())[g]) for f in deal(len(at), folds, seed)]
 
 # %% ../nbs/14a_use.ipynb #e6fc4181
@@ -191,7 +202,9 @@ def decide(
     "Compare every way on examples held back from it, and write the adapters from all examples"
     t0,template = time.time(),template or template_of(gen)
     examples = [e for e in examples if e.answer is not None]
-    if len(examples)<2: raise ValueError(f'{len(examples)} example with an answer; two or more are needed to judge: one to show, one to hold back')
+    if len(examples)<2:
+        raise ValueError(f'{len(examples)} example with an answer; two or more are needed to judge: one to show, one '
+                         'to hold back')
     if odd := [w for w in ways if w not in WAYS]: raise ValueError(f'way {odd[0]!r}; expected one of {", ".join(WAYS)}')
     if folds is not None and folds<2: raise ValueError(f'folds {folds}: expected 2 or more')
     examples = [shortened(tok, e, template) for e in examples]
@@ -207,8 +220,10 @@ def decide(
     ads = _adapters(model, tok, gen, lists, ways, steps, lr, template)
     for w,a in ads.items(): keep(w, _judged(model, tok, examples, parts, a[list(range(len(parts)))], template))
     table = pd.DataFrame({w:d.nats for w,d in got.items()})
-    d = Decision(table, table.mean().idxmin(), len(examples), min(_tokens(tok, examples, template), window(model)), 0., right=pd.DataFrame({w:d.right for w,d in got.items()}))
-    if tries := [w for w in table.mean().sort_values().index if w in ads]: d.lines = _lines(model, tok, examples, parts, ads[tries[0]], template)
+    d = Decision(table, table.mean().idxmin(), len(examples), min(_tokens(tok, examples, template), window(model)), 0.,
+        right=pd.DataFrame({w:d.right for w,d in got.items()}))
+    if tries := [w for w in table.mean().sort_values().index if w in ads]:
+        d.lines = _lines(model, tok, examples, parts, ads[tries[0]], template)
     d.seconds = time.time()-t0
     return d, {w:a[[len(parts)]] for w,a in ads.items()}
 
@@ -220,7 +235,8 @@ def _adapters(model, tok, gen, lists, ways, steps, lr, template): # way → Adap
         made['generated'] = generate_adapters(model, tok, gen, lists, template)
         if 'generated, tuned' in ways and steps:
             rows = [encode_rows(tok, l, template) for l in lists]
-            made['generated, tuned'] = tuned(model, tok, made['generated'], rows, steps, lr, engine=few_rows_engine(model, gen.spec))
+            made['generated, tuned'] = tuned(model, tok, made['generated'], rows, steps, lr,
+                engine=few_rows_engine(model, gen.spec))
         if 'generated' not in ways: del made['generated']
     return made
 
@@ -283,7 +299,8 @@ def _right(self:Decision, way): # in words, '' where answers are too long
     if not b or way=='base': return f' {s[0]} of {s[1]} answers are right.'
     if s[0]==b[0]: return f' {s[0]} of {s[1]} answers are right, as many as with the base model.'
     clear = self.more_right(way)<.05/max(1, self.table.shape[1]-1)
-    return f' {s[0]} of {s[1]} answers are right, the base model has {b[0]}' + ('.' if clear else ': too few to tell by right answers alone.')
+    return (f' {s[0]} of {s[1]} answers are right, the base model has {b[0]}'
+            + ('.' if clear else ': too few to tell by right answers alone.'))
 
 @patch
 def _rival(self:Decision, way): # the way beside examples in context
@@ -296,13 +313,18 @@ def _rival(self:Decision, way): # the way beside examples in context
 def sentence(self:Decision)->str:
     "What to do, and why"
     m,b,a = self.table.mean(),self.best,self.best_adapter()
-    if b=='base': return f'Use the base model as it is: on {self.n} examples held back it is best ({_nats(m[b])} nats a token{f"; {a} {_nats(m[a])}" if a else ""}).'
+    if b=='base':
+        return (f'Use the base model as it is: on {self.n} examples held back it is best ({_nats(m[b])} nats a '
+                f'token{f"; {a} {_nats(m[a])}" if a else ""}).')
     what = f'{_nats(m[b])} nats a token on examples held back'
     if 'base' in m: what += f', the base model {_nats(m["base"])} ({_gap(self.against(b))})'
-    if 'base' in m and not self.helps(b): return f'Nothing is shown to help: {b} is best, {what}.{self._right(b)} Use the base model, or give more examples.'
+    if 'base' in m and not self.helps(b):
+        return (f'Nothing is shown to help: {b} is best, {what}.{self._right(b)} Use the base model, or give more '
+                'examples.')
     if b=='in context':
         best = f' The best adapter, {a}, has {_nats(m[a])}.{self._rival(a)}' if a else ''
-        return f'Put the examples into the prompt ({self.tokens} tokens more at every query): {what}.{self._right(b)}{best}'
+        return (f'Put the examples into the prompt ({self.tokens} tokens more at every query): '
+                f'{what}.{self._right(b)}{best}')
     same = ' It is the same for every task: your examples did not change it.' if b=='start adapter' else ''
     return f'Use the adapter ({b}): {what}.{self._right(b)}{same}{self._rival(b)}'
 
@@ -315,7 +337,8 @@ def summary(self:Decision)->pd.DataFrame: # a row a way
         d = self.against(w) if w!='base' and 'base' in self.table else none
         c = self.against(w, 'in context') if w!='in context' and 'in context' in self.table else none
         s = self.share(w) or (np.nan,)*4
-        rows.append(dict(way=w, nats=self.table[w].mean(), against_base=d[0], lo=d[1], hi=d[2], against_context=c[0], context_lo=c[1], context_hi=c[2],
+        rows.append(dict(way=w, nats=self.table[w].mean(), against_base=d[0], lo=d[1], hi=d[2], against_context=c[0],
+            context_lo=c[1], context_hi=c[2],
             right=s[0]/s[1], right_lo=s[2], right_hi=s[3], tokens_added=self.tokens if w=='in context' else 0))
     return pd.DataFrame(rows).set_index('way').sort_values('nats')
 
@@ -326,26 +349,33 @@ def shown(self:Decision)->pd.DataFrame: # of strings
     "The summary as it is read: means with their 95% intervals"
     s,plus,pct = self.summary(),'{:+.2f}'.format,'{:.0%}'.format
     col = lambda f,*ks: [_cell(*(r[k] for k in ks), f) for _,r in s.iterrows()]
-    return pd.DataFrame({'way':s.index, 'nats a token':s.nats.map(_nats), 'against base':col(plus, 'against_base','lo','hi'),
-        'against in context':col(plus, 'against_context','context_lo','context_hi'), 'right':col(pct, 'right','right_lo','right_hi'), 'tokens added':s.tokens_added.map(str)})
+    return pd.DataFrame({'way':s.index, 'nats a token':s.nats.map(_nats),
+        'against base':col(plus, 'against_base','lo','hi'),
+        'against in context':col(plus, 'against_context','context_lo','context_hi'),
+        'right':col(pct, 'right','right_lo','right_hi'), 'tokens added':s.tokens_added.map(str)})
 
 @patch
 def examples_shown(self:Decision)->list: # of strings
     "prompt → base / yours / gold, of examples held back"
     plain = lambda s: ''.join(c if c.isprintable() else '�' for c in ' '.join(s.split()))
     short = lambda s,n: plain(s if len(s)<=n else '…'+s[-n:])
-    return [f'{short(p,60)} → {short(b,30) or "(nothing)"} / {short(o,30) or "(nothing)"} / {short(g,30)}' for p,b,o,g in self.lines]
+    return [f'{short(p,60)} → {short(b,30) or "(nothing)"} / {short(o,30) or "(nothing)"} / {short(g,30)}'
+        for p,b,o,g in self.lines]
 
 @patch
 def __repr__(self:Decision):
     s = [self.sentence(), '', self.shown().to_string(index=False)]
-    if self.lines: s += ['', f'held back: prompt → base / {self.best_adapter()} / gold', *('  '+l for l in self.examples_shown())]
+    if self.lines:
+        s += ['', f'held back: prompt → base / {self.best_adapter()} / gold', *('  '+l for l in self.examples_shown())]
     return '\n'.join(s)
 
 @patch
 def _repr_markdown_(self:Decision):
     row = lambda r: '| '+' | '.join(r)+' |'
     t = self.shown()
-    md = [f'**{self.sentence()}**', '', row(t.columns), '|'+'---|'*len(t.columns), *(row(r) for r in t.itertuples(index=False))]
-    if self.lines: md += ['', f'Held back: prompt → base / {self.best_adapter()} / gold', '', *('- '+l.replace('|','\\|') for l in self.examples_shown())]
+    md = [f'**{self.sentence()}**', '', row(t.columns), '|'+'---|'*len(t.columns),
+        *(row(r) for r in t.itertuples(index=False))]
+    if self.lines:
+        md += ['', f'Held back: prompt → base / {self.best_adapter()} / gold', '',
+            *('- '+l.replace('|','\\|') for l in self.examples_shown())]
     return '\n'.join(md)

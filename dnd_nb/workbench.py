@@ -47,7 +47,8 @@ class Workbench:
         max_new:int=12, # tokens of an answer
     ):
         self.model,self.tok,self.writers,self.max_new = model,tok,writers,max_new
-        self.near = {n: (near or {}).get(n) or (None if isinstance(w, FromRun) else nearness_of(w)) for n,w in writers.items()}
+        self.near = {n: (near or {}).get(n) or (None if isinstance(w, FromRun) else nearness_of(w))
+            for n,w in writers.items()}
         self._made = {} # (writer, examples, steps) → Adapters, the last few
     def __repr__(self): return f'Workbench({", ".join(self.writers)})'
 
@@ -68,7 +69,8 @@ def adapter(self:Workbench,
         if not steps: self._made[key] = generate_adapters(self.model, self.tok, w, [examples])
         else:
             rows = encode_rows(self.tok, [e for e in examples if e.answer is not None], template_of(w))
-            self._made[key] = tuned(self.model, self.tok, self.adapter(writer, examples), [rows], steps, 1e-3, engine=few_rows_engine(self.model, w.spec))
+            self._made[key] = tuned(self.model, self.tok, self.adapter(writer, examples), [rows], steps, 1e-3,
+                engine=few_rows_engine(self.model, w.spec))
     return self._made[key]
 
 @patch
@@ -76,9 +78,12 @@ def status(self:Workbench, writer:str, examples:list)->Status:
     "Near, far, or ignored"
     w,ps = self.writers[writer],[e.prompt for e in examples]
     if isinstance(w, FromRun): why = unfollowed(w.run, w.cache, ps)
-    else: why = '' if any(e.answer is not None for e in examples) or w.config.get('network', True) else 'no answers: this is the start adapter, the same for every task; add answers'
+    else:
+        why = ('' if any(e.answer is not None for e in examples) or w.config.get('network', True)
+               else 'no answers: this is the start adapter, the same for every task; add answers')
     if why: return Status('ignored', why)
-    if self.near[writer] is None: return Status('far', 'nothing is recorded of the training tasks, so nobody knows how near these are')
+    if self.near[writer] is None:
+        return Status('far', 'nothing is recorded of the training tasks, so nobody knows how near these are')
     n = self.near[writer](self.model, self.tok, ps)
     return Status('near' if n.ok else 'far', repr(n))
 
@@ -96,13 +101,18 @@ def look(self:Workbench,
     t = template_of(next(iter(self.writers.values())))
     def said(name, ps, ad=None, template=t, **kw):
         t0 = time.time()
-        return Said(name, answers(self.model, self.tok, ps, ad() if ad else None, template=template, max_new=self.max_new, **kw), time.time()-t0)
+        return Said(name, answers(self.model, self.tok, ps, ad() if ad else None, template=template,
+            max_new=self.max_new, **kw), time.time()-t0)
     yield said('base', questions)
-    if known: yield said('in context', [in_context(self.tok, known, Example(q, '?'), t).prompt for q in questions], template=bare(t), max_len=window(self.model))
+    if known:
+        yield said('in context', [in_context(self.tok, known, Example(q, '?'), t).prompt for q in questions],
+            template=bare(t), max_len=window(self.model))
     for n,w in self.writers.items():
         more = f', {n}' if len(self.writers)>1 else ''
         yield said('generated'+more, questions, lambda: self.adapter(n, examples), template_of(w))
-        if known and steps: yield said(f'generated + {steps} steps'+more, questions, lambda: self.adapter(n, examples, steps), template_of(w))
+        if known and steps:
+            yield said(f'generated + {steps} steps'+more, questions, lambda: self.adapter(n, examples, steps),
+                template_of(w))
 
 def side_by_side(
     questions:list, # of strings
@@ -110,13 +120,15 @@ def side_by_side(
 )->pd.DataFrame:
     "A line a question, a column a way"
     plain = lambda s: ''.join('⏎' if c=='\n' else c if c.isprintable() else '�' for c in s) or '(nothing)'
-    return pd.DataFrame(dict(question=[plain(q) for q in questions]) | {c.name:[plain(a) for a in c.answers] for c in columns})
+    return pd.DataFrame(dict(question=[plain(q) for q in questions])
+        | {c.name:[plain(a) for a in c.answers] for c in columns})
 
 # %% ../nbs/14c_workbench.ipynb #977bb1fa
 @patch
 def decision(self:Workbench, writer:str, examples:list, steps:int=5, log=None): # a `Decision`
     "Which way to use these examples, judged on those held back"
-    return decide(self.model, self.tok, self.writers[writer], examples, steps, template=template_of(self.writers[writer]), log=log)[0]
+    return decide(self.model, self.tok, self.writers[writer], examples, steps,
+        template=template_of(self.writers[writer]), log=log)[0]
 
 @patch
 def save(self:Workbench, writer:str, examples:list, folder, steps:int=0)->Path:
@@ -124,7 +136,8 @@ def save(self:Workbench, writer:str, examples:list, folder, steps:int=0)->Path:
     if not str(folder).strip(): raise ValueError('no folder: type the path of a new one')
     s = self.status(writer, examples)
     how = f'{writer}{f", then {steps} steps" if steps else ""}, from {len(examples)} examples'
-    return self.adapter(writer, examples, steps).save_pretrained(Path(str(folder).strip()).expanduser(), prompts=[e.prompt for e in examples], how=how,
+    return self.adapter(writer, examples, steps).save_pretrained(Path(str(folder).strip()).expanduser(),
+        prompts=[e.prompt for e in examples], how=how,
         shown=f'Nothing was judged. {s!r}.', template=template_of(self.writers[writer]))
 
 # %% ../nbs/14c_workbench.ipynb #03659e0a
@@ -134,7 +147,8 @@ def typed(
     "Examples from a table's cells; an empty answer is one that is not known"
     rows = rows.values.tolist() if hasattr(rows, 'values') else rows
     cells = [[str(c).strip() if c is not None and c==c else '' for c in (*r, '', '')[:2]] for r in rows or []]
-    if bad := next((a for p,a in cells if a and not p), None): raise ValueError(f'answer {bad!r} has no prompt: fill in its prompt or empty the row')
+    if bad := next((a for p,a in cells if a and not p), None):
+        raise ValueError(f'answer {bad!r} has no prompt: fill in its prompt or empty the row')
     return [Example(p, a or None) for p,a in cells if p]
 
 def pasted(

@@ -38,14 +38,16 @@ class Written:
     others:tuple=() # what else was written: other adapters, a merged model, a GGUF file
     def __repr__(self):
         more = ''.join(f'\n{o}' for o in self.others)
-        return f'{self.decision!r}\n\n{self.folder}: {self.way}{more}' if self.decision else f'{self.note}\n\n{self.folder}: {self.way}{more}'
+        return (f'{self.decision!r}\n\n{self.folder}: {self.way}{more}' if self.decision
+                else f'{self.note}\n\n{self.folder}: {self.way}{more}')
 
 def _as_examples(examples):
     if isinstance(examples, (str,Path)):
         from dnd_nb.tasks.sources import read_examples
         return list(read_examples(str(examples)))
     xs = [e if isinstance(e, Example) else Example(*e) if isinstance(e, (tuple,list)) else e for e in examples]
-    if odd := [e for e in xs if not isinstance(e, Example)]: raise ValueError(f'example {odd[0]!r}: expected an Example, or a pair of prompt and answer')
+    if odd := [e for e in xs if not isinstance(e, Example)]:
+        raise ValueError(f'example {odd[0]!r}: expected an Example, or a pair of prompt and answer')
     return xs
 
 # %% ../nbs/14b_written.ipynb #944f4632
@@ -77,9 +79,11 @@ def generate(
     else:
         (d,ads),note = decide(model, tok, gen, known, steps, template=template, seed=seed, log=log), ''
         way = METHODS[method] or d.best_adapter()
-    if way not in ads: raise ValueError(f'method {method!r} with --steps {steps} makes no adapter; expected steps above 0')
+    if way not in ads:
+        raise ValueError(f'method {method!r} with --steps {steps} makes no adapter; expected steps above 0')
     about = (d, known or xs, gen, template, note, model.config if gguf else None)
-    others = [_write(a, f'{out}-{w.replace(", ","-").replace(" ","-")}', w, *about) for w,a in ads.items() if keep=='all' and w!=way]
+    others = [_write(a, f'{out}-{w.replace(", ","-").replace(" ","-")}', w, *about)
+        for w,a in ads.items() if keep=='all' and w!=way]
     res = Written(_write(ads[way], out, way, *about), way, d, note, tuple(others))
     if gguf: res.others += (res.folder/'adapter.gguf',)
     if merge: res.others += (_merge(ads[way], f'{out}-merged', model, tok),)
@@ -93,13 +97,15 @@ def made_for(
     "An error if a generator was made for another base model, by name: the full-precision weights of one that was unpacked will do"
     was,now = gen.spec.base_model,base_id(model)
     if Path(was).name.lower()!=Path(now).name.lower():
-        raise ValueError(f'the generator was made for {was}, this is {now}: name that base model, or make a generator for this one with dnd_nb.pretrain')
+        raise ValueError(f'the generator was made for {was}, this is {now}: name that base model, or make a generator '
+                         'for this one with dnd_nb.pretrain')
 
 def _unjudged(model, tok, gen, xs, template, method, steps): # too few answers to hold one back: (way → adapter, way, note)
     known = [e for e in xs if e.answer is not None]
     reads = gen.config.get('network', True) # prompts alone change something only for a generator that reads them
     way = METHODS[method] or ('generated' if known or reads else 'start adapter')
-    if not known and way!='start adapter' and not (reads and way=='generated'): raise ValueError(f'method {method!r} needs answered examples; there are none')
+    if not known and way!='start adapter' and not (reads and way=='generated'):
+        raise ValueError(f'method {method!r} needs answered examples; there are none')
     ad = generate_adapters(model, tok, gen, [xs], template, 0 if way=='start adapter' and known else None)
     if way=='generated, tuned': ad = tuned(model, tok, ad, [encode_rows(tok, known, template)], steps, 1e-3)
     return {way:ad}, way, unjudged_note(model, tok, gen, xs, way)
@@ -108,7 +114,9 @@ def _merge(ad, folder, model, tok):
     with quiet(): return save_merged(ad, folder, model, tok)
 
 # %% ../nbs/14b_written.ipynb #e33c25ee
-def home(gen:Generator)->Path: "The folder that a generator was read from, if it is known"; return getattr(gen, 'home', None)
+def home(gen:Generator)->Path:
+    "The folder that a generator was read from, if it is known"
+    return getattr(gen, 'home', None)
 
 def known_results(gen:Generator)->dict: # {} where nothing is recorded
     "How adapters of a generator fared in its study"
@@ -129,10 +137,14 @@ def unjudged_note(
 )->str:
     "What is known of an adapter that no example could judge"
     n,known = len(xs),sum(e.answer is not None for e in xs)
-    s = ['1 answered example: nothing can be held back, so the adapter was not judged.' if known else f'{n} prompt{"s" if n>1 else ""} and no answers: the adapter was not judged.']
-    if way=='start adapter': s.append("It is the generator's learned start, the same for every task: your prompts did not change it.")
+    s = ['1 answered example: nothing can be held back, so the adapter was not judged.' if known
+        else f'{n} prompt{"s" if n>1 else ""} and no answers: the adapter was not judged.']
+    if way=='start adapter':
+        s.append("It is the generator's learned start, the same for every task: your prompts did not change it.")
     if (k := known_results(gen).get('start')) and way=='start adapter':
-        s.append(f'In the study such adapters had {k["nats"]:.2f} nats a token on {k["tasks"]} tasks of {k["families"]} families that were not trained on, the base model {k["base"]:.2f}: a mean over tasks, not a promise for yours.')
+        s.append(f'In the study such adapters had {k["nats"]:.2f} nats a token on {k["tasks"]} tasks of '
+                 f'{k["families"]} families that were not trained on, the base model {k["base"]:.2f}: a mean over '
+                 'tasks, not a promise for yours.')
     if near := nearness_of(gen): s.append(f'Your prompts: {near(model, tok, [e.prompt for e in xs])!r}.')
     return ' '.join([*s, 'A few answers, two or more, would let it fit your task and be judged.'])
 
@@ -180,14 +192,21 @@ def plan(
     return f'{len(known)} answered examples in {folds} folds: {len(WAYS)} ways are compared, about {s:.0f} s from now'
 
 # %% ../nbs/14b_written.ipynb #487ade09
-def _shown(d, note): return note if d is None else d._repr_markdown_() + '\n\nEach example was judged by an adapter made from the others. The figures say nothing about other tasks.'
+def _shown(d, note):
+    return (note if d is None else d._repr_markdown_()
+            + '\n\nEach example was judged by an adapter made from the others. The figures say nothing about other '
+              'tasks.')
 
 def _write(ad, out, way, d, examples, gen, template, note='', config=None): # config: of the base, for a GGUF file
     shown = [dict(prompt=e.prompt, answer=e.answer) for e in examples]
-    facts = dict(way=way, generator=dict(kind=gen.config['kind'], base_model=gen.spec.base_model), template=dict(prompt=template.prompt, answer=template.answer),
-        note=note, decision=None if d is None else dict(best=d.best, sentence=d.sentence(), n=d.n, helps=d.helps(way) if way in d.table else None,
+    facts = dict(way=way, generator=dict(kind=gen.config['kind'], base_model=gen.spec.base_model),
+        template=dict(prompt=template.prompt, answer=template.answer),
+        note=note, decision=None if d is None else dict(best=d.best, sentence=d.sentence(), n=d.n,
+        helps=d.helps(way) if way in d.table else None,
             ways=d.summary().reset_index().astype(object).replace({np.nan:None}).to_dict('records'), lines=d.lines))
-    def readme(p): Path(p).write_text(adapter_card(ad, Path(out).name, way, _shown(d, note), template, config is not None), encoding='utf-8')
+    def readme(p):
+        Path(p).write_text(adapter_card(ad, Path(out).name, way, _shown(d, note), template, config is not None),
+            encoding='utf-8')
     extra = {'decision.json':facts, 'examples.json':shown, 'README.md':readme}
     if config is not None: extra['adapter.gguf'] = lambda p: save_gguf_lora(ad, p, config)
     return save_peft(ad, out, prompts=[e.prompt for e in examples], extra=extra)

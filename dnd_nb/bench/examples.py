@@ -31,10 +31,14 @@ def shots(lab, tasks=8, k=16, rows=24):
     contexts,tests = _tasks_with_shots(lab, tasks, k, rows)
     full = [Row([*c,*r.ids], len(c)+r.n_prompt) for c,rs in zip(contexts, tests) for r in rs]
     def ours(): return torch.cat([lean.judge_behind([c], [rs]) for c,rs in zip(contexts, tests)])
-    def theirs(): return torch.cat([lean.judge(pack(full[a:b], [0]*(b-a), device=lab.device, backward=False))[0] for a,b in micro_batches([len(r) for r in full], 32768)])
+    def theirs():
+        return torch.cat([lean.judge(pack(full[a:b], [0]*(b-a), device=lab.device, backward=False))[0]
+            for a,b in micro_batches([len(r) for r in full], 32768)])
     mine,base = lab.timed(ours, warm=1),lab.timed(theirs, warm=1)
     sums = torch.stack([l.sum() for l in ours().split([r.n_answer for rs in tests for r in rs])])
-    return dict(value=mine, baseline=base, ratio=base/mine, error=rel(sums, theirs()), tasks=len(contexts), rows=len(full), tokens=sum(map(len, full)), tokens_once=sum(map(len, contexts))+sum(len(r) for rs in tests for r in rs))
+    return dict(value=mine, baseline=base, ratio=base/mine, error=rel(sums, theirs()), tasks=len(contexts),
+        rows=len(full), tokens=sum(map(len, full)),
+        tokens_once=sum(map(len, contexts))+sum(len(r) for rs in tests for r in rs))
 
 # %% ../../nbs/bench/02a_examples.ipynb #e32de20e
 @bar('read_examples', 'examples/s', 'value >= 5000')
@@ -43,16 +47,19 @@ def read_examples(lab, n=2048, tokens=2**15):
     rows = [r for rs in lab.rows(64).values() for r in rs if len(r)<=224][:n]
     reader = BaseReader(lab.model, lab.tok, max_len=224, max_tokens=tokens if lab.gpu else 1024)
     ps = [passage([r]) for r in rows]
-    ms,plain = lab.timed(lambda: reader.read_passages(ps), n=3, warm=1),lab.timed(lambda: _losses(lab, rows, reader.max_tokens), n=3, warm=1)
+    ms,plain = lab.timed(lambda: reader.read_passages(ps), n=3,
+        warm=1),lab.timed(lambda: _losses(lab, rows, reader.max_tokens), n=3, warm=1)
     work = train_work(lab.model, lab.spec(), sum(map(len, rows)), sum(r.n_answer for r in rows))
-    return dict(value=1e3*len(rows)/ms, baseline=1e3*len(rows)/plain, ratio=plain/ms, examples=len(rows), tokens=sum(map(len, rows)), **lab.roof(work))
+    return dict(value=1e3*len(rows)/ms, baseline=1e3*len(rows)/plain, ratio=plain/ms, examples=len(rows),
+        tokens=sum(map(len, rows)), **lab.roof(work))
 
 def _losses(lab, rows, tokens): # the model's own forward and backward
     from dnd_nb.task import collate, token_batches
     for ix in token_batches(rows, tokens):
         b = collate([rows[i] for i in ix], lab.tok.pad_token_id, lab.device)
         emb = lab.model.get_input_embeddings()(b['input_ids']).detach().requires_grad_()
-        logits = lab.model(inputs_embeds=emb, attention_mask=b['attention_mask'], position_ids=b['position_ids'], use_cache=False).logits
+        logits = lab.model(inputs_embeds=emb, attention_mask=b['attention_mask'], position_ids=b['position_ids'],
+            use_cache=False).logits
         y = b['labels'][:,1:]
         torch.nn.functional.cross_entropy(logits[:,:-1][y!=-100].float(), y[y!=-100]).backward()
 
@@ -82,8 +89,13 @@ def decide_gpu(lab):
 def help_cpu(lab, commands=('dnd_study','dnd_generate','dnd_train','dnd_evaluate')):
     "`--help` of the commands, against a Python that does nothing"
     rooms = dict(dnd_study='study.command', dnd_generate='generate_command')
-    def ask(c): return ['-c', f'import sys; from dnd_nb.crew import from_shell; from dnd_nb.{rooms.get(c, "cli")} import {c}; from_shell({c}, ["--help"])']
-    def time_of(args): return lab.timed(lambda: subprocess.run([sys.executable, *args], check=True, capture_output=True), n=5, warm=1)/1e3
+    def ask(c):
+        return ['-c', f'import sys; from dnd_nb.crew import from_shell; from dnd_nb.{rooms.get(c, "cli")} import {c}; '
+                      f'from_shell({c}, ["--help"])']
+    def time_of(args):
+        return lab.timed(lambda: subprocess.run([sys.executable, *args], check=True, capture_output=True), n=5,
+            warm=1)/1e3
     empty = time_of(['-c', 'pass'])
     each = {c: time_of(ask(c)) for c in commands}
-    return dict(value=each[commands[0]], baseline=empty, ratio=each[commands[0]]/empty, worst=max(each.values()), seconds_each=each)
+    return dict(value=each[commands[0]], baseline=empty, ratio=each[commands[0]]/empty, worst=max(each.values()),
+        seconds_each=each)

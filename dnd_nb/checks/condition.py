@@ -193,7 +193,8 @@ def stage_gradients(
         p.model, p.tok, gen.loc, p.zoo.probes)
     b = t.ds.batch(0, n)
     cond,mask = conditions(p.cache, b['prompts'], gen.takes, device=next(gen.parameters()).device)
-    if any('rows' in fields_of(s.terms) for s in cfg.stages): b['rows'] = collate([r for x in t.draw_rows(b['task'], 2, 0) for r in x], p.tok.pad_token_id, t.dev)
+    if any('rows' in fields_of(s.terms) for s in cfg.stages):
+        b['rows'] = collate([r for x in t.draw_rows(b['task'], 2, 0) for r in x], p.tok.pad_token_id, t.dev)
     at = lambda s,terms: {0} if all(w(0)==w(10**9) for w in terms.weights.values()) else {0, s.steps//2, s.steps-1}
     res = {s.name: pd.concat([gradient_share(gen, cond, mask, terms, b, i) for i in at(s, terms)])
         .groupby(level=0, sort=False).max() for s,terms in zip(cfg.stages, t.terms)}

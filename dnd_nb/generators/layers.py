@@ -29,7 +29,9 @@ class Standard(nn.Module):
         x:Tensor, # [n, *shape], of training examples
         answered:Tensor, # [n] bool
     ):
-        if int(answered.sum())<2: raise ValueError(f'{int(answered.sum())} of {len(x)} examples are answered; the spread of two or more is wanted')
+        if int(answered.sum())<2:
+            raise ValueError(f'{int(answered.sum())} of {len(x)} examples are answered; the spread of two or more is '
+                             'wanted')
         for part,y in ((slice(0,self.cut),x), (slice(self.cut,None),x[answered])):
             y = y[...,part].float()
             self.mean[...,part],self.std[...,part] = y.mean(0), y.std(0).clamp(min=1e-3)
@@ -49,7 +51,8 @@ class _Mix(nn.Module):
         self.own,self.out = nn.Linear(h,h),nn.Linear(h,h)
     def forward(self, x, mask):
         y = self.norm(x)
-        seen = self.see(y, y, y, key_padding_mask=~mask, need_weights=False)[0] if self.how=='attention' else self.see(_mean(y, mask))[:,None]
+        seen = (self.see(y, y, y, key_padding_mask=~mask, need_weights=False)[0] if self.how=='attention'
+                else self.see(_mean(y, mask))[:,None])
         return x + self.out(F.gelu(self.own(y)+seen))
 
 def _mean(x, mask): # mean over the second axis of x [b, K, ...] where mask [b, K]
@@ -73,7 +76,8 @@ class LayerGenerator(Generator):
         drop:float=.1, # share of training conditions replaced by a learned null
         seed:int=0, # of the fresh A to start from
     ):
-        super().__init__(spec, dict(width=list(width), cut=list(cut), hidden=hidden, rounds=rounds, mix=mix, emb=emb, factor=factor, noise=noise, drop=drop, seed=seed), factor)
+        super().__init__(spec, dict(width=list(width), cut=list(cut), hidden=hidden, rounds=rounds, mix=mix, emb=emb,
+            factor=factor, noise=noise, drop=drop, seed=seed), factor)
         (g,L,w),h = width,hidden
         if mix not in ('mean','attention'): raise ValueError(f'mix {mix!r}: expected mean or attention')
         self.whole,self.layers = Standard((g,), cut[0]), Standard((L,w), cut[1]) if L else None
@@ -138,7 +142,9 @@ def _by_layer(self:LayerGenerator, cond, e, mask, noise): # [n, M, hidden]
     return self.pool(e, mask)[:,None] + self.layer_out(_mean(z, by_layer).view(n,L,h))[:,at]
 
 @patch
-def value_parameters(self:LayerGenerator)->list: "Parameters with one number for each value of an adapter; none here"; return []
+def value_parameters(self:LayerGenerator)->list:
+    "Parameters with one number for each value of an adapter; none here"
+    return []
 
 @patch
 def rate_parameters(self:LayerGenerator)->list: "Rates of rounds; none here"; return []
@@ -147,4 +153,5 @@ def rate_parameters(self:LayerGenerator)->list: "Rates of rounds; none here"; re
 def example(self:LayerGenerator, n=1)->tuple:
     "Random features of four examples, and their mask"
     (g,L,w),cut = self.config['width'],tuple(self.config['cut'])
-    return Features(torch.randn(n,4,g), torch.randn(n,4,L,w), torch.ones(n,4, dtype=torch.bool), cut), torch.ones(n,4, dtype=torch.bool)
+    return Features(torch.randn(n,4,g), torch.randn(n,4,L,w), torch.ones(n,4, dtype=torch.bool), cut), torch.ones(n,4,
+        dtype=torch.bool)

@@ -111,7 +111,8 @@ def _order(self:RefiningGenerator): # the layout's number of each module of the 
     return torch.tensor([self.layout.names.index(k) for k in self.spec.modules], device=self.part.device)
 
 @patch
-def forward(self:RefiningGenerator, cond, mask=None)->Adapters: return Adapters.from_flat(self.spec, self.first(cond, mask)[0])
+def forward(self:RefiningGenerator, cond, mask=None)->Adapters:
+    return Adapters.from_flat(self.spec, self.first(cond, mask)[0])
 
 # %% ../../nbs/generators/refine.ipynb #3c90b5fd
 @patch

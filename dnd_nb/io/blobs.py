@@ -26,18 +26,23 @@ class Blobs:
     def _open(self):
         try: self._prepare()
         except sqlite3.DatabaseError as e:
-            if isinstance(e, sqlite3.OperationalError): raise OSError(f'{self.path}: {e}; is it writable, and on a disk of this machine?') from e
+            if isinstance(e, sqlite3.OperationalError):
+                raise OSError(f'{self.path}: {e}; is it writable, and on a disk of this machine?') from e
             self.db.close(); set_aside(self.path, f'not a file of features ({e})', 'made again'); self._prepare()
     def _prepare(self):
         self.db = sqlite3.connect(self.path, timeout=60)
         self.db.execute('pragma journal_mode=wal')
-        self.db.execute('create table if not exists blobs (name text primary key, used real, size integer, sha text, value blob)')
+        self.db.execute('create table if not exists blobs (name text primary key, used real, size integer, sha text, '
+                        'value blob)')
         self.db.execute('create index if not exists by_use on blobs (used)')
         self.db.commit()
     def __len__(self): return self.db.execute('select count(*) from blobs').fetchone()[0]
     @property
-    def size(self)->int: "Bytes of all values"; return self.db.execute('select coalesce(sum(size), 0) from blobs').fetchone()[0]
-    def __repr__(self): return f'Blobs({len(self)} values, {self.size/1e6:.1f} MB of {self.most/1e6:.0f}, {self.path.name})'
+    def size(self)->int:
+        "Bytes of all values"
+        return self.db.execute('select coalesce(sum(size), 0) from blobs').fetchone()[0]
+    def __repr__(self):
+        return f'Blobs({len(self)} values, {self.size/1e6:.1f} MB of {self.most/1e6:.0f}, {self.path.name})'
 
 # %% ../../nbs/io/blobs.ipynb #7776f334
 def _sha(v): return hashlib.sha256(v).hexdigest()
@@ -48,7 +53,9 @@ def put(self:Blobs,
 ):
     "Keep values, and let those go that were not used for longest if they are too many"
     now = time.time()
-    with self.db: self.db.executemany('insert or replace into blobs values (?,?,?,?,?)', [(n, now, len(v), _sha(v), v) for n,v in values.items()])
+    with self.db:
+        self.db.executemany('insert or replace into blobs values (?,?,?,?,?)',
+            [(n, now, len(v), _sha(v), v) for n,v in values.items()])
     self._shrink()
 
 @patch

@@ -77,7 +77,8 @@ def folder_sum(
     again:bool=False, # compute the sums although they are remembered?
 )->str:
     "SHA-256 over the safetensors files of a folder and their names"
-    fs = sorted(p for p in Path(folder).iterdir() if p.suffix=='.safetensors') # `glob` would pass over a folder that may not be read
+    # `glob` would pass over a folder that may not be read
+    fs = sorted(p for p in Path(folder).iterdir() if p.suffix=='.safetensors')
     return sha256('\n'.join(f'{p.name} {file_sum(p, again)}' for p in fs))
 
 # %% ../../nbs/io/identity.ipynb #4701add1

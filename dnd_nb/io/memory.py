@@ -37,4 +37,5 @@ def must_fit(
 ):
     "An error in words if memory will not do"
     free = free_memory(device)
-    if need>free: raise MemoryError(f'{what}: not enough memory, at least {gb(need)} are needed and {gb(free)} are free; {mend}')
+    if need>free:
+        raise MemoryError(f'{what}: not enough memory, at least {gb(need)} are needed and {gb(free)} are free; {mend}')

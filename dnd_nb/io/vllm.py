@@ -26,8 +26,10 @@ def vllm_limits(
     res = [] if vllm_rank(spec.rank) else [f'rank {spec.rank} is above {RANKS[-1]}: truncate the adapter first']
     res += [f'{v} has no LoRA there: merge the adapter into the model' for k,v in _without.items()
         if next(iter(spec.modules)).startswith(k)]
-    if 'lm_head' in spec.modules: res.append('lm_head: only models that list it take a LoRA there (LLaMA does); else merge')
-    if any('.experts.' in k for k in spec.modules): res.append('experts: their LoRAs have another layout there; leave them out')
+    if 'lm_head' in spec.modules:
+        res.append('lm_head: only models that list it take a LoRA there (LLaMA does); else merge')
+    if any('.experts.' in k for k in spec.modules):
+        res.append('experts: their LoRAs have another layout there; leave them out')
     return res
 
 # %% ../../nbs/io/vllm.ipynb #651258d7

@@ -24,11 +24,14 @@ def study_folds(
     from dnd_nb.study.folds import family_folds, held_out_fold, leave_one_out
     from dnd_nb.task import read_tasks
     def read(ds):
-        ts = [(t,Path(d).name) for d in ds for x in [list(read_tasks(d))] for t in x[::max(1, len(x)//n_tasks) if n_tasks else 1][:n_tasks or None]]
+        ts = [(t,Path(d).name) for d in ds for x in [list(read_tasks(d))]
+            for t in x[::max(1, len(x)//n_tasks) if n_tasks else 1][:n_tasks or None]]
         names = [t.name for t,_ in ts]
-        if twice := [n for n in set(names) if names.count(n)>1]: raise ValueError(f'two tasks are called {sorted(twice)[0]}; rename one')
+        if twice := [n for n in set(names) if names.count(n)>1]:
+            raise ValueError(f'two tasks are called {sorted(twice)[0]}; rename one')
         return [t for t,_ in ts], {t.name:g for t,g in ts}
-    if not train and not (one_out and held_out): raise ValueError('nothing to train on: give --train, or --held-out with --leave-one-out')
+    if not train and not (one_out and held_out):
+        raise ValueError('nothing to train on: give --train, or --held-out with --leave-one-out')
     own,groups = read(train)
     if not held_out: return family_folds(own), groups
     held,of = read(held_out)
@@ -38,7 +41,8 @@ def study_folds(
 @command
 def dnd_study(
     train:Param('Folders of tasks to train on', str, nargs='*', action='extend')=None,
-    held_out:Param('Folders of tasks to be judged on; none: the training folders\' own folds, relatives held out together', str, nargs='*', action='extend')=None,
+    held_out:Param('Folders of tasks to be judged on; none: the training folders\' own folds, relatives held out '
+                   'together', str, nargs='*', action='extend')=None,
     out:str='study.json', # JSON to write; a name without .json is a folder, which gets a file for each folder of tasks
     work:str='runs/study', # folder of pieces; called again, it goes on where it was cut
     leave_one_out:store_true=False, # each held-out task in turn, trained on the others, and on --train, if given
@@ -58,11 +62,14 @@ def dnd_study(
         from dnd_nb.io.places import may_write
         from dnd_nb.study.pieces import write_reports
         if out.endswith('.json'): may_write(out, ('panel','paired','bars'), 'dnd_study')
-        st = _study(train or [], held_out or [], leave_one_out, n_tasks, folds, seeds, settings, tiny, work, base, device, overlap)
-        if pieces=='list': return print('\n'.join(f'{n}: {" ".join(st.needs(n))}' for n in (*st.prepared(), *st.pieces())))
+        st = _study(train or [], held_out or [], leave_one_out, n_tasks, folds, seeds, settings, tiny, work, base,
+            device, overlap)
+        if pieces=='list':
+            return print('\n'.join(f'{n}: {" ".join(st.needs(n))}' for n in (*st.prepared(), *st.pieces())))
         if pieces: return st.run(pieces.split(','), minutes)
         st.run(minutes=minutes)
-        write_reports(st, out, train=[Path(d).name for d in train or []], held_out=[Path(d).name for d in held_out or []], leave_one_out=leave_one_out, base='tiny' if tiny else base)
+        write_reports(st, out, train=[Path(d).name for d in train or []],
+            held_out=[Path(d).name for d in held_out or []], leave_one_out=leave_one_out, base='tiny' if tiny else base)
 
 # %% ../../nbs/study/09_command.ipynb #8fc0d97a
 def _study(train, held_out, one_out, n_tasks, folds, seeds, settings, tiny, work, base, device, overlap):
@@ -70,9 +77,12 @@ def _study(train, held_out, one_out, n_tasks, folds, seeds, settings, tiny, work
     from dnd_nb.study.settings import configure
     fs,groups = study_folds(train, held_out, one_out, n_tasks)
     want = [n for n in folds.split(',') if n]
-    if odd := set(want)-{f.name for f in fs}: raise ValueError(f'no fold is called {sorted(odd)[0]!r}; there are {", ".join(f.name for f in fs)}')
-    cfg = configure(json.loads(Path(settings).read_text(encoding='utf-8') if settings.endswith('.json') else settings or '{}'), tiny)
-    return Study(cfg, [f for n in want for f in fs if f.name==n] or fs, work, partial(_world, base, device, tiny), [int(s) for s in seeds.split(',')], groups, overlap)
+    if odd := set(want)-{f.name for f in fs}:
+        raise ValueError(f'no fold is called {sorted(odd)[0]!r}; there are {", ".join(f.name for f in fs)}')
+    cfg = configure(json.loads(Path(settings).read_text(encoding='utf-8') if settings.endswith('.json') else settings
+        or '{}'), tiny)
+    return Study(cfg, [f for n in want for f in fs if f.name==n] or fs, work, partial(_world, base, device, tiny),
+        [int(s) for s in seeds.split(',')], groups, overlap)
 
 def _world(base, device, tiny):
     import torch

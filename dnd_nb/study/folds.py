@@ -31,9 +31,13 @@ class Fold:
     variants:dict=field(default_factory=dict) # task → name of its teacher, where rows were removed
     removed:dict=field(default_factory=dict) # what the overlap checker took out of `train`
 
-    def near(self, t)->bool: "Has a held-out task relatives in training?"; return t.family in {o.family for o in (*self.train, *self.val)}
-    def split(self, t)->str: return 'seen' if t.name in {o.name for o in self.train} else 'held_out_near' if self.near(t) else 'held_out'
-    def __repr__(self): return f'Fold({self.name}: {len(self.train)} train, {len(self.val)} validation, {len(self.held)} held out)'
+    def near(self, t)->bool:
+        "Has a held-out task relatives in training?"
+        return t.family in {o.family for o in (*self.train, *self.val)}
+    def split(self, t)->str:
+        return 'seen' if t.name in {o.name for o in self.train} else 'held_out_near' if self.near(t) else 'held_out'
+    def __repr__(self):
+        return f'Fold({self.name}: {len(self.train)} train, {len(self.val)} validation, {len(self.held)} held out)'
 
 # %% ../../nbs/study/00_folds.ipynb #d8db7163
 def family_folds(
@@ -45,7 +49,8 @@ def family_folds(
         for k in sorted({t.fold for t in tasks if t.fold is not None})] or [('',fold_split(tasks, 0))]
     try: near = [near_fold(tasks, seed=seed)]
     except TaskError: near = [] # no family is large enough
-    return [Fold(n, list(s.train), list(s.held_out_far)) for n,s in far] + [Fold('near', list(s.train), list(s.held_out_near)) for s in near]
+    return ([Fold(n, list(s.train), list(s.held_out_far)) for n,s in far]
+            + [Fold('near', list(s.train), list(s.held_out_near)) for s in near])
 
 # %% ../../nbs/study/00_folds.ipynb #ac1715e2
 def held_out_fold(train:list, held:list)->list: # of one Fold
@@ -82,12 +87,16 @@ def refuse_leaks(
     "An error that names the tasks, if anything trained on or selected with holds a held-out prompt"
     names = {t.name for t in fold.held}
     twice = sorted({t.name for t in (*fold.train, *fold.val)} & names)
-    if twice: raise TaskError(f'fold {fold.name}: {len(twice)} held-out tasks are also trained on or selected with ({", ".join(twice[:5])}); take them out of one folder')
+    if twice:
+        raise TaskError(f'fold {fold.name}: {len(twice)} held-out tasks are also trained on or selected with '
+                        f'({", ".join(twice[:5])}); take them out of one folder')
     ps = _in_train(overlap_report([*fold.train, *fold.val], fold.held, threshold))
     if not ps: return
     pairs = sorted({(p['held_out'],p['train']) for p in ps})
     say = ', '.join(f'{h} in {t}' for h,t in pairs[:5])
-    raise TaskError(f'fold {fold.name}: {len({p["held_out_prompt"] for p in ps})} held-out prompts occur in training tasks ({say}{", …" if len(pairs)>5 else ""}), e.g. {ps[0]["held_out_prompt"][:80]!r}; let the rows be removed (--overlap remove), or hold out other tasks')
+    raise TaskError(f'fold {fold.name}: {len({p["held_out_prompt"] for p in ps})} held-out prompts occur in training '
+                    f'tasks ({say}{", …" if len(pairs)>5 else ""}), e.g. {ps[0]["held_out_prompt"][:80]!r}; let the '
+                    'rows be removed (--overlap remove), or hold out other tasks')
 
 def _stamp(rows)->str: return sha256(json.dumps([(e.prompt,e.answer) for e in rows]))[:8]
 
@@ -143,7 +152,9 @@ def _unseen(val, train, least_rows=16)->list: # validation tasks without the row
     out = {n:{p['held_out_prompt'] for p in ps if p['held_out']==n} for n in {p['held_out'] for p in ps}}
     res = [replace(t, train=[e for e in t.train if e.prompt not in out[t.name]]) if t.name in out else t
         for t in val if t.name not in out or sum(e.prompt not in out[t.name] for e in t.train)>=least_rows]
-    if not res: raise TaskError(f'all {len(val)} validation tasks share their prompts with training tasks: nothing is left to select on')
+    if not res:
+        raise TaskError(f'all {len(val)} validation tasks share their prompts with training tasks: nothing is left to '
+                        'select on')
     return res
 
 # %% ../../nbs/study/00_folds.ipynb #41313953
@@ -167,7 +178,9 @@ def planned(
     key = sha256(json.dumps([rows(fold.train), rows(fold.held), kw]))
     if Path(path).exists():
         p = read_json(path)
-        if p['key']!=key: raise ValueError(f'{path}: made for other tasks or settings; choose another work folder, or delete this one')
+        if p['key']!=key:
+            raise ValueError(f'{path}: made for other tasks or settings; choose another work folder, or delete this '
+                             'one')
         now = {t.name:replace(t, train=[t.train[i] for i in p['rows'][t.name]]) if t.name in p['rows'] else t
             for t in fold.train}
         return replace(fold, train=[now[n] for n in p['train']], val=[now[n] for n in p['val']],

@@ -36,11 +36,14 @@ def answers_moved(
     n = len(examples)
     if n<2: return list(examples)
     order = random.Random(f'{seed}/moved').sample(range(n), n)
-    by = max(range(1, n), key=lambda d: sum(examples[order[i]].answer!=examples[order[(i+d)%n]].answer for i in range(n)))
+    by = max(range(1, n), key=lambda d: sum(examples[order[i]].answer!=examples[order[(i+d)%n]].answer
+        for i in range(n)))
     to = {order[i]: order[(i+by)%n] for i in range(n)}
     return [replace(e, answer=examples[to[i]].answer, choices=None) for i,e in enumerate(examples)]
 
-def without_answers(examples)->list: "The prompts alone"; return [replace(e, answer=None, choices=None) for e in examples]
+def without_answers(examples)->list:
+    "The prompts alone"
+    return [replace(e, answer=None, choices=None) for e in examples]
 
 # %% ../../nbs/study/06_generated.ipynb #aa86671b
 @patch
@@ -52,7 +55,9 @@ def made(self:Study, gen, lists, size:int=12)->torch.Tensor: # [n, P]
         some = lists[i:i+size]
         cond,mask = stack([reader.read(l) for l in some])
         rows = [self.rows([e for e in l if e.answer is not None]) for l in some]
-        with torch.no_grad(): out.append(write(self.model, lean, gen, cond.to(self.model.device), mask.to(self.model.device), rows, self.tok.pad_token_id, 8192).detach())
+        with torch.no_grad():
+            out.append(write(self.model, lean, gen, cond.to(self.model.device), mask.to(self.model.device), rows,
+                self.tok.pad_token_id, 8192).detach())
     self.took = (time.time()-t0)/len(lists)
     return torch.cat(out)
 
@@ -75,7 +80,9 @@ def lists_of(self:Study, fold, k:int, draw:int)->dict: # name → one list of ex
     noise = [[replace(e, prompt=p) for e,p in zip(xs, gibberish([e.prompt for e in xs], draw))] for xs in own]
     d = {f'generated_{k}':own, f'generated_{k}_other_task':far, f'generated_{k}_gibberish':noise}
     if k>1: d[f'generated_{k}_shuffled_answers'] = [answers_moved(xs, draw) for xs in own]
-    if k==max(self.cfg.k): d |= dict(generated_prompts=[without_answers(xs) for xs in own], generated_prompts_other_task=[without_answers(xs) for xs in far])
+    if k==max(self.cfg.k):
+        d |= dict(generated_prompts=[without_answers(xs) for xs in own],
+            generated_prompts_other_task=[without_answers(xs) for xs in far])
     return d
 
 @patch
@@ -88,9 +95,12 @@ def generated_sources(self:Study, fold, seed:int, draw:int)->dict: # source → 
             x = self.made(gen, lists)
             self.seconds[s] = self.took
             res[s] = self.under(held, x)
-            if s in (f'generated_{k}', f'generated_{k}_other_task') and not draw: res[s+'_quarter'] = self.under(held, start+.25*(x-start)) # controls at equal strength
+            if s in (f'generated_{k}', f'generated_{k}_other_task') and not draw: # controls at equal strength
+                res[s+'_quarter'] = self.under(held, start+.25*(x-start))
             if s==f'generated_{k}' and draw<self.cfg.tuned_draws: res |= self.further(fold, gen, x, k, draw)
-    if draw<self.cfg.tuned_draws: res['generated_own_answers'] = self.under(held, self.made(gen, self.own_answers(fold, held, max(self.cfg.k), draw)))
+    if draw<self.cfg.tuned_draws:
+        res['generated_own_answers'] = self.under(held,
+            self.made(gen, self.own_answers(fold, held, max(self.cfg.k), draw)))
     return res
 
 @patch

@@ -40,7 +40,8 @@ def test_rows(
     "What a task is judged on"
     ex = t.test[:n]
     enc = lambda es: encode_rows(tok, es, template or Template(), max_len) if es else []
-    wrong = [[replace(e, answer=c, choices=None) for c in (e.choices or []) if c!=e.answer][:most-1] for e in ex[:n_choice]]
+    wrong = [[replace(e, answer=c, choices=None) for c in (e.choices or []) if c!=e.answer][:most-1]
+        for e in ex[:n_choice]]
     return TestRows(enc(ex), [enc(w) for w in wrong])
 
 # %% ../../nbs/study/02_judge.ipynb #4d70b7e0
@@ -52,7 +53,8 @@ def sums(
 )->dict: # name in `SUMS` → number
     "What is kept: answers' nats and end tokens' nats, tokens, and right choices by summed and by mean nats"
     k,w = len(rows.gold),iter(nats[len(rows.gold):])
-    d = dict(nats=sum(float(l[:-1].sum()) for l in nats[:k]), end=sum(float(l[-1]) for l in nats[:k]), tokens=sum(len(l) for l in nats[:k]), rows=k)
+    d = dict(nats=sum(float(l[:-1].sum()) for l in nats[:k]), end=sum(float(l[-1]) for l in nats[:k]),
+        tokens=sum(len(l) for l in nats[:k]), rows=k)
     pairs = [(g, [next(w) for _ in ws]) for g,ws in zip(nats, rows.wrong)]
     pairs = [(g,ws) for g,ws in pairs if ws]
     best = lambda f: sum(float(f(g))<min(float(f(x)) for x in ws) for g,ws in pairs)
@@ -97,9 +99,12 @@ def _parts(sizes, most): # runs of neighbours that hold at most so many tokens t
 # %% ../../nbs/study/02_judge.ipynb #14b70262
 @patch
 def _tokens(self:Judge, rows, own, x, chunk=4096): # nats of every answer token, row after row
-    if self.lean is None: return _plain_tokens(self.model, rows, own, None if x is None else Adapters.from_flat(self.spec, x), self.tok.pad_token_id)
+    if self.lean is None:
+        return _plain_tokens(self.model, rows, own, None if x is None else Adapters.from_flat(self.spec, x),
+            self.tok.pad_token_id)
     h,head = self.lean._at_answers(pk := pack(rows, own, device=self.model.device, backward=False), x)
-    return torch.cat([F.cross_entropy(F.linear(a, head.weight, head.bias).float(), y, reduction='none') for a,y in zip(h.split(chunk), pk.y.split(chunk))])
+    return torch.cat([F.cross_entropy(F.linear(a, head.weight, head.bias).float(), y, reduction='none')
+        for a,y in zip(h.split(chunk), pk.y.split(chunk))])
 
 def _plain_tokens(model, rows, own, ads, pad_id):
     b = collate(rows, pad_id, model.device)

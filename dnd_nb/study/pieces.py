@@ -30,20 +30,24 @@ def pieces(self:Study)->dict: # name → (fold, seed, draw, function)
         res[f'{f.name}/teachers_d0'] = (f, -1, 0, partial(self.teacher_sources, f, 0))
     for s in self.seeds:
         for f in self.folds:
-            for d in range(c.draws): res[f'{f.name}/generated_s{s}_d{d}'] = (f, s, d, partial(self.generated_sources, f, s, d))
+            for d in range(c.draws):
+                res[f'{f.name}/generated_s{s}_d{d}'] = (f, s, d, partial(self.generated_sources, f, s, d))
     return res
 
 @patch
 def piece_file(self:Study, name:str)->Path: "Where a table is"; return self.work/f'{name}.csv.gz'
 
 @patch
-def missing(self:Study)->list: "Names of tables that are not there"; return [n for n in self.pieces() if not self.piece_file(n).exists()]
+def missing(self:Study)->list:
+    "Names of tables that are not there"
+    return [n for n in self.pieces() if not self.piece_file(n).exists()]
 
 @patch
 def prepared(self:Study)->dict: # name → function
     "What tables need: a fold's start adapter, multi-task LoRA and gap; and each seed's generator"
     def fold(f): self.start(f); self.multitask(f); self.gap(f)
-    return {f'{f.name}/ready': partial(fold, f) for f in self.folds} | {f'{f.name}/ready_s{s}': partial(self.generator, f, s) for s in self.seeds for f in self.folds}
+    return ({f'{f.name}/ready': partial(fold, f) for f in self.folds}
+            | {f'{f.name}/ready_s{s}': partial(self.generator, f, s) for s in self.seeds for f in self.folds})
 
 @patch
 def needs(self:Study, name:str)->list: # of names
@@ -58,10 +62,14 @@ def needs(self:Study, name:str)->list: # of names
 @patch
 def make(self:Study, name:str):
     "Make one piece, unless it is there"
-    if name in self.prepared(): return self.once(self.work/f'{name}.json', lambda p: (self.prepared()[name](), write_json(p, dict(ready=name))))
-    if name not in self.pieces(): raise ValueError(f'no piece is called {name!r}; dnd_study --pieces list prints their names')
+    if name in self.prepared():
+        return self.once(self.work/f'{name}.json', lambda p: (self.prepared()[name](), write_json(p, dict(ready=name))))
+    if name not in self.pieces():
+        raise ValueError(f'no piece is called {name!r}; dnd_study --pieces list prints their names')
     fold,seed,draw,sources = self.pieces()[name]
-    def write(path): put_table(path, self.table(sources()).assign(fold=fold.name, seed=seed, draw=draw, seconds=lambda d: d.source.map(self.seconds), added=lambda d: d.source.map(self.added)))
+    def write(path):
+        put_table(path, self.table(sources()).assign(fold=fold.name, seed=seed, draw=draw,
+            seconds=lambda d: d.source.map(self.seconds), added=lambda d: d.source.map(self.added)))
     self.once(self.piece_file(name), write)
 
 @patch
@@ -73,7 +81,8 @@ def run(self:Study,
     t0 = time.time()
     for name in only or self.missing():
         if minutes and time.time()-t0>60*minutes:
-            self.log(f'stopped after {minutes:g} minutes; {len(self.missing())} of {len(self.pieces())} tables are still to be made: call again to go on')
+            self.log(f'stopped after {minutes:g} minutes; {len(self.missing())} of {len(self.pieces())} tables are '
+                     'still to be made: call again to go on')
             return False
         self.make(name)
     return not self.missing()
@@ -107,12 +116,15 @@ def compare(self:Study, df, group:str, split:str)->dict: # panel, paired, bars
     c,names = self.cfg,set(self.splits()[group,split])
     rs = Resampled(figures_of(df[df.task.isin(names)]), {t.name:t.family for f in self.folds for t in f.held})
     few,many = c.k[min(1, len(c.k)-1)],max(c.k)
-    main = [f'generated_{k}' for k in c.k]+[f'generated_{k}_tuned_{s}' for k in c.k for s in c.steps]+['generated_prompts','generated_own_answers']
+    main = ([f'generated_{k}' for k in c.k]+[f'generated_{k}_tuned_{s}' for k in c.k for s in c.steps]
+            +['generated_prompts','generated_own_answers'])
     sources = list(rs.figures['nll'])
     panel = [dict(source=s, split=split, metric=m, **r) for s in sources for m in METRICS if (r := rs.row(s, m))]
     panel += [dict(source=s, split=split, metric='gap_closed', **g) for s in sources if (g := rs.gap_closed(s))]
-    paired = [dict(a=a, b=b, split=split, metric=m, **d) for a in main for b in sources if a!=b for m in ('nll','accuracy') if (d := rs.difference(a, b, m))]
-    return dict(panel=panel, paired=paired, bars=[b | dict(split=split) for b in bars(rs, few, many, c.steps[min(1, len(c.steps)-1)] if 5 not in c.steps else 5)])
+    paired = [dict(a=a, b=b, split=split, metric=m, **d) for a in main for b in sources if a!=b
+        for m in ('nll','accuracy') if (d := rs.difference(a, b, m))]
+    return dict(panel=panel, paired=paired, bars=[b | dict(split=split)
+        for b in bars(rs, few, many, c.steps[min(1, len(c.steps)-1)] if 5 not in c.steps else 5)])
 
 @patch
 def reports(self:Study, **about)->dict: # group → report
@@ -122,7 +134,8 @@ def reports(self:Study, **about)->dict: # group → report
     res = {}
     for (group,split) in self.splits():
         got = self.compare(df, group, split)
-        r = res.setdefault(group, dict(version=2, config=self._about(**about), complete=not self.missing(), missing=self.missing(), panel=[], paired=[], bars=[], tasks={}, costs={}))
+        r = res.setdefault(group, dict(version=2, config=self._about(**about), complete=not self.missing(),
+            missing=self.missing(), panel=[], paired=[], bars=[], tasks={}, costs={}))
         for k in ('panel','paired','bars'): r[k] += got[k]
         r['tasks'] |= self._by_task(df, group, split)
         r['costs'] |= self._costs(df)
@@ -131,16 +144,21 @@ def reports(self:Study, **about)->dict: # group → report
 # %% ../../nbs/study/08_pieces.ipynb #4c41975e
 @patch
 def _about(self:Study, **about):
-    chosen = {f.name: {p.stem.removeprefix('chosen_'): read_json(p) for p in sorted(self.place(f, '').glob('chosen_*.json'))} for f in self.folds}
-    folds = [dict(name=f.name, train=len(f.train), val=[t.name for t in f.val], held={t.name:f.split(t) for t in f.held}, removed=f.removed.get('rows', {})) for f in self.folds]
-    return dict(about, study=as_json(self.cfg), seeds=list(self.seeds), folds=folds, chosen=chosen, versions=versions(), commit=this_commit())
+    chosen = {f.name: {p.stem.removeprefix('chosen_'): read_json(p)
+        for p in sorted(self.place(f, '').glob('chosen_*.json'))} for f in self.folds}
+    folds = [dict(name=f.name, train=len(f.train), val=[t.name for t in f.val],
+        held={t.name:f.split(t) for t in f.held}, removed=f.removed.get('rows', {})) for f in self.folds]
+    return dict(about, study=as_json(self.cfg), seeds=list(self.seeds), folds=folds, chosen=chosen, versions=versions(),
+        commit=this_commit())
 
 @patch
 def _by_task(self:Study, df, group, split):
     "Per-task figures: task → source → metrics, means over seeds"
     names,fig = set(self.splits()[group,split]),figures_of(df)
     fam = {t.name:t.family for f in self.folds for t in f.held}
-    return {t: dict(family=fam[t], split=split, **{s: {m: x.loc[t].mean() for m in METRICS if t in (x := fig[m].get(s, pd.DataFrame())).index} for s in fig['nll'] if t in fig['nll'][s].index}) for t in sorted(names)}
+    return {t: dict(family=fam[t], split=split, **{s: {m: x.loc[t].mean()
+        for m in METRICS if t in (x := fig[m].get(s, pd.DataFrame())).index}
+        for s in fig['nll'] if t in fig['nll'][s].index}) for t in sorted(names)}
 
 @patch
 def _costs(self:Study, df): # source → seconds to adapt to one task, tokens added to every query
@@ -156,10 +174,13 @@ def write_reports(
     reps = st.reports(**about)
     if not reps: return print('no table is there yet, so there is nothing to report')
     for g,rep in reps.items():
-        path = Path(out) if len(reps)==1 and str(out).endswith('.json') else Path(out).with_name(f'{Path(out).stem}_{g}.json') if str(out).endswith('.json') else Path(out)/f'{g}.json'
+        path = (Path(out) if len(reps)==1 and str(out).endswith('.json')
+                else Path(out).with_name(f'{Path(out).stem}_{g}.json') if str(out).endswith('.json')
+                else Path(out)/f'{g}.json')
         write_json(path, rep)
         print(headline(rep).to_string()); print(pd.DataFrame(rep['bars']).to_string())
-        print(f'{path} written'+('' if rep['complete'] else f': not whole yet, {len(rep["missing"])} tables are missing'))
+        print(f'{path} written'+('' if rep['complete']
+            else f': not whole yet, {len(rep["missing"])} tables are missing'))
 
 def headline(
     rep:dict, # a report
@@ -167,5 +188,6 @@ def headline(
     "Mean loss and accuracy of each source, with intervals"
     t = pd.DataFrame(rep['panel'])
     t['text'] = [f'{r["mean"]:.2f} [{r.lo:.2f}, {r.hi:.2f}]' for _,r in t.iterrows()]
-    t = t[t.metric.isin(['nll','accuracy','gap_closed'])].pivot_table(index='source', columns=['split','metric'], values='text', aggfunc='first')
+    t = t[t.metric.isin(['nll','accuracy','gap_closed'])].pivot_table(index='source', columns=['split','metric'],
+        values='text', aggfunc='first')
     return t.fillna('–')

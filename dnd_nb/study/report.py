@@ -42,7 +42,8 @@ def _weights(self:Resampled, tasks, seeds): # (weights of tasks [n, T], of seeds
     of = np.array([fams.index(self.family[t]) for t in tasks])
     rng = np.random.default_rng([self.seed, len(fams)])
     w = rng.multinomial(len(fams), np.full(len(fams), 1/len(fams)), self.n)[:,of]
-    r = np.random.default_rng([self.seed, len(seeds), 1]).multinomial(len(seeds), np.full(len(seeds), 1/len(seeds)), self.n)
+    r = np.random.default_rng([self.seed, len(seeds), 1]).multinomial(len(seeds), np.full(len(seeds), 1/len(seeds)),
+        self.n)
     return w, r/len(seeds)
 
 @patch
@@ -75,7 +76,8 @@ def difference(self:Resampled, a:str, b:str, metric:str='nll')->dict: # mean, lo
     x,y = self.draws(a, metric, both),self.draws(b, metric, both)
     if not x: return None
     d = x[1]-y[1]
-    return _interval(x[0]-y[0], d) | dict(p=float(max(1/self.n, min(1, 2*min((d<=0).mean(), (d>=0).mean())))), n_tasks=len(both))
+    return (_interval(x[0]-y[0], d)
+            | dict(p=float(max(1/self.n, min(1, 2*min((d<=0).mean(), (d>=0).mean())))), n_tasks=len(both)))
 
 @patch
 def gap_closed(self:Resampled, source:str)->dict: # mean, lo, hi; or None
@@ -98,12 +100,14 @@ def holm(
 def _bar(rs, a, b, target, metric='nll'): # a − b is to be at most `target`, clear of 0
     d = rs.difference(a, b, metric)
     if not d: return []
-    return [dict(bar=f'{a} − {b}'+('' if metric=='nll' else f', {metric}'), value=d['mean'], lo=d['lo'], hi=d['hi'], p=d['p'], target=f'at most {target:g}, clear of 0' if target else 'below 0, clear',
+    return [dict(bar=f'{a} − {b}'+('' if metric=='nll' else f', {metric}'), value=d['mean'], lo=d['lo'], hi=d['hi'],
+        p=d['p'], target=f'at most {target:g}, clear of 0' if target else 'below 0, clear',
         met=d['mean']<=target and d['hi']<0)]
 
 def rivals_at(sources, k:int)->list:
     "Everything that gets the same k examples"
-    return [s for s in sources if s in (f'in_context_{k}',f'in_context_{k}_multitask',f'best_teacher_{k}') or s.startswith((f'tuned_{k}_',f'zero_tuned_{k}_',f'multitask_tuned_{k}_'))]
+    return [s for s in sources if s in (f'in_context_{k}',f'in_context_{k}_multitask',f'best_teacher_{k}')
+        or s.startswith((f'tuned_{k}_',f'zero_tuned_{k}_',f'multitask_tuned_{k}_'))]
 
 def bars(
     rs:Resampled,
@@ -116,10 +120,15 @@ def bars(
     res = _bar(rs, g4, f'in_context_{few}', 0) + _bar(rs, g4, 'multitask', -.4)
     for r in rivals_at(have, many): res += _bar(rs, g16, r, 0)
     res += _best_accuracy(rs, g16, rivals_at(have, many))
-    for k in (few,many): res += _bar(rs, f'generated_{k}', f'generated_{k}_other_task', -2) + _bar(rs, f'generated_{k}', f'generated_{k}_shuffled_answers', -.3)
-    res += _bar(rs, 'generated_prompts', 'generated_prompts_other_task', 0) + _bar(rs, 'generated_prompts', 'multitask', 0)
+    for k in (few,many):
+        res += _bar(rs, f'generated_{k}', f'generated_{k}_other_task', -2) + _bar(rs, f'generated_{k}',
+            f'generated_{k}_shuffled_answers', -.3)
+    res += _bar(rs, 'generated_prompts', 'generated_prompts_other_task', 0) + _bar(rs, 'generated_prompts', 'multitask',
+        0)
     for s,least in ((g4,.8), (g16,.92)):
-        if g := rs.gap_closed(s): res.append(dict(bar=f'gap closed by {s}', value=g['mean'], lo=g['lo'], hi=g['hi'], p=None, target=f'at least {least:g}', met=g['mean']>=least))
+        if g := rs.gap_closed(s):
+            res.append(dict(bar=f'gap closed by {s}', value=g['mean'], lo=g['lo'], hi=g['hi'], p=None,
+                target=f'at least {least:g}', met=g['mean']>=least))
     res += _harmed(rs, g4)
     return [b | dict(p_holm=p) for b,p in zip(res, holm([b['p'] for b in res]))]
 
@@ -129,10 +138,12 @@ def _best_accuracy(rs, ours, rivals): # accuracy at least equal to the best riva
     acc = {r: a['mean'] for r,a in acc.items() if a}
     if not acc or not rs.row(ours, 'accuracy'): return []
     d = rs.difference(ours, best := max(acc, key=acc.get), 'accuracy')
-    return [dict(bar=f'accuracy: {ours} − {best} (the best rival)', value=d['mean'], lo=d['lo'], hi=d['hi'], p=None, target='at least 0', met=d['mean']>=0)]
+    return [dict(bar=f'accuracy: {ours} − {best} (the best rival)', value=d['mean'], lo=d['lo'], hi=d['hi'], p=None,
+        target='at least 0', met=d['mean']>=0)]
 
 def _harmed(rs, ours, by=.5): # share of tasks on which it is much worse than the better of start and base
     x = {s: rs.figures['nll'][s].mean(axis=1) for s in (ours,'start','base') if s in rs.figures['nll']}
     if len(x)<3: return []
     share = float((x[ours]-np.minimum(x['start'],x['base']).loc[x[ours].index]>by).mean())
-    return [dict(bar=f'share of tasks with {ours} {by:g} nats above the better of start and base', value=share, lo=None, hi=None, p=None, target='at most .02', met=share<=.02)]
+    return [dict(bar=f'share of tasks with {ours} {by:g} nats above the better of start and base', value=share, lo=None,
+        hi=None, p=None, target='at most .02', met=share<=.02)]

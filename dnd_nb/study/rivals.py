@@ -19,7 +19,9 @@ __all__ = ['STARTS', 'alike']
 
 # %% ../../nbs/study/05_rivals.ipynb #cce82df7
 @patch
-def context(self:Study, t, k:int, draw:int, gap:str)->list: "k examples of a task as a context"; return closed(self.tok, self.rows(self.shown(t, k, draw)), gap)
+def context(self:Study, t, k:int, draw:int, gap:str)->list:
+    "k examples of a task as a context"
+    return closed(self.tok, self.rows(self.shown(t, k, draw)), gap)
 
 @patch
 def in_context(self:Study, tasks, k:int, draw:int, gap:str, x=None, of=None)->list: # of (task, nats)
@@ -73,14 +75,16 @@ def tuned_on(self:Study, tasks, begin, k:int, draw:int, steps:int, rate:float, s
     out = []
     for i in range(0, len(tasks), size):
         rows = [self.rows(self.shown(t, k, draw)) for t in tasks[i:i+size]]
-        out.append(tuned(self.model, self.tok, Adapters.from_flat(self.spec, begin[i:i+size]), rows, steps, rate).flat().detach())
+        out.append(tuned(self.model, self.tok, Adapters.from_flat(self.spec, begin[i:i+size]), rows, steps, rate).flat()
+            .detach())
     self.took = (time.time()-t0)/len(tasks)
     return torch.cat(out)
 
 @patch
 def begins(self:Study, fold)->dict: # name → [1, P]
     "What rivals are fine-tuned from"
-    return dict(start=self.start(fold).flat(), zero=Adapters.init(self.spec, 1, 0).flat().to(self.model.device), multitask=self.multitask(fold).flat())
+    return dict(start=self.start(fold).flat(), zero=Adapters.init(self.spec, 1, 0).flat().to(self.model.device),
+        multitask=self.multitask(fold).flat())
 
 # %% ../../nbs/study/05_rivals.ipynb #f918785d
 @patch
@@ -89,7 +93,8 @@ def chosen(self:Study, fold, kind:str, options, losses)->object:
     path = self.place(fold, f'chosen_{kind}.json')
     def make(p):
         l = [losses(o) for o in options]
-        write_json(p, dict(options=[list(o) if isinstance(o, tuple) else o for o in options], nats=[round(x, 5) for x in l], chosen=int(np.argmin(l))))
+        write_json(p, dict(options=[list(o) if isinstance(o, tuple) else o for o in options],
+            nats=[round(x, 5) for x in l], chosen=int(np.argmin(l))))
     return options[read_json(self.once(path, make))['chosen']]
 
 @patch
@@ -109,14 +114,16 @@ def gap(self:Study, fold)->str:
 def rate(self:Study, fold, name:str, begin, k:int, steps:int)->float:
     "The rate of fine-tuning from `begin` [1, P] or [n, P] for the validation tasks"
     val = self.val(fold)
-    return self.chosen(fold, f'rate_{name}_{k}_{steps}', self.cfg.rates, lambda r: self.mean_nats(self.under(val, self.tuned_on(val, begin, k, 0, steps, r))))
+    return self.chosen(fold, f'rate_{name}_{k}_{steps}', self.cfg.rates,
+        lambda r: self.mean_nats(self.under(val, self.tuned_on(val, begin, k, 0, steps, r))))
 
 # %% ../../nbs/study/05_rivals.ipynb #cacf41a8
 @patch
 def fixed_sources(self:Study, fold)->dict: # source → [(task, nats)]
     "What no examples change: base, start adapter, multi-task LoRA, and each task's own teacher"
     held = fold.held
-    return dict(base=self.under(held, None), start=self.under(held, self.start(fold).flat()), multitask=self.under(held, self.multitask(fold).flat()),
+    return dict(base=self.under(held, None), start=self.under(held, self.start(fold).flat()),
+        multitask=self.under(held, self.multitask(fold).flat()),
         teacher=self.under(held, self.teachers_of(held).flat()))
 
 @patch
@@ -124,7 +131,8 @@ def context_sources(self:Study, fold, draw:int)->dict:
     "Examples in context, under the base and under the multi-task LoRA; of the task, and of another"
     gap,multi,res = self.gap(fold),self.multitask(fold).flat(),{}
     for k in self.cfg.k:
-        for s,kw in {'':{}, '_multitask':dict(x=multi), '_other_task':dict(of=lambda t: self.stranger(fold, t, draw))}.items():
+        for s,kw in {'':{}, '_multitask':dict(x=multi),
+                '_other_task':dict(of=lambda t: self.stranger(fold, t, draw))}.items():
             res[f'in_context_{k}{s}'] = self.in_context(fold.held, k, draw, gap, **kw)
             self.added[f'in_context_{k}{s}'] = self.length
         if not draw and k>1: res[f'in_context_{k}_alike'] = self.alike_in_context(fold.held, k, gap)
@@ -139,7 +147,8 @@ def tuned_sources(self:Study, fold, draw:int)->dict:
         for k in self.cfg.k:
             for s in self.cfg.steps:
                 rate = self.rate(fold, name, begin, k, s)
-                source = dict(start=f'tuned_{k}_{s}', zero=f'zero_tuned_{k}_{s}', multitask=f'multitask_tuned_{k}_{s}')[name]
+                source = dict(start=f'tuned_{k}_{s}', zero=f'zero_tuned_{k}_{s}',
+                    multitask=f'multitask_tuned_{k}_{s}')[name]
                 x = self.tuned_on(fold.held, begin, k, draw, s, rate)
                 self.seconds[source] = self.took
                 res[source] = self.under(fold.held, x)
@@ -158,7 +167,8 @@ def teacher_sources(self:Study, fold, draw:int)->dict:
     x,res = self.some_teachers(fold).flat(),{f'best_teacher_{k}': [] for k in self.cfg.k}
     for t in fold.held:
         rows = self.rows(self.shown(t, max(self.cfg.k), draw))
-        l = np.array([[float(r.mean()) for r in n] for n in self.judge.nats([(rows, x[i:i+1]) for i in range(len(x))])]) # [teachers, examples]
+        # [teachers, examples]
+        l = np.array([[float(r.mean()) for r in n] for n in self.judge.nats([(rows, x[i:i+1]) for i in range(len(x))])])
         best = {k: int(l[:,:k].mean(1).argmin()) for k in self.cfg.k}
         for k,i in best.items(): res[f'best_teacher_{k}'] += self.under([t], x[i:i+1])
     return res

@@ -45,12 +45,17 @@ class StudyConfig:
     def examples(self, seed:int=0)->ExamplesConfig:
         "How the generator is trained"
         odd = self.training.keys()-{f.name for f in fields(ExamplesConfig)}
-        if odd: raise ValueError(f'training: no setting is called {sorted(odd)[0]!r}; there are {", ".join(f.name for f in fields(ExamplesConfig))}')
-        return ExamplesConfig(**{k:tuple(v) if isinstance(v, list) else v for k,v in self.training.items()} | dict(seed=seed, max_len=self.max_len))
+        if odd:
+            raise ValueError(f'training: no setting is called {sorted(odd)[0]!r}; there are '
+                             f'{", ".join(f.name for f in fields(ExamplesConfig))}')
+        return ExamplesConfig(**{k:tuple(v) if isinstance(v, list) else v for k,v in self.training.items()}
+            | dict(seed=seed, max_len=self.max_len))
 
 # %% ../../nbs/study/01_settings.ipynb #4e9e78d5
-TINY = dict(k=(1,4), steps=(2,), draws=2, tuned_draws=1, rows=4, n_choice=2, pool=12, rates=(1e-3,4e-3), multitask=((4,2e-3),(8,2e-3)), val=3, teacher_steps=6,
-    teachers=3, start_steps=4, generator=dict(steps=2, rate=5e-3, alone=True), training=dict(steps=4, tasks=3, rows=3, hide=(.1,0.), k=(1,4), max_tokens=2048)) # to try the plumbing
+TINY = dict(k=(1,4), steps=(2,), draws=2, tuned_draws=1, rows=4, n_choice=2, pool=12, rates=(1e-3,4e-3),
+    multitask=((4,2e-3),(8,2e-3)), val=3, teacher_steps=6,
+    teachers=3, start_steps=4, generator=dict(steps=2, rate=5e-3, alone=True),
+    training=dict(steps=4, tasks=3, rows=3, hide=(.1,0.), k=(1,4), max_tokens=2048)) # to try the plumbing
 
 def configure(
     settings:dict, # fields of `StudyConfig`
@@ -59,5 +64,6 @@ def configure(
     "A config from plain values; what `generator` and `training` leave out stays as it is"
     base = StudyConfig(**(TINY if tiny else {}))
     if odd := settings.keys()-{f.name for f in fields(StudyConfig)}:
-        raise ValueError(f'no setting is called {sorted(odd)[0]!r}; there are {", ".join(f.name for f in fields(StudyConfig))}')
+        raise ValueError(f'no setting is called {sorted(odd)[0]!r}; there are '
+                         f'{", ".join(f.name for f in fields(StudyConfig))}')
     return replace(base, **{k:getattr(base, k) | v if isinstance(v, dict) else v for k,v in settings.items()})

@@ -18,7 +18,8 @@ def put_table(
     df:pd.DataFrame,
 ):
     "Write a table as gzipped CSV, whole or not at all; equal tables make equal files"
-    with atomic_write(path, 'wb') as f: f.write(gzip.compress(df.to_csv(index=False, float_format='%.6g').encode(), mtime=0))
+    with atomic_write(path, 'wb') as f:
+        f.write(gzip.compress(df.to_csv(index=False, float_format='%.6g').encode(), mtime=0))
 
 def get_table(
     path,

@@ -52,7 +52,8 @@ def _same_settings(self:Study):
     path,now = self.work/'settings.json', as_json(self.cfg)
     if not path.exists(): return write_json(path, now)
     if odd := [k for k,v in now.items() if read_json(path).get(k)!=v]:
-        raise ValueError(f'{path}: this study was begun with another {odd[0]} ({read_json(path).get(odd[0])!r}, now {now[odd[0]]!r}); choose another --work folder')
+        raise ValueError(f'{path}: this study was begun with another {odd[0]} ({read_json(path).get(odd[0])!r}, now '
+                         f'{now[odd[0]]!r}); choose another --work folder')
 
 # %% ../../nbs/study/04_work.ipynb #62cda4df
 @patch
@@ -66,7 +67,9 @@ def model(self:Study): return self.keep('world', self.world)[0]
 @patch(as_prop=True)
 def tok(self:Study): return self.keep('world', self.world)[1]
 @patch(as_prop=True)
-def spec(self:Study)->LoraSpec: return self.keep('spec', lambda: LoraSpec.from_model(self.model, targets=list(self.cfg.targets), rank=self.cfg.rank, alpha=2*self.cfg.rank))
+def spec(self:Study)->LoraSpec:
+    return self.keep('spec', lambda: LoraSpec.from_model(self.model, targets=list(self.cfg.targets), rank=self.cfg.rank,
+        alpha=2*self.cfg.rank))
 @patch(as_prop=True)
 def judge(self:Study)->Judge: return self.keep('judge', lambda: Judge(self.model, self.tok, self.spec))
 
@@ -94,10 +97,15 @@ def _judged(self:Study, fold): # the fold with the held-out tasks that are judge
     return replace(fold, held=[t for t in fold.held if t.name in keep])
 
 @patch
-def rows(self:Study, examples)->list: "Examples as Rows"; return encode_rows(self.tok, examples, max_len=self.cfg.max_len)
+def rows(self:Study, examples)->list:
+    "Examples as Rows"
+    return encode_rows(self.tok, examples, max_len=self.cfg.max_len)
 
 @patch
-def tests(self:Study, t): "What a task is judged on"; return self.keep(('tests',t.name), lambda: test_rows(self.tok, t, self.cfg.rows, self.cfg.n_choice, max_len=self.cfg.max_len))
+def tests(self:Study, t):
+    "What a task is judged on"
+    return self.keep(('tests',t.name), lambda: test_rows(self.tok, t, self.cfg.rows, self.cfg.n_choice,
+        max_len=self.cfg.max_len))
 
 @patch
 def shown(self:Study, t, k:int, draw:int)->list: # of Example
@@ -138,10 +146,13 @@ def table(self:Study, scored:dict)->pd.DataFrame: # source, task, and `SUMS`
 def under(self:Study, tasks, flats)->list: # of (task, nats)
     "Tasks' rows under adapters: [n, P], one each; [1, P], one for all; or None, the base"
     one = None if flats is None else flats if len(flats)==len(tasks) else flats.expand(len(tasks), -1)
-    return list(zip(tasks, self.judge.nats([(self.tests(t).all, None if one is None else one[i:i+1]) for i,t in enumerate(tasks)])))
+    return list(zip(tasks, self.judge.nats([(self.tests(t).all, None if one is None else one[i:i+1])
+        for i,t in enumerate(tasks)])))
 
 @patch
-def mean_nats(self:Study, scored)->float: "Mean over tasks of nats a token of gold rows"; return float(pd.DataFrame([sums(self.tests(t), n) for t,n in scored]).eval('(nats+end)/tokens').mean())
+def mean_nats(self:Study, scored)->float:
+    "Mean over tasks of nats a token of gold rows"
+    return float(pd.DataFrame([sums(self.tests(t), n) for t,n in scored]).eval('(nats+end)/tokens').mean())
 
 # %% ../../nbs/study/04_work.ipynb #392f1bd1
 @patch
@@ -149,7 +160,9 @@ def fit(self:Study, tasks, steps:int, lr:float, seed:int=0)->Adapters: # n=1
     "One LoRA on the rows of all tasks, 64 a step, each task as often"
     n = min(120, max(len(t.train) for t in tasks))
     rows = self.rows([shuffled(t)[i%len(t.train)] for i in range(n) for t in tasks])
-    tr = AdapterTrainer(self.model, self.spec, [rows], TeacherConfig(steps=steps, rows=min(64, len(rows)), lr=lr, seed=seed, max_tokens=8192), ['multitask'], self.tok.pad_token_id)
+    tr = AdapterTrainer(self.model, self.spec, [rows],
+        TeacherConfig(steps=steps, rows=min(64, len(rows)), lr=lr, seed=seed, max_tokens=8192), ['multitask'],
+        self.tok.pad_token_id)
     for _ in range(steps): tr.one_step()
     return tr.adapters
 
@@ -164,7 +177,9 @@ def teachers_of(self:Study, tasks, size:int=48)->Adapters: # n
     out = []
     for i in range(0, len(tasks), size):
         rows = [self.rows(t.train) for t in tasks[i:i+size]]
-        tr = AdapterTrainer(self.model, self.spec, rows, TeacherConfig(steps=self.cfg.teacher_steps, rows=8, lr=2e-3, max_tokens=8192), [t.name for t in tasks[i:i+size]], self.tok.pad_token_id)
+        tr = AdapterTrainer(self.model, self.spec, rows,
+            TeacherConfig(steps=self.cfg.teacher_steps, rows=8, lr=2e-3, max_tokens=8192),
+            [t.name for t in tasks[i:i+size]], self.tok.pad_token_id)
         for _ in range(self.cfg.teacher_steps): tr.one_step()
         out.append(tr.adapters)
     return Adapters.cat(out)
@@ -175,7 +190,8 @@ def generator(self:Study, fold, seed:int):
     "The fold's generator of a seed"
     folder = self.place(fold, f'generator_s{seed}')
     def make(path):
-        gen,losses = pretrain(self.model, self.tok, fold.train, self.spec, cfg=self.cfg.examples(seed), start=self.start(fold), progress=False, seed=seed, **self.cfg.generator)
+        gen,losses = pretrain(self.model, self.tok, fold.train, self.spec, cfg=self.cfg.examples(seed),
+            start=self.start(fold), progress=False, seed=seed, **self.cfg.generator)
         save_generator(gen, folder, torch.float16)
         write_json(folder/'losses.json', [round(float(l), 4) for l in losses])
     self.once(folder/'losses.json', make)
