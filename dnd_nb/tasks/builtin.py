@@ -71,8 +71,7 @@ def task(self:Maker, n_train:int=240, n_test:int=60, seed:int=0)->Task:
         if tries > 100*(n_train+n_test):
             raise TaskError(f'built-in task {self.name}: only {len(rows)} distinct prompts found, {n_train+n_test} '
                             'asked for; lower n_train or n_test')
-    rows = list(rows.values())
-    return Task(self.name, self.family, rows[n_test:], rows[:n_test])
+    return Task(self.name, self.family, [*rows.values()][n_test:], [*rows.values()][:n_test])
 
 # %% ../../nbs/tasks/builtin.ipynb #f280af42
 def builtin_tasks(
