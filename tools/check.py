@@ -170,6 +170,12 @@ def site():
     built, want = {p.stem for p in pages}, {re.sub(r'^\d+[a-zA-Z0-9]*_', '', p.stem.lower()) for p in notebooks() if p.name[0] != '_'}
     return bad + [f'_docs has no page {o}.html' for o in sorted(want - built)]
 
+@check
+def failing():
+    "A test that something fails runs it: `with expect_fail(…): …`, or `test_fail(lambda: …)`"
+    hits = [(p,i) for p in notebooks() for i,c in cells(p) if c['cell_type']=='code' and re.search(r'^\s*expect_fail\(', ''.join(c['source']), re.M)]
+    return [f'{rel(p)} cell {i}: expect_fail without with tests nothing' for p,i in hits]
+
 # Rules of style that a program can check. tools/exceptions.json lists where they do not hold yet: rule → file → how
 # much. A new or larger exception fails; so does one that is no longer needed. The file may only shrink.
 exceptions_file = root/'tools'/'exceptions.json'
