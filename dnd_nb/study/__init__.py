@@ -9,7 +9,7 @@ _rooms = { # `Study` comes from the last room, for each room adds methods to it
         'SPLITS Fold family_folds held_out_fold leave_one_out tiny_tasks refuse_leaks clean prepare '
         'plan_of planned',
     'dnd_nb.study.settings':
-        'StudyConfig TINY configure',
+        'GAPS MAX_LEN POOL VAL StudyConfig TINY configure',
     'dnd_nb.study.judge':
         'TestRows test_rows SUMS sums Judge closed',
     'dnd_nb.study.tables':

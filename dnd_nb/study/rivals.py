@@ -12,6 +12,7 @@ from ..adapter import Adapters
 from ..examples import tuned
 from ..io.files import read_json, write_json
 from .judge import closed
+from .settings import GAPS, POOL
 from .work import Study, by_turns
 
 # %% auto #0
@@ -59,7 +60,7 @@ def alike_in_context(self:Study, tasks, k:int, gap:str)->list: # of (task, nats)
     "Tasks' gold rows, each behind its own examples; choices are not compared"
     res = []
     for t in tasks:
-        pool,gold = self.shown(t, self.cfg.pool, 0),self.tests(t).gold
+        pool,gold = self.shown(t, POOL, 0),self.tests(t).gold
         rows,near = self.rows(pool),alike([e.prompt for e in t.test[:len(gold)]], [e.prompt for e in pool], k)
         got = self.judge.behind([(closed(self.tok, [rows[j] for j in n], gap), [g]) for n,g in zip(near, gold)])
         res.append((t, [l for ls in got for l in ls] + [torch.ones(r.n_answer) for r in self.tests(t).all[len(gold):]]))
@@ -108,7 +109,7 @@ def multitask(self:Study, fold)->Adapters: # n=1
 def gap(self:Study, fold)->str:
     "The gap between examples in context"
     k = max(self.cfg.k)
-    return self.chosen(fold, 'gap', self.cfg.gaps, lambda g: self.mean_nats(self.in_context(self.val(fold), k, 0, g)))
+    return self.chosen(fold, 'gap', GAPS, lambda g: self.mean_nats(self.in_context(self.val(fold), k, 0, g)))
 
 @patch
 def rate(self:Study, fold, name:str, begin, k:int, steps:int)->float:

@@ -8,25 +8,24 @@ from dataclasses import dataclass, field, fields, replace
 from ..examples import ExamplesConfig
 
 # %% auto #0
-__all__ = ['TINY', 'StudyConfig', 'configure']
+__all__ = ['GAPS', 'MAX_LEN', 'POOL', 'VAL', 'TINY', 'StudyConfig', 'configure']
 
 # %% ../../nbs/study/01_settings.ipynb #f9e42efa
+GAPS = ('\n','\n\n') # between examples in context
+MAX_LEN = 256 # tokens of a row
+POOL = 48 # rows of a task that examples are drawn from
+VAL = 40 # validation tasks at most, one of a family before two
+
 @dataclass
 class StudyConfig:
     "Settings of a study"
     k:tuple=(1,4,16) # examples of a new task
     steps:tuple=(5,10,20) # of fine-tuning on them
     draws:int=8 # of the examples, for generated adapters and examples in context
-    tuned_draws:int=2 # for what is fine-tuned: the first of these draws
     held:int=0 # held-out tasks of a fold and folder that are judged, one of a family before two; 0: all
     rows:int=24 # test rows a task
-    n_choice:int=12 # of them whose choices are compared
-    pool:int=48 # rows of a task that examples are drawn from
-    max_len:int=256 # tokens of a row
     rates:tuple=(2.5e-4,5e-4,1e-3,2e-3) # of fine-tuning
-    gaps:tuple=('\n','\n\n') # between examples in context
     multitask:tuple=((150,2e-3),(400,2e-3),(400,5e-4),(1000,1e-3)) # steps and rate of the multi-task LoRA, 64 rows a step
-    val:int=40 # validation tasks at most, one of a family before two
     teacher_steps:int=100 # of a task's own LoRA, 8 rows a step
     teachers:int=64 # of training tasks, tried on the examples of a new one
     start_steps:int=50 # of the start adapter, 64 rows a step
@@ -39,9 +38,11 @@ class StudyConfig:
         for f in fields(self):
             v = getattr(self, f.name)
             if isinstance(v, list): setattr(self, f.name, tuple(tuple(x) if isinstance(x, list) else x for x in v))
-        for n in ('k','steps','rates','gaps','multitask'):
+        for n in ('k','steps','rates','multitask'):
             if not getattr(self, n): raise ValueError(f'{n}: expected one value or more')
         self.examples()
+    @property
+    def tuned_draws(self)->int: "Draws for what is fine-tuned, which costs most"; return max(1, self.draws//4)
     def examples(self, seed:int=0)->ExamplesConfig:
         "How the generator is trained"
         odd = self.training.keys()-{f.name for f in fields(ExamplesConfig)}
@@ -49,11 +50,11 @@ class StudyConfig:
             raise ValueError(f'training: no setting is called {sorted(odd)[0]!r}; there are '
                              f'{", ".join(f.name for f in fields(ExamplesConfig))}')
         return ExamplesConfig(**{k:tuple(v) if isinstance(v, list) else v for k,v in self.training.items()}
-            | dict(seed=seed, max_len=self.max_len))
+            | dict(seed=seed, max_len=MAX_LEN))
 
 # %% ../../nbs/study/01_settings.ipynb #4e9e78d5
-TINY = dict(k=(1,4), steps=(2,), draws=2, tuned_draws=1, rows=4, n_choice=2, pool=12, rates=(1e-3,4e-3),
-    multitask=((4,2e-3),(8,2e-3)), val=3, teacher_steps=6,
+TINY = dict(k=(1,4), steps=(2,), draws=2, rows=4, rates=(1e-3,4e-3),
+    multitask=((4,2e-3),(8,2e-3)), teacher_steps=6,
     teachers=3, start_steps=4, generator=dict(steps=2, rate=5e-3, alone=True),
     training=dict(steps=4, tasks=3, rows=3, hide=(.1,0.), k=(1,4), max_tokens=2048)) # to try the plumbing
 

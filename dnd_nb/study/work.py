@@ -18,7 +18,7 @@ from ..io.files import as_json, read_json, read_tensors, sha256, write_json, wri
 from ..pretrain import pretrain
 from .folds import Fold, planned
 from .judge import SUMS, Judge, sums, test_rows
-from .settings import StudyConfig
+from .settings import MAX_LEN, POOL, VAL, StudyConfig
 from .tables import get_table, put_table
 from ..task import encode_rows
 from ..teacher import AdapterTrainer, TeacherConfig
@@ -86,7 +86,7 @@ def by_turns(
     return [t for _,t in sorted(turn, key=lambda o: o[0])][:n]
 
 @patch
-def val(self:Study, fold)->list: "Validation tasks, one of a family before two"; return by_turns(fold.val, self.cfg.val)
+def val(self:Study, fold)->list: "Validation tasks, one of a family before two"; return by_turns(fold.val, VAL)
 
 @patch
 def _judged(self:Study, fold): # the fold with the held-out tasks that are judged; no other is trained on
@@ -99,18 +99,18 @@ def _judged(self:Study, fold): # the fold with the held-out tasks that are judge
 @patch
 def rows(self:Study, examples)->list:
     "Examples as Rows"
-    return encode_rows(self.tok, examples, max_len=self.cfg.max_len)
+    return encode_rows(self.tok, examples, max_len=MAX_LEN)
 
 @patch
 def tests(self:Study, t):
     "What a task is judged on"
-    return self.keep(('tests',t.name), lambda: test_rows(self.tok, t, self.cfg.rows, self.cfg.n_choice,
-        max_len=self.cfg.max_len))
+    return self.keep(('tests',t.name), lambda: test_rows(self.tok, t, self.cfg.rows, (self.cfg.rows+1)//2,
+        max_len=MAX_LEN))
 
 @patch
 def shown(self:Study, t, k:int, draw:int)->list: # of Example
     "The k examples of a draw; a larger k has those of a smaller one, and all sources have the same"
-    pool = shuffled(t)[:self.cfg.pool]
+    pool = shuffled(t)[:POOL]
     return random.Random(f'{t.name}/{draw}').sample(pool, len(pool))[:k]
 
 # %% ../../nbs/study/04_work.ipynb #8d761d3c
