@@ -48,7 +48,10 @@ class _Decoding:
 
 # %% ../../nbs/fast/decoding.ipynb #dfe71033
 @patch
-def write(self:_Decoding, h): # the next token of every row, from its last one's residual stream
+def write(self:_Decoding,
+    h, # [rows, d], each row's last token, before the final norm
+):
+    "Write the next token of every row from its last token's residual stream"
     head = self.lean.model.get_output_embeddings()
     y = F.linear(self.lean.normed(h), head.weight, head.bias).argmax(-1)
     self.done |= y==self.eos
@@ -58,6 +61,7 @@ def write(self:_Decoding, h): # the next token of every row, from its last one's
 
 @patch
 def step(self:_Decoding):
+    "One token of every row through all layers, with keys and values kept; then `write` the next"
     kv = iter(self.kv)
     def attend(q, k, v):
         K,V = next(kv)

@@ -26,7 +26,13 @@ class Graphed(Lean):
         self.ragged,self.most,self.kept,self.met,self.pool,self.rooms,self.cuts = ragged,most,{},set(),None,{},{}
 
 @patch
-def pack(self:Graphed, rows, owner, part:int=0, prompts:bool=False)->Pack:
+def pack(self:Graphed,
+    rows, # list of Row
+    owner, # [rows] adapter of each
+    part:int=0, # number of the micro-batch
+    prompts:bool=False, # also the prompts' words, for smoothed targets?
+)->Pack:
+    "`pack` with sizes rounded up to those this micro-batch had before, so that its recording fits"
     key = (int(max(owner))+1, len(rows), part)
     pk = pack(rows, owner, device=self.device, rounded=True, room=self.rooms.get(key,(0,{},0)), prompts=prompts,
         ragged=self.ragged)
@@ -55,7 +61,12 @@ def parts(self:Graphed, rows, owner, max_tokens:int)->list: # of row numbers
 
 # %% ../../nbs/fast/graphs.ipynb #5cf15848
 @patch
-def grad(self:Graphed, pk:Pack, x:Tensor, weight:float=1., smooth:tuple=(0.,0.))->tuple:
+def grad(self:Graphed,
+    pk:Pack, # rows of n adapters as one stream, from `pack`
+    x:Tensor, # [n, P] values of the adapters, float32
+    weight:float=1., # of each row
+    smooth:tuple=(0.,0.), # see `smoothed_nats`
+)->tuple:
     "As `Lean.grad`; what is returned holds until the next call"
     key = (len(x), len(pk.ids), len(pk.owner), tuple(pk.shapes), len(pk.y), len(pk.lens), weight, smooth)
     if key not in self.kept:
@@ -71,7 +82,13 @@ def grad(self:Graphed, pk:Pack, x:Tensor, weight:float=1., smooth:tuple=(0.,0.))
 def _tensors(pk): return [t for t in vars(pk).values() if isinstance(t, Tensor)] + [t for ab in pk.turns for t in ab]
 
 @patch
-def unrecorded(self:Graphed, key, pk, x, weight, smooth):
+def unrecorded(self:Graphed,
+    key, # sizes and settings that a recording is kept under
+    pk, # rows of n adapters as one stream, from `pack`
+    x, # [n, P] values of the adapters, float32
+    weight, # of each row
+    smooth, # see `smoothed_nats`
+):
     "A step that is met for the first time"
     out = Lean.grad(self, pk, x, weight, smooth)
     if key not in self.met and x.is_cuda: # recordings have memory of their own, and other processes may need this
@@ -118,7 +135,10 @@ def default_engine(model, spec)->str: # one of `ENGINES`
 
 # %% ../../nbs/fast/graphs.ipynb #dfe710a0
 @patch
-def to_judge(self:Lean, rows, owner)->Pack:
+def to_judge(self:Lean,
+    rows, # list of Row
+    owner, # [rows] adapter of each
+)->Pack:
     "`pack` for `judge`; without buckets where the default engine has none, and no lower layers are kept"
     if self.device.type=='cuda' and not self.first and default_engine(self.model,
             self.spec).startswith('ragged') and not why_not_ragged(self.model, self.spec):
@@ -149,6 +169,8 @@ def engine_for(
         ragged=engine.startswith('ragged')) if engine in _RECORDED else Lean(model, spec, engine=='compiled')
     return kept[key]
 
-def forget_engines(model):
+def forget_engines(
+    model, # frozen base that `engine_for` was asked about
+):
     "Give back what a model's engines keep, recorded steps above all"
     vars(model).pop('_engines', None)

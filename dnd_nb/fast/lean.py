@@ -34,11 +34,22 @@ def smoothed_nats(
 class _Move(torch.autograd.Function):
     "x[to]; the gradient is moved by `back`, and is zero where `keep` is False"
     @staticmethod
-    def forward(ctx, x, to, back, keep):
+    def forward(
+        ctx, # autograd's, keeps `back` and `keep`
+        x, # [N, …]
+        to, # [M] number of the row of x that goes there
+        back, # [N] number of the row of the result that a gradient is taken from
+        keep, # [N] bool, False where the gradient is zero; None: nowhere
+    ):
+        "Rows of x in another order, some more than once or not at all"
         ctx.save_for_backward(back, keep)
         return x.index_select(0, to)
     @staticmethod
-    def backward(ctx, g):
+    def backward(
+        ctx, # autograd's, holds `back` and `keep`
+        g, # [M, …] gradient of the result
+    ):
+        "The gradient in the order of x"
         back,keep = ctx.saved_tensors
         g = g.index_select(0, back)
         return (g if keep is None else g*keep.view(-1, *[1]*(g.ndim-1))),None,None,None
@@ -47,11 +58,21 @@ class _Move(torch.autograd.Function):
 class _Spread(torch.autograd.Function):
     "Values [n, P] in float32 → [blocks, P] in `dtype`"
     @staticmethod
-    def forward(ctx, x, pk, dtype):
+    def forward(
+        ctx, # autograd's, keeps the turns and the shape of x
+        x, # [n, P] values of n adapters
+        pk, # of which owner and turns are read
+        dtype, # of the result
+    ):
+        "Each block's values, those of its adapter"
         ctx.turns,ctx.shape = pk.turns,x.shape
         return x.to(dtype).index_select(0, pk.owner)
     @staticmethod
-    def backward(ctx, g):
+    def backward(
+        ctx, # autograd's, holds the turns and the shape of x
+        g, # [blocks, P] gradient of the result
+    ):
+        "The gradient of each adapter: the sum over its blocks, in float32"
         res = torch.zeros(ctx.shape, device=g.device)
         for blocks,adapters in ctx.turns: res.index_add_(0, adapters, g.index_select(0, blocks).float())
         return res,None,None
@@ -141,7 +162,9 @@ def why_not(
     return f'adapters on {odd[0]}' if odd else ''
 
 # %% ../../nbs/fast/lean.ipynb #f503149e
-def first_layer(spec:LoraSpec)->int:
+def first_layer(
+    spec:LoraSpec, # of the adapters
+)->int:
     "The first layer with an adapter, where modules are named as LLaMA's"
     return min((int(m[1]) for k in spec.modules for m in [re.match(r'model\.layers\.(\d+)\.', k)] if m), default=0)
 
@@ -175,7 +198,7 @@ def _pairs(self:Lean, v): # v [k, P] → per layer, per slot (A [k, r, in], B [k
 
 @patch
 def hidden(self:Lean,
-    pk:Pack,
+    pk:Pack, # rows of n adapters as one stream, from `pack`
     x:Tensor=None, # [n, P] values of the adapters in float32; None: the bare base
 )->Tensor: # [N, d], before the final norm
     "The residual stream of every token"
@@ -210,7 +233,9 @@ def _run(self:Lean, h, pos, layers, attend, ends=None): # through [(weights, ada
 def _nats(h, w, b, y, prompts, smooth): return smoothed_nats(F.linear(h, w, b), y, prompts, smooth)
 
 @patch
-def normed(self:Lean, h):
+def normed(self:Lean,
+    h, # […, d] residual stream
+): # […, d]
     "After the final norm"
     return F.rms_norm(h, self.model.model.norm.weight.shape, self.model.model.norm.weight, self.eps)
 
@@ -227,7 +252,7 @@ def logits(self:Lean, pk:Pack, x:Tensor=None)->Tensor: # [m, vocabulary]
 # %% ../../nbs/fast/lean.ipynb #50d1b02c
 @patch
 def nats(self:Lean,
-    pk:Pack,
+    pk:Pack, # rows of n adapters as one stream, from `pack`
     x:Tensor=None, # [n, P]
     chunk:int=4096, # logits at so many tokens at a time
     smooth:tuple=(0.,0.), # see `smoothed_nats`; then the pack must hold prompts
@@ -243,7 +268,7 @@ def nats(self:Lean,
 @patch
 @torch.no_grad()
 def judge(self:Lean,
-    pk:Pack,
+    pk:Pack, # rows of n adapters as one stream, from `pack`
     x:Tensor=None, # [n, P]
     chunk:int=4096, # logits at so many tokens at a time
 )->tuple: # (nats [rows], is the answer what greedy decoding would give? [rows], nats of its first token [rows])
@@ -258,7 +283,7 @@ def judge(self:Lean,
 # %% ../../nbs/fast/lean.ipynb #217a6f21
 @patch
 def grad(self:Lean,
-    pk:Pack,
+    pk:Pack, # rows of n adapters as one stream, from `pack`
     x:Tensor, # [n, P]
     weight:float=1., # of each row
     smooth:tuple=(0.,0.), # see `smoothed_nats`
@@ -271,7 +296,11 @@ def grad(self:Lean,
 
 # %% ../../nbs/fast/lean.ipynb #a0a31654
 @patch
-def parts(self:Lean, rows, owner, max_tokens:int)->list:
+def parts(self:Lean,
+    rows, # list of Row, in the order of their adapters
+    owner, # [rows] adapter of each
+    max_tokens:int, # tokens of a micro-batch, at most
+)->list:
     "Micro-batches, as row numbers"
     return [np.arange(a,b) for a,b in micro_batches([len(r) for r in rows], max_tokens)]
 
@@ -299,7 +328,13 @@ def below(self:Lean,
 
 # %% ../../nbs/fast/lean.ipynb #8b19b871
 @patch
-def pack(self:Lean, rows, owner, part:int=0, prompts:bool=False, backward:bool=True)->Pack:
+def pack(self:Lean,
+    rows, # list of Row
+    owner, # [rows] adapter of each
+    part:int=0, # number of the micro-batch
+    prompts:bool=False, # also the prompts' words, for smoothed targets?
+    backward:bool=True, # also what a backward pass needs?
+)->Pack:
     "`pack` as this engine wants it for the micro-batch of this number, with what the layers below the first adapter make of these rows"
     pk = pack(rows, owner, device=self.device, weight=self.spec.n_params/5e5, backward=backward, prompts=prompts)
     if self.first: pk.stem = torch.cat(self.below(rows)).index_select(0, pk.src)

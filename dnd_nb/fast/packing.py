@@ -174,7 +174,7 @@ def pack(
     rows:list, # of Row
     owner, # [rows] adapter of each
     block:int=None, # tokens a block; None: chosen by `block_size`
-    device='cpu',
+    device='cpu', # of the tensors
     weight:float=1., # cost of a block, for `block_size`
     rounded:bool=False, # round all sizes up, so that few shapes occur, see below
     room=(0,{},0), # … to at least so many tokens, rows of each width, and predictions
@@ -200,7 +200,7 @@ def pack(
 # %% ../../nbs/fast/packing.ipynb #72a64b61
 def micro_batches(
     lens, # [rows] tokens of each row, adapter after adapter
-    max_tokens:int,
+    max_tokens:int, # tokens of a run, at most
 )->list: # of (first row, last row + 1)
     "Runs of neighbouring rows, near equal in tokens, none above the limit (but for a longer row alone)"
     ends,total = np.cumsum(lens),int(np.sum(lens))

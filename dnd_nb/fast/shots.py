@@ -17,7 +17,7 @@ __all__ = ['behind_layout', 'behind_mask']
 def behind_layout(
     contexts:list, # [b] lists of tokens
     rows:list, # [b] lists of Row
-    device='cpu',
+    device='cpu', # of the tensors
 )->tuple: # (ids [b, T], places [b, T], seats [b, T])
     "Each context with its rows behind it, filled up to one length"
     ids = [[*c, *(t for r in rs for t in r.ids)] for c,rs in zip(contexts, rows)]

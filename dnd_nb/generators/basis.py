@@ -41,8 +41,13 @@ class _Combine(nn.Module):
         b = torch.zeros(size, sum(widths))
         if tune: self.basis = nn.Parameter(b)
         else: self.register_buffer('basis', b)
-    def coefficients(self, h): return self.lin(h).unflatten(-1, (len(self.widths), self.size)) # [n, parts, size]
-    def forward(self, h):
+    def coefficients(self, h):
+        "Coefficients [n, parts, size] of the basis, a set for each part"
+        return self.lin(h).unflatten(-1, (len(self.widths), self.size))
+    def forward(self,
+        h, # [n, hidden] features
+    ):
+        "Combinations of the basis, part by part: [n, P]"
         c = self.coefficients(h)
         return torch.cat([c[:,i]@b for i,b in enumerate(self.basis.split(self.widths,1))], 1)
 
@@ -73,17 +78,28 @@ class BasisGenerator(Generator):
         parts = [spec.rank*x for io in spec.modules.values() for x in io]
         self.heads = _Combine(hidden, size, parts if per=='module' else [sum(parts)], tune, 0. if zero_start else start)
     def body(self, cond, mask=None): # [n, hidden]
+        "Features of the conditions"
         if cond.ndim!=2:
             raise ValueError(f'this generator takes one vector a sample, [n, d]; got {list(cond.shape)}: pool the set '
                              'first')
         return self.trunk(self.cond(cond))
-    def forward(self, cond, mask=None)->Adapters:
+    def forward(self,
+        cond, # [n, d] conditions
+        mask=None, # not used: a pooled condition has none
+    )->Adapters:
+        "The start adapter plus a combination of the directions"
         return Adapters.from_flat(self.spec, self.loc.flat() + self.heads(self.body(cond, mask)))
-    def example(self, n=1)->tuple: "A random condition, and its mask"; return torch.randn(n, self.config['d']), None
+    def example(self,
+        n=1, # conditions
+    )->tuple:
+        "A random condition, and its mask"
+        return torch.randn(n, self.config['d']), None
 
 # %% ../../nbs/generators/basis.ipynb #d51e57d1
 @patch
-def set_stats(self:BasisGenerator, teachers)->BasisGenerator:
+def set_stats(self:BasisGenerator,
+    teachers, # Adapters, or their flat values [N, P]
+)->BasisGenerator:
     "Take the directions in which these teachers differ"
     if isinstance(teachers, Tensor): teachers = Adapters.from_flat(self.spec, teachers)
     if d := self.spec.differs(teachers.spec): raise ValueError(f'the teachers do not fit this generator: {d}')

@@ -93,7 +93,9 @@ def encode(self:LoraTokenizer, ad:Adapters)->Tensor: # [n, N, r+2, width+2]; pad
 
 # %% ../../nbs/generators/dnd.ipynb #9d7fd1b5
 @patch
-def decode(self:LoraTokenizer, t:Tensor)->Adapters:
+def decode(self:LoraTokenizer,
+    t:Tensor, # [n, N, r+2, width+2] tokens
+)->Adapters:
     "Adapters from tokens, as they were encoded or as a generator wrote them; differentiable"
     if t.shape[1:]!=self.shape: raise ValueError(f'tokens of shape {list(t.shape[1:])}, expected {list(self.shape)}')
     row,col = t[:,:,-2:],t[:,:,:-2,-2:]
@@ -119,7 +121,10 @@ class HyperConvBlock(nn.Module):
         self.norm,self.bias = nn.LayerNorm(i[1:]),nn.Parameter(torch.empty(o[1:]).uniform_(-1,1)/(o[1]*o[2]))
         self.c1,self.l1,self.l2,self.c2,self.n = conv(i[2],o[2]),conv(i[1],o[1]),conv(i[1],o[1]),conv(i[2],
             o[2]),conv(i[0],o[0],True)
-    def forward(self, x):
+    def forward(self,
+        x, # [n, N, L, C]
+    ):
+        "Convolve along tokens, rows and columns, and add the input where the shape stays"
         along = lambda conv,y,d: conv(y.transpose(1,d)).transpose(1,d) # axis d as channels
         y = self.norm(x)
         y = self.n((along(self.l1, along(self.c1,y,3), 2) + torch.tanh(along(self.c2, along(self.l2,y,2), 3))
@@ -175,7 +180,7 @@ class HyperConvGenerator(Generator):
         if zero_start: nn.init.zeros_(self.heads.weight); nn.init.zeros_(self.heads.bias)
         else: self.out.clear_loc()
     @property
-    def heads(self): return self.blocks[-1].n # the last convolution
+    def heads(self): "The last convolution, which writes the tokens"; return self.blocks[-1].n
 
 # %% ../../nbs/generators/dnd.ipynb #01534376
 @patch(cls_method=True)
@@ -194,19 +199,26 @@ def clear_loc(self:OutputStage):
 
 # %% ../../nbs/generators/dnd.ipynb #7fa90313
 @patch
-def add(self:OutputStage, ad:Adapters)->Adapters:
+def add(self:OutputStage,
+    ad:Adapters, # n adapters of the same spec
+)->Adapters:
     "loc + the adapters' own values, without scale"
     return Adapters(ad.spec, *({k:t+l[k] for k,t in a.items()} for a,l in ((ad.A,self.loc.A),(ad.B,self.loc.B))))
 
 # %% ../../nbs/generators/dnd.ipynb #5e9c6bc4
 @patch
-def set_stats(self:HyperConvGenerator, teachers)->HyperConvGenerator:
+def set_stats(self:HyperConvGenerator,
+    teachers, # not used
+)->HyperConvGenerator:
     "Nothing to set: each token carries its own statistics"
     return self
 
 # %% ../../nbs/generators/dnd.ipynb #1889a90b
 @patch
-def write(self:HyperConvGenerator, cond, mask=None)->Tensor:
+def write(self:HyperConvGenerator,
+    cond, # [n, up to K, up to T, d] token states of prompts
+    mask=None, # [n, prompts, tokens] bool, true where there is a token; None: everywhere
+)->Tensor:
     "The LoRA tokens [n, N, r+2, width+2]"
     want = tuple(self.config[k] for k in 'KTd')
     if cond.ndim!=4 or cond.shape[3]!=want[2] or any(c>w for c,w in zip(cond.shape[1:], want)):
@@ -220,7 +232,11 @@ def write(self:HyperConvGenerator, cond, mask=None)->Tensor:
 
 # %% ../../nbs/generators/dnd.ipynb #a3fbbc53
 @patch
-def forward(self:HyperConvGenerator, cond, mask=None)->Adapters:
+def forward(self:HyperConvGenerator,
+    cond, # [n, up to K, up to T, d] token states of prompts
+    mask=None, # [n, prompts, tokens] bool, true where there is a token; None: everywhere
+)->Adapters:
+    "The start adapter plus the values that the tokens hold; the tokens are kept on the result"
     t = self.write(cond, mask)
     ad = self.out.add(self.tokenizer.decode(t))
     ad.tokens,ad.token_base,ad.tokenizer = t,self.loc,self.tokenizer
@@ -228,7 +244,9 @@ def forward(self:HyperConvGenerator, cond, mask=None)->Adapters:
 
 # %% ../../nbs/generators/dnd.ipynb #8e6def62
 @patch
-def example(self:HyperConvGenerator, n=1)->tuple:
+def example(self:HyperConvGenerator,
+    n=1, # conditions
+)->tuple:
     "Random token states, and their mask"
     c = self.config
     return torch.randn(n,c['K'],c['T'],c['d']), torch.ones(n,c['K'],c['T'], dtype=torch.bool)

@@ -29,13 +29,19 @@ class Standard(nn.Module):
         x:Tensor, # [n, *shape], of training examples
         answered:Tensor, # [n] bool
     ):
+        "Take mean and spread from examples; those of the answer's part from the answered ones only"
         if int(answered.sum())<2:
             raise ValueError(f'{int(answered.sum())} of {len(x)} examples are answered; the spread of two or more is '
                              'wanted')
         for part,y in ((slice(0,self.cut),x), (slice(self.cut,None),x[answered])):
             y = y[...,part].float()
             self.mean[...,part],self.std[...,part] = y.mean(0), y.std(0).clamp(min=1e-3)
-    def forward(self, x, answered, noise=0.):
+    def forward(self,
+        x, # [..., w] features
+        answered, # [...] bool, is the answer known?
+        noise=0., # std, on the standardised features
+    ):
+        "Standardised features [..., w], the answer's part zero where there is none"
         x = (x.float()-self.mean)/self.std
         if noise: x = x + noise*torch.randn_like(x)
         keep = answered.view(*answered.shape, *[1]*(x.ndim-answered.ndim)).float()
@@ -49,7 +55,11 @@ class _Mix(nn.Module):
         self.norm,self.how = nn.LayerNorm(h),how
         self.see = nn.MultiheadAttention(h, 4, batch_first=True) if how=='attention' else nn.Linear(h,h)
         self.own,self.out = nn.Linear(h,h),nn.Linear(h,h)
-    def forward(self, x, mask):
+    def forward(self,
+        x, # [b, K, h] examples
+        mask, # [b, K] bool, true where there is an example
+    ):
+        "Each example plus what it makes of itself and of the others [b, K, h]"
         y = self.norm(x)
         seen = (self.see(y, y, y, key_padding_mask=~mask, need_weights=False)[0] if self.how=='attention'
                 else self.see(_mean(y, mask))[:,None])
@@ -150,7 +160,9 @@ def value_parameters(self:LayerGenerator)->list:
 def rate_parameters(self:LayerGenerator)->list: "Rates of rounds; none here"; return []
 
 @patch
-def example(self:LayerGenerator, n=1)->tuple:
+def example(self:LayerGenerator,
+    n=1, # conditions
+)->tuple:
     "Random features of four examples, and their mask"
     (g,L,w),cut = self.config['width'],tuple(self.config['cut'])
     return Features(torch.randn(n,4,g), torch.randn(n,4,L,w), torch.ones(n,4, dtype=torch.bool), cut), torch.ones(n,4,

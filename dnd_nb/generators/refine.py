@@ -17,7 +17,7 @@ __all__ = ['part_of_value', 'RefiningGenerator']
 
 # %% ../../nbs/generators/refine.ipynb #9e4e5cf2
 def part_of_value(
-    spec:LoraSpec,
+    spec:LoraSpec, # of the adapters
 )->Tensor: # [P] long, 2·module for values of A, 2·module + 1 for values of B
     "The part that each value of a flat adapter belongs to"
     sizes = [n for i,o in spec.modules.values() for n in (spec.rank*i, spec.rank*o)]
@@ -59,7 +59,9 @@ def _leave_out_network(self:RefiningGenerator):
     del self.null
 
 @patch
-def set_stats(self:RefiningGenerator, features)->RefiningGenerator:
+def set_stats(self:RefiningGenerator,
+    features, # Features of training examples
+)->RefiningGenerator:
     "Centre and scale the features as they vary between these examples; nothing to do without a network"
     return LayerGenerator.set_stats(self, features) if self.config['network'] else self
 
@@ -111,7 +113,11 @@ def _order(self:RefiningGenerator): # the layout's number of each module of the 
     return torch.tensor([self.layout.names.index(k) for k in self.spec.modules], device=self.part.device)
 
 @patch
-def forward(self:RefiningGenerator, cond, mask=None)->Adapters:
+def forward(self:RefiningGenerator,
+    cond, # Features of examples [n, K]
+    mask=None, # [n, K] bool, true where there is an example; None: everywhere
+)->Adapters:
+    "The first adapters, before any round"
     return Adapters.from_flat(self.spec, self.first(cond, mask)[0])
 
 # %% ../../nbs/generators/refine.ipynb #3c90b5fd

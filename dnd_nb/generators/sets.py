@@ -33,7 +33,12 @@ class _Attend(nn.Module):
         super().__init__()
         self.heads,self.norm,self.q,self.kv,self.o,self.drop = heads,nn.LayerNorm(h),nn.Linear(h,h),nn.Linear(h,
             2*h),nn.Linear(h,h),nn.Dropout(p)
-    def forward(self, x, mem=None, mask=None):
+    def forward(self,
+        x, # [n, q, h]
+        mem=None, # [n, k, h] to look at; None: x itself
+        mask=None, # [n, k] bool, true where there is something; None: everywhere
+    ):
+        "x plus what it attends to [n, q, h]"
         y = self.norm(x)
         k,v = self.kv(y if mem is None else mem).chunk(2,-1)
         q,k,v = (t.unflatten(-1,(self.heads,-1)).transpose(1,2) for t in (self.q(y),k,v))
@@ -69,13 +74,17 @@ class SetGenerator(Generator):
         self.heads = Heads(spec, self.layout, hidden, factor, 0. if zero_start else start)
 
     def body(self, cond, mask=None): # [n, 2, M, hidden]
+        "Features of the modules: learned queries that look at the prompts"
         if cond.ndim!=3:
             raise ValueError(f'this generator takes a set of vectors a sample, [n, K, d]; got {list(cond.shape)}')
         mask,mem = check_mask(cond, mask), self.enter(self.cond(cond))
         x = (self.base + self.where()).flatten(0,1).expand(len(cond),-1,-1)
         for look,talk,think in self.layers: x = think(talk(look(x, mem, mask)))
         return self.norm(x).unflatten(1, (2,-1))
-    def example(self, n=1, K=16)->tuple:
+    def example(self,
+        n=1, # conditions
+        K=16, # prompts of each
+    )->tuple:
         "Random prompt vectors, and their mask"
         return torch.randn(n, K, self.config['d']), torch.ones(n, K, dtype=torch.bool)
 
@@ -91,11 +100,17 @@ class AttentionGenerator(MLPGenerator):
     ):
         super().__init__(spec, d=d, pool_heads=pool_heads, **kw)
         self.pool = AttentionPool(d, pool_heads)
-    def body(self, cond, mask=None):
+    def body(self,
+        cond, # [n, K, d] prompt vectors
+        mask=None, # [n, K] bool, true where there is a prompt; None: everywhere
+    ):
+        "`MLPGenerator`'s features of the pooled set"
         if cond.ndim!=3:
             raise ValueError(f'this generator takes a set of vectors a sample, [n, K, d]; got {list(cond.shape)}')
         return super().body(self.pool(cond, check_mask(cond, mask)))
-    def example(self, n=1)->tuple:
+    def example(self,
+        n=1, # conditions
+    )->tuple:
         "A random set, and its mask"
         return torch.randn(n, 8, self.config['d']), torch.ones(n, 8, dtype=torch.bool)
 
@@ -114,7 +129,11 @@ class TokenEmbeddingGenerator(MLPGenerator):
         super().__init__(spec, d=d, vocab=vocab, max_len=max_len, layers=layers, **kw)
         self.tok,self.pos = nn.Embedding(vocab,d), nn.Embedding(max_len,d)
         self.read = nn.ModuleList(nn.ModuleList([_Attend(d,4), _Block(d)]) for _ in range(layers))
-    def body(self, cond, mask=None):
+    def body(self,
+        cond, # [n, T] token ids
+        mask=None, # [n, T] bool, true where there is a token; None: everywhere
+    ):
+        "`MLPGenerator`'s features of the mean token state"
         c = self.config
         if cond.is_floating_point() or cond.ndim!=2:
             raise ValueError(f'this generator takes token ids [n, T], got {cond.dtype} {list(cond.shape)}')
@@ -125,7 +144,9 @@ class TokenEmbeddingGenerator(MLPGenerator):
         x = self.tok(cond) + self.pos.weight[:cond.shape[1]]
         for look,think in self.read: x = think(look(x, None, mask))
         return super().body((x*mask[...,None]).sum(1)/mask.sum(1,keepdim=True))
-    def example(self, n=1)->tuple:
+    def example(self,
+        n=1, # conditions
+    )->tuple:
         "Random ids, and their mask"
         return torch.randint(0, self.config['vocab'], (n,64)), torch.ones(n,64, dtype=torch.bool)
 

@@ -70,7 +70,7 @@ def _shrink(self:Blobs):
 
 @patch
 def get(self:Blobs,
-    names:list,
+    names:list, # of the values that are wanted
 )->dict: # name → bytes, of those that are there and whole
     "Values by name"
     res,now = {},time.time()

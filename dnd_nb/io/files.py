@@ -159,11 +159,15 @@ def write_json(
     except UnicodeEncodeError: text = json.dumps(obj, indent=1) + '\n' # half a surrogate pair has no bytes of its own
     with atomic_write(path) as f: f.write(text)
 
-def as_json(cfg)->dict:
+def as_json(
+    cfg, # an instance of a dataclass
+)->dict:
     "A dataclass as JSON gives it back: lists for tuples"
     return json.loads(json.dumps(asdict(cfg)))
 
-def loads(text:str):
+def loads(
+    text:str, # of JSON
+):
     "`json.loads`; what is nested too deep for Python or has endless digits is said as other faults are"
     try: return json.loads(text)
     except json.JSONDecodeError: raise
@@ -218,14 +222,19 @@ class Format:
             return f'{re.sub("^data[. ]?", "", e.message)}; damaged or changed: {self.mend}'
         return ''
 
-    def read(self, path)->dict:
+    def read(self,
+        path, # JSON file of this kind
+    )->dict:
         "Read and check, the checksum too if there is one"
         obj = read_json(path)
         if isinstance(obj, dict) and 'sha256' in obj and obj.pop('sha256')!=_json_sum(obj):
             raise ValueError(f'{path}: its checksum is not the recorded one, so it was damaged or changed: {self.mend}')
         return self.check(obj, path)
 
-    def write(self, path, obj:dict):
+    def write(self,
+        path, # file to (re)place
+        obj:dict, # name → value; kind and format are added
+    ):
         "Check and write, with kind, format and a checksum"
         obj = json.loads(json.dumps(dict(kind=self.kind, format=self.version) | obj))
         write_json(path, self.check(obj, path) | dict(sha256=_json_sum(obj)))
@@ -240,7 +249,7 @@ FOLDER = Format('folder', 1, dict(
 MARKER = '.dnd_nb.json'
 
 def file_sums(
-    folder,
+    folder, # with all below it
 )->dict: # path within the folder → SHA-256
     "Checksums of all files in a folder but the marker; a link is an error"
     return {p.relative_to(folder).as_posix():sha256(regular(p)) for p in sorted(_walk(folder)) if p.name!=MARKER}
@@ -254,14 +263,14 @@ def _walk(folder): # all files below a folder; one that cannot be looked into is
             if n in fs: yield p
 
 def mark(
-    folder,
+    folder, # that holds the files; the marker is written into it
     kind:str, # e.g. 'adapter'
 ):
     "Write the marker: this package wrote these files"
     FOLDER.write(Path(folder)/MARKER, dict(holds=kind, files=file_sums(folder)))
 
 def marked(
-    folder,
+    folder, # that may hold a marker
 )->dict|None: # with fields holds and files
     "The marker of a folder, None if it has none"
     f = Path(folder)/MARKER

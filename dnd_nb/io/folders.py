@@ -79,7 +79,9 @@ def adapter_folder(
     raise ValueError(f'{p}: no adapter_config.json in or below it; {_seen(p)}')
 
 # %% ../../nbs/io/folders.ipynb #ff8725a8
-def load_tensors(path)->dict:
+def load_tensors(
+    path, # of one safetensors file
+)->dict: # name → tensor
     "A safetensors file; one that is missing, cut short or of another kind is named"
     path = Path(path)
     if not path.exists(): raise FileNotFoundError(f'{path}: no such file')

@@ -45,7 +45,7 @@ def _turned(x, k, config): # x [out, …] of module k, rows as llama.cpp keeps t
 
 # %% ../../nbs/io/gguf.ipynb #0ea61283
 def save_gguf_lora(
-    adapters:Adapters,
+    adapters:Adapters, # n adapters
     path, # file to (re)place
     config, # of the base model, `model.config`
     i:int=0, # which of the n
@@ -75,7 +75,7 @@ def _to(w, f): # a GGUFWriter writes to paths only: its three parts into an open
 # %% ../../nbs/io/gguf.ipynb #b23f87a3
 @torch.no_grad()
 def merged(
-    adapters:Adapters,
+    adapters:Adapters, # n adapters
     model, # its base model; left as it is
     i:int=0, # which of the n
 ): # a model of the same class
@@ -99,7 +99,7 @@ def _untie(model, adapted):
     model.config.get_text_config().tie_word_embeddings = model.config.tie_word_embeddings = False
 
 def save_merged(
-    adapters:Adapters,
+    adapters:Adapters, # n adapters
     folder, # made anew
     model, # its base model
     tok, # its tokenizer
@@ -111,7 +111,7 @@ def save_merged(
 
 # %% ../../nbs/io/gguf.ipynb #612d0d37
 def merged_gguf(
-    adapters:Adapters,
+    adapters:Adapters, # n adapters
     base, # GGUF file of the base model, of any quantisation
     path, # file to (re)place
     config, # of the base model, `model.config`
@@ -140,7 +140,9 @@ def _add(w, name, x, kind):
     q = gguf.GGMLQuantizationType[kind]
     w.add_tensor(name, gguf.quants.quantize(x.astype(np.float32), q), raw_dtype=q)
 
-def copied(r)->gguf.GGUFWriter:
+def copied(
+    r, # a gguf.GGUFReader
+)->gguf.GGUFWriter:
     "A writer with the keys and values of an open GGUF file"
     w = gguf.GGUFWriter(None, r.fields['general.architecture'].contents())
     for k,f in r.fields.items():

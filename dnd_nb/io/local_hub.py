@@ -23,17 +23,27 @@ class Repo:
     refs:dict=field(default_factory=dict) # branch or tag → SHA
     messages:list=field(default_factory=list) # of its commits
 
-    def commit(self, files, message='', ref='main'):
+    def commit(self,
+        files, # path → bytes, or None
+        message='', # of the commit
+        ref='main', # branch to commit to; made if it is new
+    ):
         "A new commit on a branch; None as content takes a file away"
         now = {p:b for p,b in ({**self.at(ref), **files} if ref in self.refs else files).items() if b is not None}
         sha = hashlib.sha256(repr((len(self.commits), sorted(now))).encode()).hexdigest()[:40]
         self.commits[sha],self.refs[ref] = now,sha
         self.messages.append(message)
         return sha
-    def sha(self, rev):
+    def sha(self,
+        rev, # branch, tag or SHA
+    ):
         "The commit that a branch, tag or SHA names, or None"
         return self.refs.get(rev, rev if rev in self.commits else None)
-    def at(self, rev): "The files there"; return self.commits[self.sha(rev)]
+    def at(self,
+        rev, # branch, tag or SHA of a commit
+    ): # path → bytes
+        "The files there"
+        return self.commits[self.sha(rev)]
 
 # %% ../../nbs/io/local_hub.ipynb #a8f715ff
 class _Say(Exception):
@@ -43,12 +53,21 @@ class _Say(Exception):
 class LocalHub:
     "Repositories, and what is asked for them"
     def __init__(self, key): self.key,self.repos,self.lfs,self.asked,self.url = key,{},{},[],''
-    def repo(self, kind, name, signed):
+    def repo(self,
+        kind, # model or dataset
+        name, # owner/name
+        signed, # does the request carry the key?
+    ):
         "A repository, if whoever asks may see it"
         r = self.repos.get((kind, name))
         if r is None or (r.private and not signed): raise _Say(404 if signed else 401, 'RepoNotFound')
         return r
-    def answer(self, verb, path, body, signed):
+    def answer(self,
+        verb, # GET, HEAD, POST or PUT
+        path, # of the URL, without its query
+        body, # bytes of the request
+        signed, # does the request carry the key?
+    ):
         "What is said to one request"
         self.asked.append(f'{verb} {path}')
         for pattern,verbs,f in _routes:
@@ -149,7 +168,7 @@ def _file(hub, body, signed, kind, name, rev, path):
 class _Handler(http.server.BaseHTTPRequestHandler):
     "HTTP around a LocalHub"
     protocol_version = 'HTTP/1.1'
-    def log_message(self, *a): pass
+    def log_message(self, *a): "Print nothing: `LocalHub.asked` lists the requests"; pass
     def _send(self, code, body, **headers):
         self.send_response(code)
         for k,v in dict(headers, Content_Length=len(body)).items(): self.send_header(k.replace('_','-'), str(v))
@@ -162,6 +181,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.rfile.readline()
         return b''.join(parts)
     def do_GET(self):
+        "Send the hub's answer to one request of any verb: JSON, or a file's bytes"
         hub = self.server.hub
         signed = self.headers.get('Authorization','')==f'Bearer {hub.key}' or self.path.startswith('/lfs/')
         try: o = hub.answer(self.command, self.path.partition('?')[0], self._body(), signed)

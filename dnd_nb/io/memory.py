@@ -27,13 +27,17 @@ def free_memory(
     return int(min(psutil.virtual_memory().available, _limit(CGROUP)))
 
 # %% ../../nbs/io/memory.ipynb #4aada885
-def gb(n)->str: "Bytes in words"; return f'{n/2**30:,.1f} GB' if n>=2**27 else f'{n/2**20:,.0f} MB'
+def gb(
+    n, # bytes
+)->str:
+    "Bytes in words"
+    return f'{n/2**30:,.1f} GB' if n>=2**27 else f'{n/2**20:,.0f} MB'
 
 def must_fit(
     need:int, # bytes, at least
     what:str, # will be made, for the message
     mend:str, # what to do if it does not fit
-    device='cpu',
+    device='cpu', # where it must fit: cpu, or a GPU as cuda:0
 ):
     "An error in words if memory will not do"
     free = free_memory(device)

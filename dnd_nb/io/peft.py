@@ -33,7 +33,9 @@ class KeyReport:
     unexpected:list # keys that name no module of the spec
     misshaped:list # (key, shape, expected)
     @property
-    def ok(self): return not (self.missing or self.unexpected or self.misshaped)
+    def ok(self):
+        "Do the tensors of the file fit the spec, with none missing and none left over?"
+        return not (self.missing or self.unexpected or self.misshaped)
     def __repr__(self):
         n = [len(o) for o in (self.matched, self.missing, self.unexpected, self.misshaped)]
         return '{} matched, {} missing, {} unexpected, {} of another shape'.format(*n)
@@ -114,11 +116,18 @@ class PeftFile:
     def even(self)->bool:
         "One rank and scale, those of the config?"
         return not (self.converted or self.config.get('rank_pattern') or self.config.get('alpha_pattern'))
-    def of(self, what, k):
+    def of(self,
+        what, # 'r' or 'lora_alpha'
+        k, # name of a module
+    ):
         "`r` or `lora_alpha` of module `k`, as PEFT finds it"
         p = self.config.get(dict(r='rank_pattern', lora_alpha='alpha_pattern')[what]) or {}
         return p.get(get_pattern_key(p.keys(), k), self.config[what])
-    def scale(self, k)->float: "Of module `k`"; return _scale(self.of('r',k), self.of('lora_alpha',k), self.config)
+    def scale(self,
+        k, # name of a module
+    )->float:
+        "Of module `k`"
+        return _scale(self.of('r',k), self.of('lora_alpha',k), self.config)
     def __repr__(self): return f'PeftFile({self.folder.name}: {len(self.A)} modules, {len(self.extras)} other tensors)'
 
 def _scale(r, alpha, c): return alpha/(r**.5 if c.get('use_rslora') else r)
@@ -150,7 +159,9 @@ def _check_patterns(self:PeftFile)->PeftFile:
 
 # %% ../../nbs/io/peft.ipynb #8e9429b2
 @patch
-def spec(self:PeftFile, modules:dict=None)->LoraSpec:
+def spec(self:PeftFile,
+    modules:dict=None, # name → (in, out), in the order of the spec; None: those of the file
+)->LoraSpec:
     "The spec it fits: its own rank and scale, or the largest rank and the config's scale if they differ by module"
     c = self.config
     kw = dict(base_model=c.get('base_model_name_or_path') or '', fan_in_fan_out=c.get('fan_in_fan_out') or False)
@@ -193,7 +204,10 @@ def _initial(f, initial, model):
 
 # %% ../../nbs/io/peft.ipynb #a4330d89
 @patch
-def plain(self:PeftFile, initial, model=None)->PeftFile:
+def plain(self:PeftFile,
+    initial, # folder saved before training, or 'base' to compute it from the base model
+    model=None, # the base model, needed for 'base'
+)->PeftFile:
     "A LoRA on a changed base model as one of twice the rank on the base model itself"
     init = self.config.get('init_lora_weights')
     if not _moves_base.match(str(init)):
@@ -255,7 +269,10 @@ def _known(model): return {k:s for k,m in _modules(model).items() if (s := _feat
 def _name(model): return getattr(model, 'dnd_id', None) or getattr(model.config, '_name_or_path', '')
 
 @patch
-def meets(self:PeftFile, known:dict, base=''):
+def meets(self:PeftFile,
+    known:dict, # module → (in, out) of the base model
+    base='', # the base model's name, for the message
+):
     "Every module of the adapter is one of `known` [module → (in, out)], of its shape"
     gone,hint = [k for k in self.A if k not in known],_other_base(self.config.get('base_model_name_or_path'), base)
     if gone:
@@ -281,7 +298,9 @@ def _extra(k, t, own):
     return f"not the base model's ({sizes}): trained along with the LoRA, which holds no such change"
 
 @patch
-def check_extras(self:PeftFile, model=None):
+def check_extras(self:PeftFile,
+    model=None, # the base model; without it, any tensor beside A and B is an error
+):
     "Tensors beside A and B are the base model's own, or an error names the first that is not"
     own = None if model is None else getattr(model, '_orig_mod', model).state_dict(keep_vars=True)
     for k,t in self.extras.items():
@@ -326,7 +345,9 @@ def read_peft(
     return f if initial in (None,'itself') else f.plain(initial, model)
 
 @patch
-def ordered(self:PeftFile, model)->PeftFile:
+def ordered(self:PeftFile,
+    model, # the base model
+)->PeftFile:
     "With the model's names, in the model's order: that in which specs and generators count"
     known = _known(model)
     f = self.renamed(known)
@@ -423,7 +444,7 @@ def _off(m, ad, k): # m: PEFT's module
 
 # %% ../../nbs/io/peft.ipynb #aa6a81a9
 def save_peft(
-    adapters:Adapters,
+    adapters:Adapters, # n adapters
     folder, # made anew, or replaced as a whole if it holds an adapter
     i:int=0, # which of the n
     prompts:list=None, # the prompts that belong to it

@@ -20,7 +20,7 @@ def vllm_rank(
     return next((m for m in RANKS if m>=r), None)
 
 def vllm_limits(
-    spec:LoraSpec,
+    spec:LoraSpec, # of the adapters to serve
 )->list: # of str, empty if nothing is in the way
     "What keeps vLLM from serving adapters of this spec, or part of them"
     res = [] if vllm_rank(spec.rank) else [f'rank {spec.rank} is above {RANKS[-1]}: truncate the adapter first']
@@ -34,7 +34,7 @@ def vllm_limits(
 
 # %% ../../nbs/io/vllm.ipynb #651258d7
 def vllm_hint(
-    spec:LoraSpec,
+    spec:LoraSpec, # of the adapter
     name:str, # of the adapter's folder
     base:str='BASE', # of the base model
 )->str: # markdown

@@ -153,7 +153,7 @@ def read_hub(
     train_split:str=None,  # None: the data set's own
     test_split:str=None,   # None: the split whose labels are public
     n_train:int=None, n_test:int=None, # rows drawn; None: all
-    seed:int=0,
+    seed:int=0, # of the draw of rows
 )->Task:
     "A commonsense set of the Hub as a task; all are of the family 'commonsense'"
     known_names([name], HUB, 'Hub data set here')

@@ -26,7 +26,9 @@ class Table:
     notes:list=field(default_factory=list) # what was chosen or left out on the way
     def __len__(self): return len(self.rows)
     @property
-    def columns(self)->list: return list(dict.fromkeys(k for r in self.rows for k in r))
+    def columns(self)->list:
+        "Names of the columns, in the order in which rows name them first"
+        return list(dict.fromkeys(k for r in self.rows for k in r))
     def __repr__(self): return f'Table({self.source}: {len(self)} rows of {", ".join(map(str, self.columns))})'
 
 # %% ../../nbs/tasks/rows.ipynb #a7fca25a
@@ -116,7 +118,7 @@ def _asked(lines): # rows of lines that are by turns a question and its answer; 
 
 # %% ../../nbs/tasks/rows.ipynb #dd43b80c
 def read_text(
-    text:str,
+    text:str, # one prompt a line; or blocks of lines, parted by empty lines or ---
     name:str='text', # for messages
     blocks:bool=False, # is a prompt a block of lines?
 )->Table: # with the column prompt
@@ -146,7 +148,7 @@ def _csv_lines(text, sep, name): # [(line, cells)] that are not blank
 
 # %% ../../nbs/tasks/rows.ipynb #2f2bd768
 def read_csv(
-    text:str,
+    text:str, # of the whole file
     name:str='text', # for messages
     sep:str=None, # between cells; None: by the header
     columns:list=None, # their names, where the file has no header
@@ -252,7 +254,7 @@ _known = set('prompt prompts question instruction input inputs text sentence que
     'response label target completion choices options source premise hypothesis context'.split())
 
 def sniff(
-    text:str,
+    text:str, # of the whole file
 )->str: # json, jsonl, csv, tsv or text
     "The kind of a text that does not say it"
     first = text.strip().split('\n')[0].strip()
@@ -305,7 +307,7 @@ def read_file(
     columns:list=None, # of a CSV without header
     split:str=None, # of a JSON file that holds several
     most:int=100_000, # rows kept, drawn by the seed
-    seed:int=0,
+    seed:int=0, # of the draw of rows
 )->Table:
     "Rows of a file"
     path = Path(path); kind = kind or kind_of(path); b = _bytes(path)
@@ -313,7 +315,14 @@ def read_file(
     return _few(read_string(decode(b, str(path)), str(path), kind, blocks, columns, split), most, seed)
 
 # %% ../../nbs/tasks/rows.ipynb #0ce6917d
-def read_string(text, name='text', kind='sniff', blocks=False, columns=None, split=None):
+def read_string(
+    text, # of the whole file
+    name='text', # for messages
+    kind='sniff', # text, jsonl, json, csv or tsv; 'sniff': by the content
+    blocks=False, # in plain text: is a prompt a block of lines?
+    columns=None, # of a CSV without header
+    split=None, # of a JSON text that holds several
+):
     "Rows of a text of one of the kinds"
     if not text.strip():
         raise TaskError(f'{name}: empty; expected one prompt a line, or a table of prompts and answers')
@@ -411,7 +420,7 @@ def source(
 def from_source(
     name:str, # as 'reasoning-gym:chain_sum'
     most:int=300, # rows
-    seed:int=0,
+    seed:int=0, # of the rows, given to the source
 )->Table:
     "The rows of a registered source"
     word,_,rest = name.partition(':')
@@ -422,7 +431,7 @@ def from_source(
 def read_gym(
     names:str, # of reasoning-gym's data sets, separated by commas
     n:int=300, # rows of each
-    seed:int=0,
+    seed:int=0, # of the rows that are made
 )->Table: # with the columns question, answer, task, family
     "Rows that reasoning-gym makes"
     try: import reasoning_gym as gym
@@ -460,7 +469,7 @@ def read_table(
     split:str=None, # None: train, or what there is
     revision:str=None, # of a Hub data set
     most:int=100_000, # rows kept, drawn by the seed
-    seed:int=0,
+    seed:int=0, # of the draw of rows, or of a source that makes them
     **kw, # kind, blocks, columns, see `read_file`
 )->Table:
     "Rows of whatever holds them"

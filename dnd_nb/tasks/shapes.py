@@ -140,7 +140,11 @@ KEYS = ('answerkey answeridx answerindex correctidx correctindex correctanswerin
 LABELS = {*ANSWERS[1], *ANSWERS[2], *ANSWERS[4][:-1]} - {'stars','rating','score'}
 _blank = re.compile(r'\{([^{}]+)\}')
 
-def canon(name): return re.sub(r'[\W_]+', '', str(name)).lower()
+def canon(
+    name, # of a column
+):
+    "A column name in lower case, without punctuation, spaces and underscores: answer_key → answerkey"
+    return re.sub(r'[\W_]+', '', str(name)).lower()
 
 # %% ../../nbs/tasks/shapes.ipynb #1e3e3ffb
 def columns_of(
@@ -185,7 +189,7 @@ def _seen(table):
 
 # %% ../../nbs/tasks/shapes.ipynb #709e5707
 def find_prompt(
-    table:Table,
+    table:Table, # whose prompt is looked for
     have:dict, # canonical name → column
 )->str: # a template
     "How the prompt is put together from the columns"
@@ -206,7 +210,7 @@ def find_prompt(
 
 # %% ../../nbs/tasks/shapes.ipynb #849f9851
 def find_answer(
-    table:Table,
+    table:Table, # whose answer is looked for
     have:dict, # canonical name → column, without those of the prompt
 )->str: # a column, or None
     "Which column is the answer"
@@ -306,7 +310,7 @@ def gold_index(
 # %% ../../nbs/tasks/shapes.ipynb #ba3db13f
 def name_labels(
     values:list, # text or None, one a row
-    column:str,
+    column:str, # name of the column, for messages
     names:list=None, # of the classes 0, 1, …, or the words that may occur; 'numbers': keep the numbers
     name:str='it', # of the table, for messages
 )->tuple: # (texts, choices or None)
@@ -378,7 +382,7 @@ class Shape:
 
 # %% ../../nbs/tasks/shapes.ipynb #b1024369
 def find_shape(
-    table:Table,
+    table:Table, # rows with named columns
     prompt_field:str=None, # the prompt's column; None: found by its name
     answer_field:str=None, # the answer's column; None: found by its name
     choices_field:str=None, # the choices' column; None: found by its name

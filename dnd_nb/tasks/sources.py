@@ -31,7 +31,7 @@ class Examples(list):
         self.table,self.shape,self.notes = table,shape,[*table.notes, *notes]
         self.at = list(range(len(self))) if at is None else at
     @property
-    def answered(self)->list: return [e for e in self if e.answer is not None]
+    def answered(self)->list: "Those that have an answer"; return [e for e in self if e.answer is not None]
     def __repr__(self): return repr(describe(self))
     def _repr_markdown_(self): return describe(self)._repr_markdown_()
 
@@ -223,7 +223,7 @@ def _triples(s):
 
 # %% ../../nbs/tasks/sources.ipynb #95f462b1
 def near_duplicates(
-    texts:list,
+    texts:list, # [n] of str
     share:float=.8, # of word triples in common (Jaccard) from which two texts are near-duplicates
     least:int=5, # triples below which only equal texts count
 )->list: # [(i, j)] with i < j; of equal texts, each with the first

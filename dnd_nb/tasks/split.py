@@ -42,7 +42,9 @@ class Split:
             raise TaskError(f'task {far[0].name} is held out as near, but no task of its family {far[0].family!r} is '
                             'trained on')
 
-    def roles(self)->dict: return {f:getattr(self, f) for f in self.__dataclass_fields__}
+    def roles(self)->dict:
+        "role → its tasks, empty roles too"
+        return {f:getattr(self, f) for f in self.__dataclass_fields__}
     def __repr__(self): return 'Split(' + ', '.join(f'{k}={len(v)}' for k,v in self.roles().items() if v) + ')'
     def _repr_markdown_(self):
         rows = [f'| {k} | {len(v)} | {len({t.family for t in v})} | {table_cell(", ".join(t.name for t in v), 150)} |'
@@ -145,7 +147,7 @@ def val_split(
     share:float=.15,   # of the training tasks, at most (but one family or task at least)
     families:list=None,# these families instead of drawn ones
     near:bool=False,   # single tasks of families that keep two, instead of whole families
-    seed:int=0,
+    seed:int=0, # of the draw of families or tasks
 )->Split: # with .train and .val
     "Carve validation tasks from the training side for selection"
     sp = tasks if isinstance(tasks, Split) else Split(tasks)
@@ -181,7 +183,9 @@ class LabelReport:
     rows:list        # dicts: task, n, label (the most frequent), share, lopsided
     threshold:float
     @property
-    def lopsided(self)->list: return [r['task'] for r in self.rows if r['lopsided']]
+    def lopsided(self)->list:
+        "Names of the tasks that have one label in too many of their test rows"
+        return [r['task'] for r in self.rows if r['lopsided']]
     def __repr__(self): return f'LabelReport({len(self.rows)} tasks, {len(self.lopsided)} lopsided)'
     def _repr_markdown_(self):
         top = sorted(self.rows, key=lambda r: -r['share'])[:6]
@@ -279,11 +283,18 @@ class Overlap:
 
     def __len__(self): return len(self.pairs)
     @property
-    def rows(self)->set: return {(p['train'], p['part'], p['row']) for p in self.pairs}     # training rows concerned
+    def rows(self)->set:
+        "Rows of training tasks that hold a held-out prompt: (task, part, row number)"
+        return {(p['train'], p['part'], p['row']) for p in self.pairs}
     @property
-    def prompts(self)->set: return {(p['held_out'], p['held_out_prompt']) for p in self.pairs}
-    def by_tasks(self)->Counter: return Counter((p['held_out'], p['train'], p['kind']) for p in self.pairs)
+    def prompts(self)->set:
+        "Held-out prompts that occur in training tasks: (task, prompt)"
+        return {(p['held_out'], p['held_out_prompt']) for p in self.pairs}
+    def by_tasks(self)->Counter:
+        "(held-out task, training task, kind) → number of pairs"
+        return Counter((p['held_out'], p['train'], p['kind']) for p in self.pairs)
     def summary(self)->str:
+        "The number of prompts and of rows concerned, in one sentence"
         if not self.pairs:
             return f'no overlap: {self.n_held_out} held-out rows against {self.n_train} rows of training tasks'
         (h,t,_),_ = self.by_tasks().most_common(1)[0]
@@ -330,7 +341,7 @@ def overlap_report(
 def remove_overlap(
     train_tasks:list,      # [Task]
     held_out_tasks:list,   # [Task], left as they are
-    threshold:float=.8,
+    threshold:float=.8, # similarity from which two prompts are a pair, see `overlap_report`
     least_rows:int=16,     # a training task with fewer train rows (or no test row) left is dropped whole
     **kw,
 )->tuple: # (L of cleaned training tasks, Overlap: what was removed)
