@@ -108,10 +108,18 @@ def _teachers(lab, targets):
         share_of_matrix_rate=fl/lab.limits()['flops'], **lab.roof(work))
 
 @bar('teachers_qv', 'ms an adapter-step', 'ratio >= 60, error <= 0.01')
-def teachers_qv(lab): "n teachers at once, q and v"; return _teachers(lab, 'qv')
+def teachers_qv(
+    lab, # a Lab: device, sizes and base model
+):
+    "n teachers at once, q and v"
+    return _teachers(lab, 'qv')
 
 @bar('teachers_all', 'ms an adapter-step', 'ratio >= 60, error <= 0.01')
-def teachers_all(lab): "n teachers at once, all seven projections"; return _teachers(lab, 'all')
+def teachers_all(
+    lab, # a Lab: device, sizes and base model
+):
+    "n teachers at once, all seven projections"
+    return _teachers(lab, 'all')
 
 # %% ../../nbs/bench/01_adapters.ipynb #de87403f
 def _apply(lab, targets, backward):
@@ -152,6 +160,14 @@ def _apply_bar(lab, backward):
         adapters_gb={t: b*lab.spec(t).n_params*lab.model.dtype.itemsize/1e9 for t in res})
 
 @bar('apply_forward', 'ms', 'ratio <= 1.25, error <= 0.03')
-def apply_forward(lab): "A forward pass under 64 adapters"; return _apply_bar(lab, False)
+def apply_forward(
+    lab, # a Lab: device, sizes and base model
+):
+    "A forward pass under 64 adapters"
+    return _apply_bar(lab, False)
 @bar('apply_backward', 'ms', 'ratio <= 1.25, error <= 0.03')
-def apply_backward(lab): "Forward and backward under 64 adapters"; return _apply_bar(lab, True)
+def apply_backward(
+    lab, # a Lab: device, sizes and base model
+):
+    "Forward and backward under 64 adapters"
+    return _apply_bar(lab, True)

@@ -25,7 +25,12 @@ def _tasks_with_shots(lab, n, k, rows): # (contexts, rows) of n tasks
     return [c for c,_ in res], [r for _,r in res]
 
 @bar('shots', 'ms', 'ratio >= 5, error <= 0.02')
-def shots(lab, tasks=8, k=16, rows=24):
+def shots(
+    lab, # a Lab: device, sizes and base model
+    tasks=8, # tasks, at most
+    k=16, # examples in a context
+    rows=24, # test rows of each task, at most
+):
     "Test rows behind sixteen examples, the context read once"
     lean = engine_for(lab.model, lab.spec(), 'lean')
     contexts,tests = _tasks_with_shots(lab, tasks, k, rows)
@@ -42,7 +47,11 @@ def shots(lab, tasks=8, k=16, rows=24):
 
 # %% ../../nbs/bench/02a_examples.ipynb #e32de20e
 @bar('read_examples', 'examples/s', 'value >= 5000')
-def read_examples(lab, n=2048, tokens=2**15):
+def read_examples(
+    lab, # a Lab: device, sizes and base model
+    n=2048, # examples, at most
+    tokens=2**15, # of a batch, at most, on a GPU
+):
     "Examples of BIG-bench's lengths, with gradients of all layers"
     rows = [r for rs in lab.rows(64).values() for r in rs if len(r)<=224][:n]
     reader = BaseReader(lab.model, lab.tok, max_len=224, max_tokens=tokens if lab.gpu else 1024)
@@ -75,18 +84,25 @@ def _decide(lab):
     return dict(value=s, baseline=None, ratio=None, examples=len(xs), threads=torch.get_num_threads())
 
 @bar('decide_cpu', 's', 'value <= 20', 'cpu')
-def decide_cpu(lab):
+def decide_cpu(
+    lab, # a Lab: device, sizes and base model
+):
     "Sixteen answers on this CPU"
     return _decide(Lab('cpu', lab.s, lab.base_name))
 
 @bar('decide_gpu', 's', 'value <= 1')
-def decide_gpu(lab):
+def decide_gpu(
+    lab, # a Lab: device, sizes and base model
+):
     "… and on a GPU"
     return _decide(lab)
 
 # %% ../../nbs/bench/02a_examples.ipynb #aa3cfb16
 @bar('help_cpu', 's', 'worst <= 0.3', 'cpu')
-def help_cpu(lab, commands=('dnd_study','dnd_generate','dnd_train','dnd_evaluate')):
+def help_cpu(
+    lab, # a Lab: device, sizes and base model
+    commands=('dnd_study','dnd_generate','dnd_train','dnd_evaluate'), # names of commands; the first gives the value
+):
     "`--help` of the commands, against a Python that does nothing"
     rooms = dict(dnd_study='study.command', dnd_generate='generate_command')
     def ask(c):

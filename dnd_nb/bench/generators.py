@@ -36,7 +36,9 @@ def _writer(lab, shape, rank, batch, d=384, **kw):
     return ms,gen,p['gb']+sum(t.nbytes for t in gen.state_dict().values())/1e9*lab.gpu,err
 
 @bar('generate_0.5b', 'ms an adapter', 'value <= 0.1, ratio >= 500, params <= 6e7, error <= 0.01')
-def generate_05b(lab):
+def generate_05b(
+    lab, # a Lab: device, sizes and base model
+):
     "4.4 M values an adapter"
     ms,gen,gb,err = _writer(lab, lab.s.gen, 8, lab.s.batch, hidden=256)
     params,spec,roof = gen.n_params,gen.spec,lab.roof(write_work(gen, lab.s.batch))
@@ -49,7 +51,9 @@ def generate_05b(lab):
         values=spec.n_params, batch=lab.s.batch, gb=gb, **roof)
 
 @bar('generate_7b', 'ms an adapter', 'value <= 0.5, gb <= 30, error <= 0.01')
-def generate_7b(lab):
+def generate_7b(
+    lab, # a Lab: device, sizes and base model
+):
     "40 M values an adapter"
     ms,gen,gb,err = _writer(lab, lab.s.large, 16, lab.s.large_batch, hidden=256, factor=64)
     return dict(value=ms, baseline=None, ratio=None, error=err, gb=gb if lab.gpu else 0., params=gen.n_params,
@@ -57,7 +61,12 @@ def generate_7b(lab):
 
 # %% ../../nbs/bench/02_generators.ipynb #b072deb2
 @bar('generate_cpu', 'ms', 'value <= 100, error <= 0', 'cpu')
-def generate_cpu(lab, encoder=None, shape=None, k=16):
+def generate_cpu(
+    lab, # a Lab: device, sizes and base model
+    encoder=None, # of prompts; None: the sentence encoder
+    shape=None, # a name of `SHAPES`; None: that of the base model
+    k=16, # prompts of a condition
+):
     "New texts → condition → adapter → PEFT folder"
     enc = encoder or SentenceEncoder(load_encoder())
     spec = shape_spec(shape or lab.s.base, ('q_proj','v_proj'))
@@ -80,7 +89,9 @@ def generate_cpu(lab, encoder=None, shape=None, k=16):
 
 # %% ../../nbs/bench/02_generators.ipynb #a54e8672
 @bar('recon_step', 'ms a pair', 'value <= 1')
-def recon_step(lab):
+def recon_step(
+    lab, # a Lab: device, sizes and base model
+):
     "Reconstruction, all teachers resident"
     spec,n = shape_spec(lab.s.gen),lab.s.batch
     with tempfile.TemporaryDirectory() as d:
@@ -110,7 +121,9 @@ def _sft_trainer(lab, d, steps=1000):
     return tr,tasks
 
 @bar('sft_step', 'tokens/s', 'ratio >= 0.6')
-def sft_step(lab):
+def sft_step(
+    lab, # a Lab: device, sizes and base model
+):
     "Training through the frozen base, against the base's own forward and backward"
     with tempfile.TemporaryDirectory() as d:
         tr,tasks = _sft_trainer(lab, d)

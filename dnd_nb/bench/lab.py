@@ -40,7 +40,9 @@ class Bar:
         if not all(_cond.fullmatch(c) for c in self.target.split(', ')):
             raise ValueError(f'bar {self.name}: target {self.target!r}; expected conditions as in "ratio >= 60, error '
                              '<= 0.01"')
-    def met(self, r:dict)->bool:
+    def met(self,
+        r:dict, # name → figure
+    )->bool:
         "Do these figures meet the target?"
         ok = {'<=': lambda a,b: a<=b, '>=': lambda a,b: a>=b}
         return all(r.get(k) is not None and ok[op](r[k], float(x))
@@ -49,18 +51,23 @@ class Bar:
 # %% ../../nbs/bench/00_lab.ipynb #209056dd
 BARS = {}
 
-def bar(name:str, unit:str, target:str, needs:str='gpu'):
+def bar(
+    name:str, # of the bar
+    unit:str, # of value and baseline
+    target:str, # conditions on the figures, separated by commas
+    needs:str='gpu', # cpu, gpu or gpus
+):
     "Register a bar: a function of a `Lab` that returns a dict with value, baseline, ratio and whatever else it found"
     def f(g): BARS[name] = Bar(name, unit, target, needs, g); return g
     return f
 
 # %% ../../nbs/bench/00_lab.ipynb #5359e3df
 def timed(
-    f,
+    f, # function without arguments
     n:int=5, # times to measure
     warm:int=2, # times before that
     inner:int=1, # calls between two looks at the clock
-    device='cpu',
+    device='cpu', # that is waited for before each look at the clock
 )->float: # median seconds a call
     "How long `f()` takes"
     sync = torch.cuda.synchronize if torch.device(device).type=='cuda' else lambda: None
@@ -73,7 +80,9 @@ def timed(
     return float(np.median(res))
 
 @contextmanager
-def peak_memory(device):
+def peak_memory(
+    device, # cpu (which gives NaN), or a GPU
+):
     "GB of device memory taken at the peak of this block, above what was there; in a dict"
     res,cuda = dict(gb=float('nan')),torch.device(device).type=='cuda'
     if cuda:
@@ -83,7 +92,12 @@ def peak_memory(device):
     yield res
     if cuda: torch.cuda.synchronize(); res['gb'] = (torch.cuda.max_memory_allocated(device)-before)/1e9
 
-def rel(a, b)->float: "‖a − b‖ / ‖b‖"; return float((a.float()-b.float()).norm()/b.float().norm())
+def rel(
+    a, # tensor of any shape
+    b, # tensor of the same shape
+)->float:
+    "‖a − b‖ / ‖b‖"
+    return float((a.float()-b.float()).norm()/b.float().norm())
 
 # %% ../../nbs/bench/00_lab.ipynb #a6972bf1
 SHAPES = {
@@ -124,14 +138,19 @@ TINY = Sizes('tiny', 'tiny', 'tiny', 4, 4, 1, 1, 6, (4,16), 4, 4, (4,16), 3, 16,
 # %% ../../nbs/bench/00_lab.ipynb #d93b4d46
 def shape_spec(
     shape:str, # a name of `SHAPES`
-    targets='all-linear',
-    rank:int=8,
+    targets='all-linear', # modules, or 'all-linear'
+    rank:int=8, # of the adapters; alpha is twice that
 )->LoraSpec:
     "The adapters of a model of this shape, without making the model"
     with torch.device('meta'), quiet(): m = AutoModelForCausalLM.from_config(AutoConfig.for_model(**SHAPES[shape]))
     return LoraSpec.from_model(m, targets, rank, 2*rank)
 
-def random_base(shape:str, device='cpu', dtype=torch.bfloat16, seed:int=0):
+def random_base(
+    shape:str, # a name of `SHAPES`
+    device='cpu', # cpu, or a GPU
+    dtype=torch.bfloat16, # of the weights
+    seed:int=0, # of the weights
+):
     "A frozen model of this shape with random weights"
     with torch.device(device), quiet():
         torch.manual_seed(seed)
@@ -160,15 +179,28 @@ class Lab:
                 else (random_base(self.s.base, self.device, torch.bfloat16 if self.gpu else torch.float32),
                 tiny_tokenizer()))
     @property
-    def model(self): return self._loaded[0]
+    def model(self): "The base model, made when first asked for"; return self._loaded[0]
     @property
-    def tok(self): return self._loaded[1]
-    def spec(self, targets='qv', rank=8)->LoraSpec:
+    def tok(self): "The base model's tokenizer"; return self._loaded[1]
+    def spec(self,
+        targets='qv', # 'qv' for q and v; else all linear modules
+        rank=8, # of the adapters
+    )->LoraSpec:
+        "Adapters of the base model, alpha twice the rank"
         return LoraSpec.from_model(self.model, ('q_proj','v_proj') if targets=='qv' else 'all-linear', rank, 2*rank)
-    def timed(self, f, n=None, warm=2, inner=1)->float:
+    def timed(self,
+        f, # function without arguments
+        n=None, # times to measure; None: `Sizes.reps`
+        warm=2, # times before that
+        inner=1, # calls between two looks at the clock
+    )->float:
         "Median milliseconds"
         return 1e3*timed(f, n or self.s.reps, warm, inner, self.device)
-    def rng(self, *what): return random.Random('/'.join(map(str, (self.seed,)+what)))
+    def rng(self,
+        *what, # words that name the draw
+    ):
+        "A random.Random seeded by the lab and these words"
+        return random.Random('/'.join(map(str, (self.seed,)+what)))
     def empty(self): "Give unused device memory back"; return torch.cuda.empty_cache() if self.gpu else None
 
 # %% ../../nbs/bench/00_lab.ipynb #6942721e
@@ -202,7 +234,10 @@ def roof(self:Lab, work:dict)->dict: # limit in ms, the work, the card's rates
     "The least time that this work can take on this device, for the results"
     return dict(limit=1e3*max(work[k]/self.limits()[k] for k in ('flops','bytes')), work=work, rates=self.limits())
 
-def write_work(gen, batch:int)->dict:
+def write_work(
+    gen, # a Generator
+    batch:int, # adapters written at once
+)->dict: # flops and bytes an adapter
     "Least work of writing one adapter of a batch: the values once, the generator's weights once a batch"
     from torch.utils.flop_counter import FlopCounterMode
     with torch.no_grad(), FlopCounterMode(display=False) as f:
@@ -210,8 +245,8 @@ def write_work(gen, batch:int)->dict:
     return dict(flops=f.get_total_flops(), bytes=4*(gen.spec.n_params+gen.n_params/batch))
 
 def train_work(
-    model,
-    spec:LoraSpec,
+    model, # frozen base
+    spec:LoraSpec, # of the adapter
     tokens:int, # through the decoder
     predicted:int, # at which logits are needed
 )->dict: # flops, and bytes that must move
@@ -234,7 +269,9 @@ def attempt(fs:dict)->tuple: # ({name: figure}, {name: error})
 
 # %% ../../nbs/bench/00_lab.ipynb #f84f6473
 @contextmanager
-def matmul_precision(p):
+def matmul_precision(
+    p, # 'highest', 'high' or 'medium', as torch names them
+):
     "Precision of float32 products"
     was = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(p)
@@ -248,12 +285,12 @@ class RandomEncoder(Encoder):
     def _encode(self, prompts): return torch.randn(len(prompts), self.dim)
 
 def fake_zoo(
-    folder,
-    spec:LoraSpec,
+    folder, # that the zoo is written to
+    spec:LoraSpec, # of the adapters
     names:list, # one task an adapter
     prompts, # function of a name
     distinct:int=None, # different files of weights; the others are links to them
-    seed:int=0,
+    seed:int=0, # of the weights
 )->Zoo:
     "A zoo of random adapters"
     folder = Path(folder)

@@ -20,7 +20,9 @@ __all__ = ['BENCH', 'device_slug', 'merge_bars', 'measure', 'pick_bars', 'bench'
 BENCH = Format('bench', 1, dict(bars=dict(type='array', items=dict(type='object', required=['name']))), oldest=0,
     mend='name another folder, or move the file away')
 
-def device_slug(device)->str:
+def device_slug(
+    device, # cpu, or a GPU
+)->str:
     "As in the name of a results file"
     return (re.sub(r'[^a-z0-9]+', '-', torch.cuda.get_device_name(device).lower()).strip('-')
             if torch.device(device).type=='cuda' else 'cpu')
@@ -47,7 +49,7 @@ def _plain_numbers(x): # for JSON: no NaN, numpy or tuples
 
 def measure(
     name:str, # of a bar
-    lab:Lab,
+    lab:Lab, # that the bar runs in
     commit:str=None, # None: `this_commit`
 )->dict: # the bar as it is kept
     "Run one bar"
@@ -74,14 +76,14 @@ def pick_bars(
 # %% ../../nbs/bench/04_measures.ipynb #8ddfef0d
 def bench(
     names:list=(), # bars to run; all that can run here if none
-    device:str='auto',
+    device:str='auto', # cpu, cuda, or auto: a GPU if there is one
     out:str='results', # folder of bench-<device>.json
     base:str='', # real weights for the base model; random ones of the same shape if empty
     data:str='', # JSONL tasks, for real rows
-    lengths:str='results/bigbench_lengths.json',
+    lengths:str='results/bigbench_lengths.json', # JSON of the tokens of real rows, see `Lab`
     commit:str=None, # what to record; None: ask git
-    sizes:Sizes=None,
-    log=print,
+    sizes:Sizes=None, # how much of everything; None: `Sizes()`
+    log=print, # function of a line of text
 )->dict: # what the file holds now
     "Measure bars and keep the figures; a bar that fails is named, and the others go on"
     gpus = torch.cuda.device_count() if device!='cpu' else 0

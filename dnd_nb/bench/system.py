@@ -27,7 +27,9 @@ __all__ = ['evaluate_conditions', 'decode_batched', 'zoo_open', 'zoo_pairs', 'ca
 
 # %% ../../nbs/bench/03_system.ipynb #91abb151
 @bar('evaluate_conditions', 'ms', 'ratio <= 2, error <= 0.03')
-def evaluate_conditions(lab):
+def evaluate_conditions(
+    lab, # a Lab: device, sizes and base model
+):
     "16 conditions against one, at equal total rows"
     n,spec = 16,lab.spec()
     exs = [e for t in builtin_tasks(n_train=4, n_test=-(-lab.s.score_rows//16)) for e in t.test][:lab.s.score_rows]
@@ -50,7 +52,9 @@ def _decode_peft(m, tok, prompts, new, device, template='{}\nAnswer:'):
     return out[:,b.input_ids.shape[1]:]
 
 @bar('decode_batched', 'ms', 'ratio >= 20, error <= 0.02')
-def decode_batched(lab):
+def decode_batched(
+    lab, # a Lab: device, sizes and base model
+):
     "Greedy answers under 32 adapters in one batch, against PEFT one by one"
     (n,k,new),spec,tok = lab.s.decode,lab.spec(),lab.tok
     ts = builtin_tasks(n_train=k, n_test=1)
@@ -112,7 +116,9 @@ def _pairs(z, n=32, batches=24):
 
 # %% ../../nbs/bench/03_system.ipynb #a6bd97ab
 @bar('zoo_open', 's', 'value <= 1', 'cpu')
-def zoo_open(lab):
+def zoo_open(
+    lab, # a Lab: device, sizes and base model
+):
     "Manifest, tasks and last checkpoints, at rising numbers of adapters"
     curve = {}
     for n in lab.s.zoo:
@@ -121,7 +127,9 @@ def zoo_open(lab):
         curve={str(k):v for k,v in curve.items()})
 
 @bar('zoo_pairs', 'pairs/s', 'value >= 2000, growth_mb <= 100, error <= 0', 'cpu')
-def zoo_pairs(lab):
+def zoo_pairs(
+    lab, # a Lab: device, sizes and base model
+):
     "Random pairs from the page cache, at rising numbers of adapters"
     curve = {}
     for n in lab.s.zoo:
@@ -139,7 +147,9 @@ def zoo_pairs(lab):
         mb_a_pair=z.spec.n_params*4/1e6, threads=torch.get_num_threads(), curve={str(k):v for k,v in curve.items()})
 
 @bar('cache_lookups', 'prompts/s', 'value >= 100000, error <= 0', 'cpu')
-def cache_lookups(lab):
+def cache_lookups(
+    lab, # a Lab: device, sizes and base model
+):
     "Embeddings of cached prompts, in batches as a training step asks for (16 conditions of 20 prompts)"
     ps,rng = [f'Prompt number {i} of some task, long enough to be a real one: {i*7919%10007}'
         for i in range(lab.s.cached)],lab.rng('lookups')
@@ -168,7 +178,9 @@ def _script(command):
         yield f'{d}/{command}.py'
 
 @bar('import_cpu', 's', 'value <= 0.3, help_s <= 1', 'cpu')
-def import_cpu(lab):
+def import_cpu(
+    lab, # a Lab: device, sizes and base model
+):
     "`import dnd_nb`, and the whole of `dnd_generate --help`"
     imp = [_python('import time; t = time.perf_counter(); import dnd_nb; print(time.perf_counter()-t)')
         for _ in range(5)]
@@ -178,7 +190,10 @@ def import_cpu(lab):
     return dict(value=float(np.median(imp)), baseline=None, ratio=None, help_s=help_s, importing_torch_s=torch_s)
 
 @bar('demo_cpu', 's', 'value <= 300', 'cpu')
-def demo_cpu(lab, *args):
+def demo_cpu(
+    lab, # a Lab: device, sizes and base model
+    *args, # further arguments of `dnd_demo`
+):
     "`dnd_demo` in a fresh process, with as many threads as this one may use"
     with tempfile.TemporaryDirectory() as d:
         with _script('dnd_demo') as f:
@@ -192,7 +207,15 @@ def demo_cpu(lab, *args):
             threads=torch.get_num_threads())
 
 # %% ../../nbs/bench/03_system.ipynb #28abb63f
-def teachers_worker(out, device, sizes:dict, processes=1, n=76, steps=200, warm=12):
+def teachers_worker(
+    out, # folder of zoo and seconds.json, one for all processes
+    device, # of this process
+    sizes:dict, # fields of `Sizes`
+    processes=1, # that were started; another number is an error
+    n=76, # tasks, a teacher each
+    steps=200, # of the timed training
+    warm=12, # steps of the training before it
+):
     "What each process of `two_gpus` runs"
     from dnd_nb.crew import Crew
     from dnd_nb.collect import train_teachers
@@ -217,7 +240,10 @@ def _launch(n, code):
         subprocess.run([*cmd, f'{d}/worker.py'], check=True, stdout=subprocess.DEVNULL)
 
 @bar('two_gpus', 's', 'ratio >= 1.8, error <= 0.05', 'gpus')
-def two_gpus(lab, **kw):
+def two_gpus(
+    lab, # a Lab: device, sizes and base model
+    **kw, # of `teachers_worker`: n, steps, warm
+):
     "Teachers by one process and by two"
     secs,zoos = {},{}
     with tempfile.TemporaryDirectory() as d:

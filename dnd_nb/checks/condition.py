@@ -52,7 +52,7 @@ def separation(
     prompts:dict, # task → its prompts
     k:int=8, # prompts a batch
     n:int=4, # batches a task
-    seed=0,
+    seed=0, # of the draw of batches
 )->float:
     "How often is a batch's nearest other batch of the same task?"
     bs = [b for t,ps in prompts.items() for b in prompt_batches(ps, k, n, f'{seed}/{t}')]
@@ -87,12 +87,12 @@ def _encoder(p):
 # %% ../../nbs/checks/02_condition.ipynb #dba98b90
 @torch.no_grad()
 def first_prompt_advantage(
-    generate,
+    generate, # n lists of prompts → n adapters
     prompts:dict, # task → its prompts, in the order in which they are stored
     teachers:Adapters, # one a task, in the same order
     k:int, # prompts a batch, for the second test
     n:int=3, # other batches a task
-    seed=0,
+    seed=0, # of the draw of batches
 )->pd.DataFrame: # size: 1 and k; ratio of distances to the teacher, first over others; t over tasks
     "Does the generator fit its teachers better from the first prompts than from others?"
     res = []
@@ -183,7 +183,7 @@ def _path(p):
 
 # %% ../../nbs/checks/02_condition.ipynb #45e03a95
 def stage_gradients(
-    p:Patient,
+    p:Patient, # with a run, its zoo and its tasks
     n:int=4, # pairs of the batch
 )->pd.DataFrame: # (stage, term) × groups of parameters
     "Gradient norm of each stage's terms in each group of the generator's parameters"

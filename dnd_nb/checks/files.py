@@ -51,7 +51,7 @@ def _zero(p):
 # %% ../../nbs/checks/01_files.ipynb #58636381
 def relative_update(
     p:Adapters, # n adapters
-    model,
+    model, # their base model
 )->tuple: # (with the scale, without it)
     "Median over modules of ‖ΔW‖/‖W₀‖"
     mods = dict(model.named_modules())

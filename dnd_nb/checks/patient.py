@@ -36,8 +36,10 @@ class Finding:
     because:str='' # the check that explains this one
 
     @property
-    def mark(self): return MARKS[self.status]
-    def line(self, width=118)->str:
+    def mark(self): "The sign of the status, from `MARKS`"; return MARKS[self.status]
+    def line(self,
+        width=118, # characters, at most
+    )->str:
         "One line of text"
         why = f'follows from {self.because}: ' if self.because else ''
         fig = f'{self.figure} ({self.threshold})' if self.threshold else self.figure
@@ -49,7 +51,7 @@ class Finding:
 CHECKS = {} # name → (function of a Patient, needs, blocked, after)
 
 def check(
-    name:str,
+    name:str, # of the check, as a report shows it
     needs=(), # inputs: see `Patient.lacks`
     blocked=(), # not made if one of these failed
     after=(), # a failure here follows from a failure there
@@ -155,6 +157,7 @@ def names(self:Patient)->list:
 def rows(self:Patient)->list: "The tasks to look at"; return [self.tasks[t] for t in self.names if t in self.tasks]
 @patch(as_prop=True)
 def template(self:Patient):
+    "The template of the run, else of the zoo, else the default"
     return (self.run.template if self.run
             else Template(**self.zoo.manifest['template']) if self.zoo and self.zoo.manifest.get('template')
             else Template())
@@ -166,9 +169,14 @@ def prompts(self:Patient)->dict:
 @patch(as_prop=True)
 def most(self:Patient)->int: "Prompts that the generator can take"; return self.run.gen.config.get('K') or 10**6
 @patch(as_prop=True)
-def generate(self:Patient): return partial(self.run.generate, self.cache)
+def generate(self:Patient):
+    "Function of n lists of prompts that gives n adapters"
+    return partial(self.run.generate, self.cache)
 @patch
-def memo(self:Patient, key, f):
+def memo(self:Patient,
+    key, # what the value is kept under
+    f, # function without arguments
+):
     "`f()`, computed once"
     if key not in self.__dict__.setdefault('_memo', {}): self._memo[key] = f()
     return self._memo[key]
@@ -182,6 +190,10 @@ def g(self:Patient)->Generated:
     "Adapters generated for each task"
     return self.memo('g', lambda: generate_many(self.generate, self.prompts, self.k, self.n, self.seed))
 @patch
-def score_all(self:Patient, sources, tasks):
+def score_all(self:Patient,
+    sources, # source → function of a Task that gives Adapters, or None for the base model
+    tasks, # list of Task
+):
+    "`run_panel` on test rows of tasks: a table, one row a source, condition and test row"
     return run_panel(self.model, self.tok, bare(tasks, self.n_rows), sources, n_rows=self.n_rows,
         template=self.template)

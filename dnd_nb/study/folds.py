@@ -31,10 +31,15 @@ class Fold:
     variants:dict=field(default_factory=dict) # task → name of its teacher, where rows were removed
     removed:dict=field(default_factory=dict) # what the overlap checker took out of `train`
 
-    def near(self, t)->bool:
+    def near(self,
+        t, # a Task that is held out
+    )->bool:
         "Has a held-out task relatives in training?"
         return t.family in {o.family for o in (*self.train, *self.val)}
-    def split(self, t)->str:
+    def split(self,
+        t, # a Task of the fold
+    )->str:
+        "The split of a task, one of `SPLITS`"
         return 'seen' if t.name in {o.name for o in self.train} else 'held_out_near' if self.near(t) else 'held_out'
     def __repr__(self):
         return f'Fold({self.name}: {len(self.train)} train, {len(self.val)} validation, {len(self.held)} held out)'
@@ -101,7 +106,7 @@ def refuse_leaks(
 def _stamp(rows)->str: return sha256(json.dumps([(e.prompt,e.answer) for e in rows]))[:8]
 
 def clean(
-    fold:Fold,
+    fold:Fold, # before its validation tasks are taken out of training
     threshold:float=.8, # see `overlap_report`
     least_rows:int=16, # a training task with fewer rows left is dropped
 )->Fold: # with `removed` and `variants`
@@ -125,7 +130,7 @@ def clean(
 
 # %% ../../nbs/study/00_folds.ipynb #831cd459
 def prepare(
-    fold:Fold,
+    fold:Fold, # as it was made, without validation tasks
     share:float=.15, # of the training tasks, for validation
     seed:int=0, # of that draw
     overlap:str='remove', # training rows with held-out prompts: 'remove' them, or 'refuse' to run
@@ -158,7 +163,10 @@ def _unseen(val, train, least_rows=16)->list: # validation tasks without the row
     return res
 
 # %% ../../nbs/study/00_folds.ipynb #41313953
-def plan_of(raw:Fold, fold:Fold)->dict:
+def plan_of(
+    raw:Fold, # the fold as it was made
+    fold:Fold, # the same fold after `prepare`
+)->dict:
     "What `prepare` decided, for JSON"
     had = {t.name:{(e.prompt,e.answer):i for i,e in enumerate(t.train)} for t in raw.train}
     full = {t.name:len(t.train) for t in raw.train}

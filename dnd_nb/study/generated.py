@@ -22,7 +22,7 @@ __all__ = ['gibberish', 'answers_moved', 'without_answers']
 # %% ../../nbs/study/06_generated.ipynb #19b778ae
 def gibberish(
     prompts:list, # of strings
-    seed=0,
+    seed=0, # of the random letters
 )->list:
     "The prompts with every letter and digit replaced by a random letter"
     rng = random.Random(f'{seed}/gibberish')
@@ -30,7 +30,7 @@ def gibberish(
 
 def answers_moved(
     examples:list, # of Example
-    seed=0,
+    seed=0, # of the move
 )->list:
     "The examples with their answers moved to other prompts: as few as possible keep an equal one"
     n = len(examples)
@@ -41,7 +41,9 @@ def answers_moved(
     to = {order[i]: order[(i+by)%n] for i in range(n)}
     return [replace(e, answer=examples[to[i]].answer, choices=None) for i,e in enumerate(examples)]
 
-def without_answers(examples)->list:
+def without_answers(
+    examples, # list of Example
+)->list: # of Example
     "The prompts alone"
     return [replace(e, answer=None, choices=None) for e in examples]
 
@@ -73,7 +75,11 @@ def own_answers(self:Study, fold, tasks, k:int, draw:int)->list: # n lists of Ex
 
 # %% ../../nbs/study/06_generated.ipynb #401b3ac4
 @patch
-def lists_of(self:Study, fold, k:int, draw:int)->dict: # name → one list of examples a held-out task
+def lists_of(self:Study,
+    fold, # a Fold of the study
+    k:int, # examples of each task
+    draw:int, # number of the draw of examples
+)->dict: # name → one list of examples a held-out task
     "Right examples and controls"
     own = [self.shown(t, k, draw) for t in fold.held]
     far = [self.shown(self.stranger(fold, t, draw), k, draw) for t in fold.held]
@@ -86,7 +92,11 @@ def lists_of(self:Study, fold, k:int, draw:int)->dict: # name → one list of ex
     return d
 
 @patch
-def generated_sources(self:Study, fold, seed:int, draw:int)->dict: # source → [(task, nats)]
+def generated_sources(self:Study,
+    fold, # a Fold of the study
+    seed:int, # of the generator
+    draw:int, # number of the draw of examples
+)->dict: # source → [(task, nats)]
     "Everything that a generator makes of a draw of examples"
     gen,held,res = self.generator(fold, seed),fold.held,{}
     start = gen.loc.flat().detach().to(self.model.device)
@@ -104,7 +114,13 @@ def generated_sources(self:Study, fold, seed:int, draw:int)->dict: # source → 
     return res
 
 @patch
-def further(self:Study, fold, gen, x, k:int, draw:int)->dict:
+def further(self:Study,
+    fold, # a Fold of the study
+    gen, # the generator
+    x, # [n, P] what it wrote for the n held-out tasks
+    k:int, # examples of each task
+    draw:int, # number of the draw of examples
+)->dict: # source → [(task, nats of its rows)]
     "Generated adapters, fine-tuned on the same examples; rates are those of the first seed's generator"
     first,val = self.generator(fold, self.seeds[0]),self.val(fold)
     made = lambda: self.keep(('val',fold.name,k), lambda: self.made(first, [self.shown(t, k, 0) for t in val]))

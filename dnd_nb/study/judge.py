@@ -30,10 +30,10 @@ class TestRows:
 
 def test_rows(
     tok, # tokenizer
-    t:Task,
+    t:Task, # whose first test rows are taken
     n:int=24, # rows
     n_choice:int=12, # of them with their choices
-    template:Template=None,
+    template:Template=None, # of prompt and answer; None: the default
     max_len:int=256, # tokens of a row
     most:int=8, # choices of a row that are compared
 )->TestRows:
@@ -48,7 +48,7 @@ def test_rows(
 SUMS = ('nats','end','tokens','rows','right','right_normal','choices')
 
 def sums(
-    rows:TestRows,
+    rows:TestRows, # of one task
     nats:list, # for each row of `rows.all` the nats of its answer's tokens
 )->dict: # name in `SUMS` → number
     "What is kept: answers' nats and end tokens' nats, tokens, and right choices by summed and by mean nats"

@@ -35,7 +35,11 @@ def pieces(self:Study)->dict: # name → (fold, seed, draw, function)
     return res
 
 @patch
-def piece_file(self:Study, name:str)->Path: "Where a table is"; return self.work/f'{name}.csv.gz'
+def piece_file(self:Study,
+    name:str, # of a table, from `pieces`
+)->Path:
+    "Where a table is"
+    return self.work/f'{name}.csv.gz'
 
 @patch
 def missing(self:Study)->list:
@@ -50,7 +54,9 @@ def prepared(self:Study)->dict: # name → function
             | {f'{f.name}/ready_s{s}': partial(self.generator, f, s) for s in self.seeds for f in self.folds})
 
 @patch
-def needs(self:Study, name:str)->list: # of names
+def needs(self:Study,
+    name:str, # of a piece, from `pieces` or `prepared`
+)->list: # of names
     "The pieces that one needs"
     fold,kind = name.split('/')
     if kind=='ready': return []
@@ -60,7 +66,9 @@ def needs(self:Study, name:str)->list: # of names
 
 # %% ../../nbs/study/08_pieces.ipynb #351be327
 @patch
-def make(self:Study, name:str):
+def make(self:Study,
+    name:str, # of a piece, from `pieces` or `prepared`
+):
     "Make one piece, unless it is there"
     if name in self.prepared():
         return self.once(self.work/f'{name}.json', lambda p: (self.prepared()[name](), write_json(p, dict(ready=name))))
@@ -166,7 +174,7 @@ def _costs(self:Study, df): # source → seconds to adapt to one task, tokens ad
 
 # %% ../../nbs/study/08_pieces.ipynb #2e186a83
 def write_reports(
-    st:Study,
+    st:Study, # whose tables are read
     out, # path of the JSON
     **about, # what the report says of its making
 ):

@@ -104,13 +104,16 @@ def _bar(rs, a, b, target, metric='nll'): # a − b is to be at most `target`, c
         p=d['p'], target=f'at most {target:g}, clear of 0' if target else 'below 0, clear',
         met=d['mean']<=target and d['hi']<0)]
 
-def rivals_at(sources, k:int)->list:
+def rivals_at(
+    sources, # names of sources
+    k:int, # examples of each task
+)->list:
     "Everything that gets the same k examples"
     return [s for s in sources if s in (f'in_context_{k}',f'in_context_{k}_multitask',f'best_teacher_{k}')
         or s.startswith((f'tuned_{k}_',f'zero_tuned_{k}_',f'multitask_tuned_{k}_'))]
 
 def bars(
-    rs:Resampled,
+    rs:Resampled, # figures of a report, resampled
     few:int=4, # K of the first bars
     many:int=16, # K of the others
     steps:int=5, # of fine-tuning after the generator

@@ -20,19 +20,35 @@ __all__ = ['STARTS', 'alike']
 
 # %% ../../nbs/study/05_rivals.ipynb #cce82df7
 @patch
-def context(self:Study, t, k:int, draw:int, gap:str)->list:
+def context(self:Study,
+    t, # a Task
+    k:int, # examples
+    draw:int, # number of the draw of examples
+    gap:str, # text between examples
+)->list: # of tokens
     "k examples of a task as a context"
     return closed(self.tok, self.rows(self.shown(t, k, draw)), gap)
 
 @patch
-def in_context(self:Study, tasks, k:int, draw:int, gap:str, x=None, of=None)->list: # of (task, nats)
+def in_context(self:Study,
+    tasks, # list of Task
+    k:int, # examples of each task
+    draw:int, # number of the draw of examples
+    gap:str, # text between examples
+    x=None, # flat adapter [1, P]; None: the base model
+    of=None, # function of a Task that gives the task whose examples are shown; None: its own
+)->list: # of (task, nats)
     "Tasks' rows behind k examples, under the base or an adapter [1, P]; `of`: function that names another task whose examples stand there"
     heads = [self.context(of(t) if of else t, k, draw, gap) for t in tasks]
     self.length = float(np.mean(list(map(len, heads))))
     return list(zip(tasks, self.judge.behind([(h, self.tests(t).all) for h,t in zip(heads, tasks)], x)))
 
 @patch
-def stranger(self:Study, fold, t, draw:int):
+def stranger(self:Study,
+    fold, # a Fold of the study
+    t, # a Task
+    draw:int, # number of the draw of examples
+): # a Task
     "A held-out task of another family, drawn anew for each draw; of the training tasks where there is none"
     far = [o for o in fold.held if o.family!=t.family] or [o for o in fold.train if o.family!=t.family]
     return random.Random(f'{t.name}/{draw}/other').choice(far)
@@ -49,14 +65,18 @@ def _weights(docs): # tf-idf [n, V] with rows of length one
 def alike(
     prompts:list, # [m] to choose for
     pool:list, # [n] prompts to choose from
-    k:int,
+    k:int, # prompts to choose for each
 )->list: # [m] lists of k numbers, the most alike last
     "The k prompts of a pool that share most with each prompt"
     x = _weights([p.lower().split() for p in (*prompts, *pool)])
     return np.argsort(x[:len(prompts)]@x[len(prompts):].T, axis=1, kind='stable')[:,-k:].tolist()
 
 @patch
-def alike_in_context(self:Study, tasks, k:int, gap:str)->list: # of (task, nats)
+def alike_in_context(self:Study,
+    tasks, # list of Task
+    k:int, # examples before each row
+    gap:str, # text between examples
+)->list: # of (task, nats)
     "Tasks' gold rows, each behind its own examples; choices are not compared"
     res = []
     for t in tasks:
@@ -70,7 +90,15 @@ def alike_in_context(self:Study, tasks, k:int, gap:str)->list: # of (task, nats)
 STARTS = ('start','zero','multitask') # what is fine-tuned
 
 @patch
-def tuned_on(self:Study, tasks, begin, k:int, draw:int, steps:int, rate:float, size:int=48)->torch.Tensor: # [n, P]
+def tuned_on(self:Study,
+    tasks, # n tasks
+    begin, # flat adapters [1, P] or [n, P]
+    k:int, # examples of each task
+    draw:int, # number of the draw of examples
+    steps:int, # of fine-tuning
+    rate:float, # learning rate
+    size:int=48, # tasks at once
+)->torch.Tensor: # [n, P]
     "Adapters after fine-tuning on k examples of each task, from [1, P] or [n, P]"
     begin,t0 = begin.expand(len(tasks), -1),time.time()
     out = []
@@ -89,7 +117,12 @@ def begins(self:Study, fold)->dict: # name → [1, P]
 
 # %% ../../nbs/study/05_rivals.ipynb #f918785d
 @patch
-def chosen(self:Study, fold, kind:str, options, losses)->object:
+def chosen(self:Study,
+    fold, # a Fold of the study
+    kind:str, # name of the choice, for its file
+    options, # list, of values that JSON can write
+    losses, # function of an option that gives its loss on validation tasks
+)->object:
     "The option with the lowest loss on validation tasks; all losses are kept in a file"
     path = self.place(fold, f'chosen_{kind}.json')
     def make(p):
@@ -106,13 +139,21 @@ def multitask(self:Study, fold)->Adapters: # n=1
     return fit(self.chosen(fold, 'multitask', c.multitask, lambda o: self.mean_nats(self.under(val, fit(o).flat()))))
 
 @patch
-def gap(self:Study, fold)->str:
+def gap(self:Study,
+    fold, # a Fold of the study
+)->str:
     "The gap between examples in context"
     k = max(self.cfg.k)
     return self.chosen(fold, 'gap', GAPS, lambda g: self.mean_nats(self.in_context(self.val(fold), k, 0, g)))
 
 @patch
-def rate(self:Study, fold, name:str, begin, k:int, steps:int)->float:
+def rate(self:Study,
+    fold, # a Fold of the study
+    name:str, # of the start, for the file
+    begin, # flat adapters of the n validation tasks, [1, P] or [n, P]
+    k:int, # examples of each task
+    steps:int, # of fine-tuning
+)->float:
     "The rate of fine-tuning from `begin` [1, P] or [n, P] for the validation tasks"
     val = self.val(fold)
     return self.chosen(fold, f'rate_{name}_{k}_{steps}', self.cfg.rates,
@@ -128,7 +169,10 @@ def fixed_sources(self:Study, fold)->dict: # source → [(task, nats)]
         teacher=self.under(held, self.teachers_of(held).flat()))
 
 @patch
-def context_sources(self:Study, fold, draw:int)->dict:
+def context_sources(self:Study,
+    fold, # a Fold of the study
+    draw:int, # number of the draw of examples
+)->dict: # source → [(task, nats of its rows)]
     "Examples in context, under the base and under the multi-task LoRA; of the task, and of another"
     gap,multi,res = self.gap(fold),self.multitask(fold).flat(),{}
     for k in self.cfg.k:
@@ -141,7 +185,10 @@ def context_sources(self:Study, fold, draw:int)->dict:
 
 # %% ../../nbs/study/05_rivals.ipynb #7a933d02
 @patch
-def tuned_sources(self:Study, fold, draw:int)->dict:
+def tuned_sources(self:Study,
+    fold, # a Fold of the study
+    draw:int, # number of the draw of examples
+)->dict: # source → [(task, nats of its rows)]
     "Fine-tuning on the examples from each start"
     res = {}
     for name,begin in self.begins(fold).items():
@@ -156,14 +203,19 @@ def tuned_sources(self:Study, fold, draw:int)->dict:
     return res
 
 @patch
-def some_teachers(self:Study, fold)->Adapters:
+def some_teachers(self:Study,
+    fold, # a Fold of the study
+)->Adapters:
     "Teachers of some training tasks, one of a family before two"
     def make():
         return self.teachers_of(by_turns(fold.train, self.cfg.teachers))
     return self.adapter(fold, 'teachers', make)
 
 @patch
-def teacher_sources(self:Study, fold, draw:int)->dict:
+def teacher_sources(self:Study,
+    fold, # a Fold of the study
+    draw:int, # number of the draw of examples
+)->dict: # source → [(task, nats of its rows)]
     "For each task the training teacher with the lowest loss on its examples"
     x,res = self.some_teachers(fold).flat(),{f'best_teacher_{k}': [] for k in self.cfg.k}
     for t in fold.held:

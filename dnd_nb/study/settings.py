@@ -43,7 +43,9 @@ class StudyConfig:
         self.examples()
     @property
     def tuned_draws(self)->int: "Draws for what is fine-tuned, which costs most"; return max(1, self.draws//4)
-    def examples(self, seed:int=0)->ExamplesConfig:
+    def examples(self,
+        seed:int=0, # of the training
+    )->ExamplesConfig:
         "How the generator is trained"
         odd = self.training.keys()-{f.name for f in fields(ExamplesConfig)}
         if odd:

@@ -14,15 +14,15 @@ __all__ = ['put_table', 'get_table']
 
 # %% ../../nbs/study/03_tables.ipynb #05d6149e
 def put_table(
-    path,
-    df:pd.DataFrame,
+    path, # file to (re)place
+    df:pd.DataFrame, # the table; its index is not kept
 ):
     "Write a table as gzipped CSV, whole or not at all; equal tables make equal files"
     with atomic_write(path, 'wb') as f:
         f.write(gzip.compress(df.to_csv(index=False, float_format='%.6g').encode(), mtime=0))
 
 def get_table(
-    path,
+    path, # file of a table, may be missing
 )->pd.DataFrame: # or None
     "Read a table; None if there is none; one that was cut short is set aside, to be made again"
     if not Path(path).exists(): return None

@@ -57,21 +57,27 @@ def _same_settings(self:Study):
 
 # %% ../../nbs/study/04_work.ipynb #62cda4df
 @patch
-def keep(self:Study, key, make):
+def keep(self:Study,
+    key, # what the value is kept under
+    make, # function without arguments
+):
     "What `make` gives, made once a process"
     if key not in self._kept: self._kept[key] = make()
     return self._kept[key]
 
 @patch(as_prop=True)
-def model(self:Study): return self.keep('world', self.world)[0]
+def model(self:Study): "The frozen base model, made when first asked for"; return self.keep('world', self.world)[0]
 @patch(as_prop=True)
-def tok(self:Study): return self.keep('world', self.world)[1]
+def tok(self:Study): "The base model's tokenizer"; return self.keep('world', self.world)[1]
 @patch(as_prop=True)
 def spec(self:Study)->LoraSpec:
+    "The adapters of the study: targets and rank as in its settings, alpha twice the rank"
     return self.keep('spec', lambda: LoraSpec.from_model(self.model, targets=list(self.cfg.targets), rank=self.cfg.rank,
         alpha=2*self.cfg.rank))
 @patch(as_prop=True)
-def judge(self:Study)->Judge: return self.keep('judge', lambda: Judge(self.model, self.tok, self.spec))
+def judge(self:Study)->Judge:
+    "What scores test rows under adapters"
+    return self.keep('judge', lambda: Judge(self.model, self.tok, self.spec))
 
 # %% ../../nbs/study/04_work.ipynb #8ffa816e
 def by_turns(
@@ -86,7 +92,11 @@ def by_turns(
     return [t for _,t in sorted(turn, key=lambda o: o[0])][:n]
 
 @patch
-def val(self:Study, fold)->list: "Validation tasks, one of a family before two"; return by_turns(fold.val, VAL)
+def val(self:Study,
+    fold, # a Fold of the study
+)->list:
+    "Validation tasks, one of a family before two"
+    return by_turns(fold.val, VAL)
 
 @patch
 def _judged(self:Study, fold): # the fold with the held-out tasks that are judged; no other is trained on
@@ -97,28 +107,44 @@ def _judged(self:Study, fold): # the fold with the held-out tasks that are judge
     return replace(fold, held=[t for t in fold.held if t.name in keep])
 
 @patch
-def rows(self:Study, examples)->list:
+def rows(self:Study,
+    examples, # list of Example
+)->list:
     "Examples as Rows"
     return encode_rows(self.tok, examples, max_len=MAX_LEN)
 
 @patch
-def tests(self:Study, t):
+def tests(self:Study,
+    t, # a Task
+): # TestRows
     "What a task is judged on"
     return self.keep(('tests',t.name), lambda: test_rows(self.tok, t, self.cfg.rows, (self.cfg.rows+1)//2,
         max_len=MAX_LEN))
 
 @patch
-def shown(self:Study, t, k:int, draw:int)->list: # of Example
+def shown(self:Study,
+    t, # a Task
+    k:int, # examples
+    draw:int, # number of the draw of examples
+)->list: # of Example
     "The k examples of a draw; a larger k has those of a smaller one, and all sources have the same"
     pool = shuffled(t)[:POOL]
     return random.Random(f'{t.name}/{draw}').sample(pool, len(pool))[:k]
 
 # %% ../../nbs/study/04_work.ipynb #8d761d3c
 @patch
-def place(self:Study, fold, kind:str)->Path: "Where a piece is"; return self.work/fold.name/kind
+def place(self:Study,
+    fold, # a Fold of the study
+    kind:str, # name of the file or folder
+)->Path:
+    "Where a piece is"
+    return self.work/fold.name/kind
 
 @patch
-def once(self:Study, path:Path, make):
+def once(self:Study,
+    path:Path, # file that is made
+    make, # function of a path that writes the file
+):
     "Make a file unless it is there, alone; what several processes need is made by the first that asks"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f'{path}.lock'):
@@ -128,7 +154,11 @@ def once(self:Study, path:Path, make):
     return path
 
 @patch
-def adapter(self:Study, fold, name:str, make)->Adapters: # n ≥ 1
+def adapter(self:Study,
+    fold, # a Fold of the study
+    name:str, # of the file, without its ending
+    make, # function without arguments that gives Adapters
+)->Adapters: # n ≥ 1
     "Adapters of a fold, made once and kept as a file"
     path = self.place(fold, f'{name}.safetensors')
     def get():
@@ -143,14 +173,19 @@ def table(self:Study, scored:dict)->pd.DataFrame: # source, task, and `SUMS`
     return pd.DataFrame([dict(source=s, task=t.name) | sums(self.tests(t), n) for s,ts in scored.items() for t,n in ts])
 
 @patch
-def under(self:Study, tasks, flats)->list: # of (task, nats)
+def under(self:Study,
+    tasks, # n tasks
+    flats, # flat adapters [n, P] or [1, P]; None: the base model
+)->list: # of (task, nats)
     "Tasks' rows under adapters: [n, P], one each; [1, P], one for all; or None, the base"
     one = None if flats is None else flats if len(flats)==len(tasks) else flats.expand(len(tasks), -1)
     return list(zip(tasks, self.judge.nats([(self.tests(t).all, None if one is None else one[i:i+1])
         for i,t in enumerate(tasks)])))
 
 @patch
-def mean_nats(self:Study, scored)->float:
+def mean_nats(self:Study,
+    scored, # [(task, nats of its rows)]
+)->float:
     "Mean over tasks of nats a token of gold rows"
     return float(pd.DataFrame([sums(self.tests(t), n) for t,n in scored]).eval('(nats+end)/tokens').mean())
 
@@ -186,7 +221,10 @@ def teachers_of(self:Study, tasks, size:int=48)->Adapters: # n
 
 # %% ../../nbs/study/04_work.ipynb #23373198
 @patch
-def generator(self:Study, fold, seed:int):
+def generator(self:Study,
+    fold, # a Fold of the study
+    seed:int, # of the training
+):
     "The fold's generator of a seed"
     folder = self.place(fold, f'generator_s{seed}')
     def make(path):
