@@ -205,7 +205,9 @@ class Lab:
 
 # %% ../../nbs/bench/00_lab.ipynb #6942721e
 @patch
-def rows(self:Lab, n:int)->dict: # task → rows
+def rows(self:Lab,
+    n:int, # tasks, at most
+)->dict: # task → rows
     "Rows of `n` tasks: real ones, or random tokens in rows as long as those of BIG-bench"
     if self.data: return {t.name: encode_rows(self.tok, t.train) for t in list(read_tasks(self.data))[:n]}
     if not self.lengths.exists():
@@ -230,7 +232,9 @@ def limits(self:Lab)->dict: # FLOP/s, bytes/s
     return self._limits
 
 @patch
-def roof(self:Lab, work:dict)->dict: # limit in ms, the work, the card's rates
+def roof(self:Lab,
+    work:dict, # flops and bytes
+)->dict: # limit in ms, the work, the card's rates
     "The least time that this work can take on this device, for the results"
     return dict(limit=1e3*max(work[k]/self.limits()[k] for k in ('flops','bytes')), work=work, rates=self.limits())
 
@@ -258,7 +262,9 @@ def train_work(
     return dict(flops=4*(lin*tokens + head*predicted) + 6*spec.n_params*tokens, bytes=28*spec.n_params)
 
 # %% ../../nbs/bench/00_lab.ipynb #c2ad2773
-def attempt(fs:dict)->tuple: # ({name: figure}, {name: error})
+def attempt(
+    fs:dict, # name of a variant → function without arguments
+)->tuple: # ({name: figure}, {name: error})
     "Each variant's figure; a variant that fails is recorded, and only if all fail is it an error"
     ok,bad = {},{}
     for k,f in fs.items():

@@ -39,7 +39,9 @@ def at_initialisation(
         untrained=bool((not vec or const==1) and (not mats or edge<1.15) and (vec or mats))))
 
 # %% ../../nbs/checks/02_condition.ipynb #101fb73b
-def letter_counts(prompts)->Tensor: # [n, 97]
+def letter_counts(
+    prompts, # n strings
+)->Tensor: # [n, 97]
     "The plainest encoder: frequencies of characters, and the length"
     def one(s):
         b = s.lower().encode()

@@ -125,7 +125,9 @@ class Patient:
 
 # %% ../../nbs/checks/00_patient.ipynb #0dcd210c
 @patch
-def lacks(self:Patient, need:str)->str: # '' if it is there
+def lacks(self:Patient,
+    need:str, # name of an input: run, zoo, adapters, model, cache, tasks, held_out, panel or generate
+)->str: # '' if it is there
     "Why an input is not there"
     has = dict(run=self.run, zoo=self.zoo, adapters=self.source, model=self.model if self.tok is not None else None,
         cache=self.cache, tasks=[t for t in self.names if t in self.tasks], held_out=self.held_out,

@@ -45,7 +45,11 @@ def _equal_cuts(sizes, k): # places at which sorted sizes are cut into `k` parts
     return np.unique(np.r_[0, np.searchsorted(c, c[-1]*np.arange(1,k)/k), len(c)])
 
 @patch
-def parts(self:Graphed, rows, owner, max_tokens:int)->list: # of row numbers
+def parts(self:Graphed,
+    rows, # list of Row
+    owner, # [rows] adapter of each
+    max_tokens:int, # tokens of a micro-batch, about
+)->list: # of row numbers
     "Adapters from few tokens to many, cut at the same ranks at every step; rows likewise, where there are fewer adapters than micro-batches"
     lens,owner = np.array([len(r) for r in rows]),np.asarray(owner)
     per,key = np.bincount(owner, lens),(int(owner.max())+1,len(rows),max_tokens)
@@ -97,7 +101,12 @@ def unrecorded(self:Graphed,
     return out
 
 @patch
-def record(self:Graphed, pk, x, weight, smooth)->tuple: # (inputs to fill, values to fill, replay, outputs)
+def record(self:Graphed,
+    pk, # rows of n adapters as one stream, from `pack`
+    x, # [n, P] values of the adapters, float32
+    weight, # of each row
+    smooth, # see `smoothed_nats`
+)->tuple: # (inputs to fill, values to fill, replay, outputs)
     "Record one step"
     pk = replace(pk, **{k:v.clone() for k,v in vars(pk).items() if isinstance(v, Tensor)},
         turns=[tuple(t.clone() for t in ab) for ab in pk.turns])
@@ -112,7 +121,10 @@ _RECORDED = ('graphs','fused','ragged','ragged_fused')
 
 ENGINES = ('plain','lean','compiled',*_RECORDED)
 
-def why_not_ragged(model, spec)->str: # '' if its products and its attention can run this
+def why_not_ragged(
+    model, # frozen base
+    spec, # of the adapters
+)->str: # '' if its products and its attention can run this
     "What keeps the engine `ragged` from running a model with adapters of this spec"
     if not hasattr(F,'grouped_mm'): return 'torch.nn.functional.grouped_mm is missing (it came with torch 2.10)'
     if model.dtype!=torch.bfloat16: return f'weights in {model.dtype} (grouped products want bfloat16)'
@@ -126,7 +138,10 @@ def why_not_ragged(model, spec)->str: # '' if its products and its attention can
     return f'a size of {odd[0]} (grouped products want multiples of 8)' if odd else ''
 
 # %% ../../nbs/fast/graphs.ipynb #2f78e32d
-def default_engine(model, spec)->str: # one of `ENGINES`
+def default_engine(
+    model, # frozen base
+    spec, # of the adapters
+)->str: # one of `ENGINES`
     "What runs where nobody asks for another: what the environment variable DND_NB_ENGINE names, else, where the model allows it, ragged or graphs on a GPU, and lean where no adapter is in the lower layers; else plain"
     if e := os.environ.get('DND_NB_ENGINE'): return e
     if why_not(model, spec): return 'plain'

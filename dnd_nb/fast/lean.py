@@ -215,7 +215,10 @@ def hidden(self:Lean,
 
 # %% ../../nbs/fast/lean.ipynb #7e7dd891
 @patch
-def angles(self:Lean, h, pos)->tuple: # [N, d] each
+def angles(self:Lean,
+    h, # [N, …] tokens, for device and dtype
+    pos, # [N] place of each in its row
+)->tuple: # [N, d] each
     "Cosines, and sines with the sign that each half of a head takes, of the rotations at these places"
     cos,sin = (t[0] for t in self.model.model.rotary_emb(h[None], pos[None]))
     a,b = sin.chunk(2, -1)
@@ -244,7 +247,10 @@ def _at_answers(self:Lean, pk, x): # ([m, d] where an answer's token is predicte
     return self.normed(self.hidden(pk, x).index_select(0, pk.at)), self.model.get_output_embeddings()
 
 @patch
-def logits(self:Lean, pk:Pack, x:Tensor=None)->Tensor: # [m, vocabulary]
+def logits(self:Lean,
+    pk:Pack, # rows of n adapters as one stream, from `pack`
+    x:Tensor=None, # [n, P] values of the adapters, float32; None: the bare base
+)->Tensor: # [m, vocabulary]
     "Logits where an answer's token is predicted"
     h,head = self._at_answers(pk, x)
     return F.linear(h, head.weight, head.bias)

@@ -158,7 +158,10 @@ def _lay_ragged(rows, lens, owner, block, room): # the fields of a Pack with seq
         _size(int(np.diff(cu).max()), 64, max(room[1], default=0)))])
 
 # %% ../../nbs/fast/packing.ipynb #233ee435
-def prompt_tokens(rows, most:int=64)->Tensor: # [rows, most], -1 where there are fewer
+def prompt_tokens(
+    rows, # list of Row with `words`
+    most:int=64, # tokens of a row, at most
+)->Tensor: # [rows, most], -1 where there are fewer
     "How an answer begins that begins with a word of the row's prompt; of more than `most` such tokens some at even distances"
     res = np.full((len(rows),most), -1)
     for r,to in zip(rows, res):

@@ -41,7 +41,9 @@ class _Combine(nn.Module):
         b = torch.zeros(size, sum(widths))
         if tune: self.basis = nn.Parameter(b)
         else: self.register_buffer('basis', b)
-    def coefficients(self, h):
+    def coefficients(self,
+        h, # [n, hidden] features
+    ):
         "Coefficients [n, parts, size] of the basis, a set for each part"
         return self.lin(h).unflatten(-1, (len(self.widths), self.size))
     def forward(self,
@@ -77,7 +79,10 @@ class BasisGenerator(Generator):
             nn.LayerNorm(hidden))
         parts = [spec.rank*x for io in spec.modules.values() for x in io]
         self.heads = _Combine(hidden, size, parts if per=='module' else [sum(parts)], tune, 0. if zero_start else start)
-    def body(self, cond, mask=None): # [n, hidden]
+    def body(self,
+        cond, # [n, d] conditions
+        mask=None, # not used
+    ): # [n, hidden]
         "Features of the conditions"
         if cond.ndim!=2:
             raise ValueError(f'this generator takes one vector a sample, [n, d]; got {list(cond.shape)}: pool the set '

@@ -62,7 +62,9 @@ class LoraTokenizer:
 
 # %% ../../nbs/generators/dnd.ipynb #50dff4ed
 @patch
-def columns(self:LoraTokenizer, device=None)->Tensor: # [N, width] bool
+def columns(self:LoraTokenizer,
+    device=None, # of the result
+)->Tensor: # [N, width] bool
     "Which columns of each chunk hold weights, not padding"
     left = torch.tensor([min(d-i*self.width, self.width) for (_,_,d),c in zip(self.sides,self.chunks)
         for i in range(c)], device=device)
@@ -70,7 +72,9 @@ def columns(self:LoraTokenizer, device=None)->Tensor: # [N, width] bool
 
 # %% ../../nbs/generators/dnd.ipynb #a904d3c2
 @patch
-def mask(self:LoraTokenizer, device=None)->Tensor: # [N, r+2, width+2] bool
+def mask(self:LoraTokenizer,
+    device=None, # of the result
+)->Tensor: # [N, r+2, width+2] bool
     "Which values of the tokens mean something: weights and statistics"
     m = torch.ones(self.shape, dtype=torch.bool, device=device)
     m[:,:-2,:-2] = self.columns(device)[:,None]
@@ -78,7 +82,9 @@ def mask(self:LoraTokenizer, device=None)->Tensor: # [N, r+2, width+2] bool
 
 # %% ../../nbs/generators/dnd.ipynb #e5a82c24
 @patch
-def encode(self:LoraTokenizer, ad:Adapters)->Tensor: # [n, N, r+2, width+2]; padding is 0
+def encode(self:LoraTokenizer,
+    ad:Adapters, # n adapters of the same spec
+)->Tensor: # [n, N, r+2, width+2]; padding is 0
     "Tokens of each adapter; differentiable"
     if d := self.spec.differs(ad.spec): raise ValueError(f'the adapters do not fit this tokenizer: {d}')
     (_,R,W),w = self.shape,self.width

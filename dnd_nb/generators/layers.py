@@ -120,7 +120,10 @@ def set_stats(self:LayerGenerator,
 
 # %% ../../nbs/generators/layers.ipynb #9f269fb2
 @patch
-def body(self:LayerGenerator, cond, mask=None)->Tensor: # [n, 2, M, hidden]
+def body(self:LayerGenerator,
+    cond, # Features of examples [n, K]
+    mask=None, # [n, K] bool, true where there is an example; None: everywhere
+)->Tensor: # [n, 2, M, hidden]
     "Features of the modules"
     mask = torch.ones_like(cond.answered) if mask is None else mask
     noise = self.config['noise'] if self.training else 0.
@@ -134,7 +137,10 @@ def body(self:LayerGenerator, cond, mask=None)->Tensor: # [n, 2, M, hidden]
     return self.each(x[:,None]*(1+g) + b)
 
 @patch
-def pool(self:LayerGenerator, e:Tensor, mask:Tensor)->Tensor: # [n, hidden]
+def pool(self:LayerGenerator,
+    e:Tensor, # [n, K, hidden] examples
+    mask:Tensor, # [n, K] bool, true where there is an example
+)->Tensor: # [n, hidden]
     "The whole of the examples"
     for m in self.mixers: e = m(e, mask)
     k = mask.sum(1, keepdim=True).clamp(min=1).float().log()

@@ -79,7 +79,10 @@ def settle(self:RefiningGenerator)->RefiningGenerator:
 
 # %% ../../nbs/generators/refine.ipynb #4867d847
 @patch
-def first(self:RefiningGenerator, cond, mask=None)->tuple: # (values [n, P], log rates [n, steps, 2M])
+def first(self:RefiningGenerator,
+    cond, # Features of examples [n, K]
+    mask=None, # [n, K] bool, true where there is an example; None: everywhere
+)->tuple: # (values [n, P], log rates [n, steps, 2M])
     "The first adapters, and how far each round will go"
     n = len(cond.answered)
     mask = torch.ones_like(cond.answered) if mask is None else mask

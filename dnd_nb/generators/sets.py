@@ -16,7 +16,10 @@ from ..generator import Condition, Generator, Heads, MLPGenerator, ModuleEmbeddi
 __all__ = ['check_mask', 'SetGenerator', 'AttentionGenerator', 'TokenEmbeddingGenerator']
 
 # %% ../../nbs/generators/sets.ipynb #771be321
-def check_mask(cond, mask)->Tensor: # [n, K] bool
+def check_mask(
+    cond, # [n, …, d] conditions
+    mask, # [n, …] true where there is a prompt or token; None: everywhere
+)->Tensor: # [n, …] bool, the shape of cond without d
     "The mask of a set, all True if None; a sample without a prompt is named"
     if mask is None: return torch.ones(cond.shape[:-1], dtype=torch.bool, device=cond.device)
     if mask.shape!=cond.shape[:-1]:
@@ -73,7 +76,10 @@ class SetGenerator(Generator):
         self.layers,self.norm = nn.ModuleList(mk() for _ in range(depth)), nn.LayerNorm(hidden)
         self.heads = Heads(spec, self.layout, hidden, factor, 0. if zero_start else start)
 
-    def body(self, cond, mask=None): # [n, 2, M, hidden]
+    def body(self,
+        cond, # [n, K, d] prompt vectors
+        mask=None, # [n, K] bool, true where there is a prompt; None: everywhere
+    ): # [n, 2, M, hidden]
         "Features of the modules: learned queries that look at the prompts"
         if cond.ndim!=3:
             raise ValueError(f'this generator takes a set of vectors a sample, [n, K, d]; got {list(cond.shape)}')

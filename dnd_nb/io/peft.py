@@ -170,7 +170,9 @@ def spec(self:PeftFile,
     return LoraSpec(modules or self.shapes, rank, _scale(c['r'], c['lora_alpha'], c)*rank, **kw)
 
 @patch
-def adapters(self:PeftFile, spec:LoraSpec)->Adapters: # n=1, float32
+def adapters(self:PeftFile,
+    spec:LoraSpec, # to write it in, of at least its rank
+)->Adapters: # n=1, float32
     "As an adapter of `spec`: ranks padded with zeros, scales in B"
     short = {k:spec.rank-self.A[k].shape[0] for k in spec.modules}
     s = {k:1. if self.even else self.scale(k)/spec.scale for k in spec.modules}
@@ -233,7 +235,9 @@ def _prefixes(names, known):
 def _swap(k, known, old, new): return k if k in known or not k.startswith(old) else new+k[len(old):]
 
 @patch
-def renamed(self:PeftFile, known:dict)->PeftFile: # known: module → (in, out)
+def renamed(self:PeftFile,
+    known:dict, # module → (in, out) of the base model
+)->PeftFile:
     "With names that `known` has, if one change of prefix does it"
     if all(k in known for k in self.A): return self
     hits = {}

@@ -58,7 +58,10 @@ def family_folds(
             + [Fold('near', list(s.train), list(s.held_out_near)) for s in near])
 
 # %% ../../nbs/study/00_folds.ipynb #ac1715e2
-def held_out_fold(train:list, held:list)->list: # of one Fold
+def held_out_fold(
+    train:list, # of Task, trained on
+    held:list, # of Task, judged
+)->list: # of one Fold
     "Some tasks against others; one that no families.json places is a relative of those whose names begin alike, as `color__rgb` and `color__hsl` do"
     of = {t.name.partition('__')[0]:t.family for t in train}
     return [Fold('held_out', list(train),

@@ -49,7 +49,11 @@ def without_answers(
 
 # %% ../../nbs/study/06_generated.ipynb #aa86671b
 @patch
-def made(self:Study, gen, lists, size:int=12)->torch.Tensor: # [n, P]
+def made(self:Study,
+    gen, # a RefiningGenerator
+    lists, # n lists of Example
+    size:int=12, # lists at once
+)->torch.Tensor: # [n, P]
     "The adapters that a generator writes for lists of examples, all answered or none"
     reader,out,t0 = reader_of(gen, self.model, self.tok),[],time.time()
     lean = engine_for(self.model, gen.spec)
@@ -64,7 +68,12 @@ def made(self:Study, gen, lists, size:int=12)->torch.Tensor: # [n, P]
     return torch.cat(out)
 
 @patch
-def own_answers(self:Study, fold, tasks, k:int, draw:int)->list: # n lists of Example
+def own_answers(self:Study,
+    fold, # a Fold of the study
+    tasks, # n tasks
+    k:int, # examples of each task
+    draw:int, # number of the draw of examples
+)->list: # n lists of Example
     "Prompts with the answers that the start adapter itself gives"
     start,res = self.start(fold),[]
     for t in tasks:

@@ -119,7 +119,11 @@ def splits(self:Study)->dict: # (group, split) → names of tasks
 
 # %% ../../nbs/study/08_pieces.ipynb #5d184d0d
 @patch
-def compare(self:Study, df, group:str, split:str)->dict: # panel, paired, bars
+def compare(self:Study,
+    df, # tables of all pieces, one below the other
+    group:str, # folder that the tasks came from
+    split:str, # one of `SPLITS`
+)->dict: # panel, paired, bars
     "Figures of one folder's held-out tasks"
     c,names = self.cfg,set(self.splits()[group,split])
     rs = Resampled(figures_of(df[df.task.isin(names)]), {t.name:t.family for f in self.folds for t in f.held})

@@ -47,7 +47,11 @@ def _weights(self:Resampled, tasks, seeds): # (weights of tasks [n, T], of seeds
     return w, r/len(seeds)
 
 @patch
-def draws(self:Resampled, source:str, metric:str='nll', tasks=None)->tuple: # (mean, resampled means [n], tasks), or None
+def draws(self:Resampled,
+    source:str, # name of a source
+    metric:str='nll', # one of `METRICS`: nll, accuracy and others
+    tasks=None, # names of the tasks to keep; None: all
+)->tuple: # (mean, resampled means [n], tasks), or None
     "A source's mean over tasks, and how it varies"
     x = self.figures[metric].get(source)
     if x is None: return None
@@ -62,13 +66,20 @@ def draws(self:Resampled, source:str, metric:str='nll', tasks=None)->tuple: # (m
 def _interval(mean, d): return dict(mean=mean, lo=float(np.percentile(d, 2.5)), hi=float(np.percentile(d, 97.5)))
 
 @patch
-def row(self:Resampled, source:str, metric:str='nll')->dict: # mean, lo, hi, n_tasks, n_families; or None
+def row(self:Resampled,
+    source:str, # name of a source
+    metric:str='nll', # one of `METRICS`: nll, accuracy and others
+)->dict: # mean, lo, hi, n_tasks, n_families; or None
     "A source's mean with its 95% interval"
     got = self.draws(source, metric)
     return got and _interval(*got[:2]) | dict(n_tasks=len(got[2]), n_families=len({self.family[t] for t in got[2]}))
 
 @patch
-def difference(self:Resampled, a:str, b:str, metric:str='nll')->dict: # mean, lo, hi, p; or None
+def difference(self:Resampled,
+    a:str, # name of a source
+    b:str, # name of another
+    metric:str='nll', # one of `METRICS`: nll, accuracy and others
+)->dict: # mean, lo, hi, p; or None
     "a − b on the tasks that both have, with a two-sided p of the resampling"
     have = [self.figures[metric].get(s) for s in (a,b)]
     if any(h is None for h in have): return None
@@ -80,7 +91,9 @@ def difference(self:Resampled, a:str, b:str, metric:str='nll')->dict: # mean, lo
             | dict(p=float(max(1/self.n, min(1, 2*min((d<=0).mean(), (d>=0).mean())))), n_tasks=len(both)))
 
 @patch
-def gap_closed(self:Resampled, source:str)->dict: # mean, lo, hi; or None
+def gap_closed(self:Resampled,
+    source:str, # name of a source
+)->dict: # mean, lo, hi; or None
     "Share of the loss between base and the task's own teacher that a source closes: a ratio of means"
     s,b,t = (self.draws(x) for x in (source,'base','teacher'))
     if not (s and b and t) or not s[2]==b[2]==t[2]: return None

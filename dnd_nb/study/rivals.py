@@ -110,7 +110,9 @@ def tuned_on(self:Study,
     return torch.cat(out)
 
 @patch
-def begins(self:Study, fold)->dict: # name → [1, P]
+def begins(self:Study,
+    fold, # a Fold of the study
+)->dict: # name → [1, P]
     "What rivals are fine-tuned from"
     return dict(start=self.start(fold).flat(), zero=Adapters.init(self.spec, 1, 0).flat().to(self.model.device),
         multitask=self.multitask(fold).flat())
@@ -132,7 +134,9 @@ def chosen(self:Study,
     return options[read_json(self.once(path, make))['chosen']]
 
 @patch
-def multitask(self:Study, fold)->Adapters: # n=1
+def multitask(self:Study,
+    fold, # a Fold of the study
+)->Adapters: # n=1
     "The multi-task LoRA of the length and rate that are best on validation tasks"
     c,val = self.cfg,self.val(fold)
     fit = lambda o: self.adapter(fold, 'multitask_{}_{:g}'.format(*o), lambda: self.fit(fold.train, *o))
@@ -161,7 +165,9 @@ def rate(self:Study,
 
 # %% ../../nbs/study/05_rivals.ipynb #cacf41a8
 @patch
-def fixed_sources(self:Study, fold)->dict: # source → [(task, nats)]
+def fixed_sources(self:Study,
+    fold, # a Fold of the study
+)->dict: # source → [(task, nats)]
     "What no examples change: base, start adapter, multi-task LoRA, and each task's own teacher"
     held = fold.held
     return dict(base=self.under(held, None), start=self.under(held, self.start(fold).flat()),

@@ -168,7 +168,9 @@ def adapter(self:Study,
 
 # %% ../../nbs/study/04_work.ipynb #1d5cfe80
 @patch
-def table(self:Study, scored:dict)->pd.DataFrame: # source, task, and `SUMS`
+def table(self:Study,
+    scored:dict, # source → [(task, nats of its rows)]
+)->pd.DataFrame: # source, task, and `SUMS`
     "Sums of each source and task from {source: [(task, nats of its rows)]}"
     return pd.DataFrame([dict(source=s, task=t.name) | sums(self.tests(t), n) for s,ts in scored.items() for t,n in ts])
 
@@ -191,7 +193,12 @@ def mean_nats(self:Study,
 
 # %% ../../nbs/study/04_work.ipynb #392f1bd1
 @patch
-def fit(self:Study, tasks, steps:int, lr:float, seed:int=0)->Adapters: # n=1
+def fit(self:Study,
+    tasks, # list of Task
+    steps:int, # of training
+    lr:float, # learning rate
+    seed:int=0, # of the training
+)->Adapters: # n=1
     "One LoRA on the rows of all tasks, 64 a step, each task as often"
     n = min(120, max(len(t.train) for t in tasks))
     rows = self.rows([shuffled(t)[i%len(t.train)] for i in range(n) for t in tasks])
@@ -202,12 +209,17 @@ def fit(self:Study, tasks, steps:int, lr:float, seed:int=0)->Adapters: # n=1
     return tr.adapters
 
 @patch
-def start(self:Study, fold)->Adapters: # n=1
+def start(self:Study,
+    fold, # a Fold of the study
+)->Adapters: # n=1
     "The start adapter: a multi-task LoRA of few steps"
     return self.adapter(fold, 'start', lambda: self.fit(fold.train, self.cfg.start_steps, 2e-3))
 
 @patch
-def teachers_of(self:Study, tasks, size:int=48)->Adapters: # n
+def teachers_of(self:Study,
+    tasks, # n tasks
+    size:int=48, # teachers trained at once
+)->Adapters: # n
     "Each task's own LoRA, trained on all its rows"
     out = []
     for i in range(0, len(tasks), size):

@@ -83,7 +83,9 @@ class Source:
     ask:str         # around the question, with the blank {q}
     label:str       # options are called label1, label2, …; None: the options name themselves
 
-    def example(self, d:dict): # Example, or None if the row has no label
+    def example(self,
+        d:dict, # column → value of one row
+    ): # Example, or None if the row has no label
         "One row in the instruction format"
         q,options,gold = self.row(d)
         if gold is None: return None

@@ -213,7 +213,11 @@ def json_rows(
     return [r | beside for r in json_rows(o[k])[0]],[]
 
 # %% ../../nbs/tasks/rows.ipynb #c1c36a6d
-def pick_split(have, split=None, name='it'): # the split asked for, or the first of train, …, or the only one
+def pick_split(
+    have, # names of the splits that are there
+    split=None, # the one asked for, if any
+    name='it', # of the data set, for the message
+): # the split asked for, or the first of train, …, or the only one
     "Which split of a data set to read"
     if split and split not in have: raise TaskError(f'{name} has no split {split!r}; it has {", ".join(have)}')
     return split or next((s for s in _splits if s in have), list(have)[0])
