@@ -174,7 +174,8 @@ def _python(code, **env):
 def _script(command):
     "The file that pip writes for a command"
     with tempfile.TemporaryDirectory() as d:
-        Path(f'{d}/{command}.py').write_text(f'import sys\nfrom dnd_nb.cli import {command}\nsys.exit({command}())\n')
+        room,f = dict(dnd_generate=('generate_command','generate_main')).get(command, ('cli',command))
+        Path(f'{d}/{command}.py').write_text(f'import sys\nfrom dnd_nb.{room} import {f}\nsys.exit({f}())\n')
         yield f'{d}/{command}.py'
 
 @bar('import_cpu', 's', 'value <= 0.3, help_s <= 1', 'cpu')

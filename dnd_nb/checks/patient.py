@@ -64,9 +64,10 @@ def check(
 def find_checks()->dict: # name → (function, needs, blocked, after)
     "All checks, in causal order"
     import dnd_nb.checks as wing
-    rooms = [m.name for m in pkgutil.iter_modules(wing.__path__)]
-    for m in dict.fromkeys(['files','condition','generated', *rooms]): importlib.import_module(f'{wing.__name__}.{m}')
-    return CHECKS
+    rooms = list(dict.fromkeys(['files','condition','generated', *(m.name for m in pkgutil.iter_modules(wing.__path__))]))
+    for m in rooms: importlib.import_module(f'{wing.__name__}.{m}')
+    def turn(c): room = c[0].__module__.rpartition('.')[2]; return rooms.index(room) if room in rooms else len(rooms)
+    return dict(sorted(CHECKS.items(), key=lambda o: turn(o[1]))) # rooms may have been imported in another order
 
 # %% ../../nbs/checks/00_patient.ipynb #28e2009f
 PLANTED = {} # fault, in words → (function of a healthy world, the check that must name it)
