@@ -52,7 +52,9 @@ class LoraSpec:
         d = asdict(self) | dict(modules={k:list(v) for k,v in self.modules.items()}, doubtful=list(self.doubtful))
         return d if self.doubtful else {k:v for k,v in d.items() if k!='doubtful'}
     @classmethod
-    def from_dict(cls, d): "Back from `to_dict`"; return cls(**d)
+    def from_dict(cls,
+        d, # as `to_dict` gives it
+    ): "Back from `to_dict`"; return cls(**d)
     def __eq__(self, o): return isinstance(o, LoraSpec) and not self.differs(o)
     __hash__ = None
 
@@ -186,7 +188,9 @@ class Adapters:
                     raise ValueError(f'{k}: {what} is {list(t[k].shape)}, expected {list(want)}')
 
     def __len__(self): return next(iter(self.A.values())).shape[0]
-    def map(self, f)->Adapters:
+    def map(self,
+        f, # Tensor [n, …] → Tensor
+    )->Adapters:
         "`f` applied to every A and B"
         return Adapters(self.spec, {k:f(v) for k,v in self.A.items()}, {k:f(v) for k,v in self.B.items()})
     def __getitem__(self, i)->Adapters:
@@ -194,22 +198,26 @@ class Adapters:
              else torch.as_tensor(i, device=self.device) if isinstance(i, (list,tuple)) else i)
         return self.map(lambda t: t[i])
     def to(self, *args, **kw)->Adapters: "As `Tensor.to`"; return self.map(lambda t: t.to(*args, **kw))
-    def detach(self)->Adapters: return self.map(lambda t: t.detach())
-    def clone(self)->Adapters: return self.map(lambda t: t.clone())
+    def detach(self)->Adapters: "The same values without gradients"; return self.map(lambda t: t.detach())
+    def clone(self)->Adapters: "A copy with memory of its own"; return self.map(lambda t: t.clone())
     def mean(self)->Adapters:
         "One adapter: the mean A and the mean B. A fair mean only for adapters that share a gauge (one initial A, or `canonical`)"
         return self.map(lambda t: t.mean(0, keepdim=True))
-    def scaled(self, s)->Adapters: "ΔW times `s`"; return Adapters(self.spec, self.A, {k:v*s for k,v in self.B.items()})
+    def scaled(self,
+        s, # factor: a number, or a tensor that broadcasts to every B [n, out, r]
+    )->Adapters: "ΔW times `s`"; return Adapters(self.spec, self.A, {k:v*s for k,v in self.B.items()})
     @property
-    def device(self): return next(iter(self.A.values())).device
+    def device(self): "Where the values lie"; return next(iter(self.A.values())).device
     @property
-    def dtype(self): return next(iter(self.A.values())).dtype
+    def dtype(self): "Type of the values"; return next(iter(self.A.values())).dtype
     def __iter__(self): return (self[i] for i in range(len(self)))
     def __repr__(self): return f'{len(self)} × {self.spec}'
 
 # %% ../nbs/00_adapter.ipynb #3b94c9c8
 @patch(cls_method=True)
-def cat(cls:Adapters, xs:list)->Adapters:
+def cat(cls:Adapters,
+    xs:list, # adapters of one spec
+)->Adapters:
     "All adapters of `xs` in one batch"
     if not xs: raise ValueError('no adapters to put together')
     for x in xs[1:]:
@@ -223,7 +231,10 @@ def flat(self:Adapters)->Tensor: # [n, P]
     return torch.cat([t[k].flatten(1) for k in self.spec.modules for t in (self.A, self.B)], 1)
 
 @patch(cls_method=True)
-def from_flat(cls:Adapters, spec:LoraSpec, x:Tensor)->Adapters:
+def from_flat(cls:Adapters,
+    spec:LoraSpec, # modules, rank, scale
+    x:Tensor, # [n, P], P values an adapter
+)->Adapters:
     "Adapters that are views into `x` [n, P], as made by `flat`"
     if x.ndim!=2 or x.shape[1]!=spec.n_params: raise ValueError(f'expected [n, {spec.n_params}], got {list(x.shape)}')
     r,n = spec.rank,len(x)
@@ -236,9 +247,9 @@ def from_flat(cls:Adapters, spec:LoraSpec, x:Tensor)->Adapters:
 @patch(cls_method=True)
 def init(
     cls:Adapters,
-    spec:LoraSpec,
+    spec:LoraSpec, # modules, rank, scale
     n:int, # how many
-    seed:int=0,
+    seed:int=0, # of A
     shared:bool=True, # the same A for all?
 )->Adapters:
     "Fresh adapters as PEFT starts them: A uniform in ±1/√in (Kaiming with a=√5), B zero"
@@ -248,7 +259,12 @@ def init(
     return cls(spec, A, {k: torch.zeros(n,o,spec.rank) for k,(i,o) in spec.modules.items()})
 
 @patch(cls_method=True)
-def randn(cls:Adapters, spec:LoraSpec, n:int, seed:int=0, std:float=.1)->Adapters:
+def randn(cls:Adapters,
+    spec:LoraSpec, # modules, rank, scale
+    n:int, # how many
+    seed:int=0, # of the values
+    std:float=.1, # of every value of A and B
+)->Adapters:
     "Random adapters with B ≠ 0, for tests and as a control"
     g = torch.Generator().manual_seed(seed)
     return cls.from_flat(spec, torch.randn(n, spec.n_params, generator=g)*std)

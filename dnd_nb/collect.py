@@ -155,10 +155,10 @@ def train_teachers(
     model, # frozen base
     tok, # its tokenizer
     tasks:list, # of Task
-    spec:LoraSpec,
+    spec:LoraSpec, # of the adapters
     folder, # the zoo; if there, gone on with
-    cfg:TeacherConfig=None,
-    template:Template=None,
+    cfg:TeacherConfig=None, # how to train; None: `TeacherConfig()`
+    template:Template=None, # of the rows; None: `Template()`
     probes:ProbeSet=None, # compute and store delta activations on these
     save_every:float=30., # seconds between saves of the running group
     progress=True, # show a progress bar with the time left?

@@ -74,7 +74,11 @@ class AttentionPool(nn.Module):
         s = self.score(self.norm(x))
         if mask is not None: s = s.masked_fill(~mask.bool().unsqueeze(-1), -torch.inf)
         return s.softmax(1)
-    def forward(self, x, mask=None):
+    def forward(self,
+        x, # [n, K, dim]
+        mask=None, # [n, K] bool, None: all are there
+    ):
+        "One vector a set: [n, dim]"
         w = self.weights(x, mask)
         return torch.einsum('nkh,nkhd->nhd', w, x.unflatten(-1, (w.shape[-1],-1))).flatten(1)
 
@@ -111,7 +115,7 @@ def conditions(
     cache, # PromptCache or Encoder
     batches:list, # n lists of prompts
     takes:str, # 'vector', or 'set', 'tokens' or 'ids' (with a mask)
-    device='cpu',
+    device='cpu', # where the conditions go
 )->tuple: # (condition, mask or None)
     "The conditions of n prompt batches, as a generator takes them"
     x,mask = (o.to(device) for o in (token_ids if takes=='ids' else encode_batches)(cache, batches))

@@ -38,11 +38,17 @@ class Crew:
             atexit.register(s.destroy_process_group)
     @property
     def main(self)->bool: "Is this the process that writes what there is one of?"; return self.rank==0
-    def mine(self, xs)->list: "This process's share of a list that all have"; return list(xs)[self.rank::self.size]
-    def share(self, x)->list:
+    def mine(self,
+        xs, # the same on all processes
+    )->list: "This process's share of a list that all have"; return list(xs)[self.rank::self.size]
+    def share(self,
+        x, # anything that pickle can write
+    )->list:
         "What each process passed, on all of them, in order"
         return [x] if self.size==1 else _gather(x, self.size)
-    def sum(self, x): "A tensor, added up over the processes"; return x if self.size==1 else _add(x)
+    def sum(self,
+        x, # tensor of the same shape on all processes
+    ): "A tensor, added up over the processes"; return x if self.size==1 else _add(x)
     def wait(self): "Go on when all are here"; self.share(None)
     def __repr__(self): return f'Crew(process {self.rank} of {self.size})'
 
@@ -82,14 +88,18 @@ def together(self:Crew):
         raise OtherFailed(f'process {bad[0]} of {self.size} failed: {said[bad[0]]}')
 
 @patch
-def once(self:Crew, f):
+def once(self:Crew,
+    f, # called without arguments
+):
     "`f()` in the main process; the others wait for it"
     with self.together():
         if self.main: f()
 
 @patch
 @contextmanager
-def alone(self:Crew, folder):
+def alone(self:Crew,
+    folder, # to be locked
+):
     "This run alone writes in `folder` inside the block: the main process holds its lock for all"
     with ExitStack() as st:
         self.once(lambda: st.enter_context(lock(folder)))
@@ -143,7 +153,10 @@ class _Plain:
     def __init__(self, it): self.it,self.comment = it,''
     def __iter__(self): return iter(self.it)
 
-def bar_over(it, progress=True):
+def bar_over(
+    it, # what to go over
+    progress=True, # show the bar?
+):
     "`it` with a progress bar that shows the time left and a `comment`, or without one"
     if not progress: return _Plain(it)
     from fastprogress.fastprogress import progress_bar
@@ -171,6 +184,7 @@ class _Lines:
     "A stream that remembers whether its last line is still open, as a progress bar leaves it"
     def __init__(self, to): self.to,self.open = to,False
     def write(self, s):
+        "Write a text; remember whether it ended its line"
         if s: self.open = s[-1]!='\n'
         return self.to.write(s)
     def __getattr__(self, k): return getattr(self.to, k)

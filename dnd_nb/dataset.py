@@ -21,7 +21,7 @@ __all__ = ['ANSWERS', 'draw_prompts', 'prompt_batches', 'mix_prompts', 'Pair', '
 def draw_prompts(
     prompts:Sequence, # a task's prompts
     k:int, # how many; all of them if there are fewer
-    rng:random.Random,
+    rng:random.Random, # is drawn from
 )->list:
     "A prompt batch: `k` different prompts"
     return rng.sample(prompts, min(k, len(prompts)))
@@ -30,7 +30,7 @@ def prompt_batches(
     prompts:list, # a task's prompts
     k:int, # prompts a batch
     n:int, # batches
-    seed=0,
+    seed=0, # of the draws
 )->list: # n lists of k
     "Several random prompt batches of one task, to evaluate over many conditions"
     prompts = list(dict.fromkeys(prompts))
@@ -41,7 +41,7 @@ def mix_prompts(
     a:list, # a prompt batch
     b:list, # prompts of another task
     fraction:float, # share of `a` to replace by prompts of `b`
-    seed=0,
+    seed=0, # of the draws
 )->list: # as many as `a`
     "A prompt batch contaminated with another task's prompts"
     if not 0<=fraction<=1: raise ValueError(f'fraction {fraction}; expected 0 to 1')

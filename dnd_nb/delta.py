@@ -46,7 +46,10 @@ def hash(self:ProbeSet)->str:
     return sha256(json.dumps([self.prompts, self.layer, self.position], ensure_ascii=False))
 
 @patch
-def at(self:ProbeSet, layer=None, position=None)->ProbeSet:
+def at(self:ProbeSet,
+    layer=None, # as in `ProbeSet`; None: as here
+    position=None, # as in `ProbeSet`; None: as here
+)->ProbeSet:
     "The same texts at other layers or positions"
     return replace(self, layer=self.layer if layer is None else layer,
         position=self.position if position is None else position)
@@ -58,7 +61,9 @@ def to_dict(self:ProbeSet)->dict:
         hash=self.hash)
 
 @patch(cls_method=True)
-def from_dict(cls:ProbeSet, d:dict)->ProbeSet:
+def from_dict(cls:ProbeSet,
+    d:dict, # as `to_dict` gives it
+)->ProbeSet:
     "Back from `to_dict`; a set whose content no longer has its hash is refused"
     res = cls(d['name'], d['prompts'], d['layer'], d['position'])
     if res.hash!=d['hash']:
@@ -84,7 +89,7 @@ GENERIC
 def task_probes(
     prompts:list, # a task's prompts
     n:int=5, # how many to draw
-    seed:int=0,
+    seed:int=0, # of the draw
     name:str='task', # names the task
     **kw, # layer, position
 )->ProbeSet:

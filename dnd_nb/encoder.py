@@ -95,7 +95,9 @@ class SentenceEncoder(Encoder):
             output_value='token_embeddings' if self.tokens else 'sentence_embedding', convert_to_tensor=not self.tokens,
             show_progress_bar=False)
 
-def base_name(model): return getattr(model, 'dnd_id', None) or type(model).__name__
+def base_name(
+    model, # base model
+): "`dnd_id` of a model, or else the name of its class"; return getattr(model, 'dnd_id', None) or type(model).__name__
 
 def static_encoder(
     vectors, # [vocab, dim], one row a token
@@ -278,7 +280,7 @@ def make_encoder(
     spec, # e.g. 'sentence-transformers/all-MiniLM-L6-v2', 'hf:bert-base-uncased:cls', 'base:18', or several joined by ' + '
     model=None, # base LM, for 'base:'
     tok=None, # its tokenizer
-    device='cpu',
+    device='cpu', # where the encoder computes
 )->Encoder: # named `spec`
     "The encoder that `spec` describes"
     from dnd_nb.model import load_encoder
@@ -380,7 +382,9 @@ def _set_aside(self:PromptCache, d, why):
 
 # %% ../nbs/06_encoder.ipynb #87747b95
 @patch
-def keys(self:PromptCache, prompts):
+def keys(self:PromptCache,
+    prompts, # list of n texts
+):
     "SHA-256 of fingerprint and prompt, each"
     h = hashlib.sha256(self.encoder.fingerprint.encode())
     def one(p): k = h.copy(); k.update(p.encode()); return k.digest()

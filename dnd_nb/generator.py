@@ -51,7 +51,9 @@ class _Affine(nn.Module):
         super().__init__()
         self.register_buffer('loc', torch.zeros(m, rows, cols))
         self.register_buffer('scale', torch.full((m,1,1), scale))
-    def forward(self, z): return torch.addcmul(self.loc, self.scale, z)
+    def forward(self,
+        z, # [n, m, rows, cols]
+    ): "loc + scale·z: [n, m, rows, cols]"; return torch.addcmul(self.loc, self.scale, z)
 
 # %% ../nbs/07_generator.ipynb #6a622e3c
 class OutputStage(nn.Module):
@@ -69,6 +71,7 @@ class OutputStage(nn.Module):
             self.set_loc(Adapters.init(spec, 1, seed))
 
     def forward(self, zs:list)->Adapters: # zs: per group (z_A [n, m, r, in], z_B [n, m, out, r])
+        "n adapters from normalised values"
         A,B = {},{}
         for (_,ks),fa,fb,(za,zb) in zip(self.layout.groups, self.a, self.b, zs):
             A.update(zip(ks, fa(za).unbind(1))); B.update(zip(ks, fb(zb).unbind(1)))
@@ -82,7 +85,9 @@ def _set(self:OutputStage, what, A, B): # put per-module tensors into the groups
 
 # %% ../nbs/07_generator.ipynb #59b79a5b
 @patch
-def set_loc(self:OutputStage, ad:Adapters):
+def set_loc(self:OutputStage,
+    ad:Adapters, # its A and B become `loc`
+):
     "Start from this adapter (n=1)"
     self._set('loc', {k:v[0] for k,v in ad.A.items()}, {k:v[0] for k,v in ad.B.items()})
 
@@ -110,7 +115,9 @@ def teacher_spread(
 
 # %% ../nbs/07_generator.ipynb #f80f1036
 @patch
-def set_scale(self:OutputStage, spread:dict):
+def set_scale(self:OutputStage,
+    spread:dict, # module → (spread of A, spread of B)
+):
     "One unit of output is this spread, a module"
     t = lambda i: {k:torch.tensor(v[i]) for k,v in spread.items()}
     self._set('scale', t(0), t(1))
@@ -124,7 +131,10 @@ class _Head(nn.Module):
         self.lin = nn.Linear(hidden, rows*(factor or width))
         nn.init.normal_(self.lin.weight, std=start/hidden**.5); nn.init.zeros_(self.lin.bias)
         self.basis = nn.Parameter(torch.randn(factor, width)/factor**.5) if factor else None
-    def forward(self, h):
+    def forward(self,
+        h, # [n, m, hidden]
+    ):
+        "Normalised values [n, m, rows, width]"
         z = self.lin(h).unflatten(-1, (self.rows,-1))
         return z if self.basis is None else z @ self.basis
 
@@ -143,6 +153,7 @@ class Heads(nn.Module):
         mk = lambda j: nn.ModuleList(_Head(hidden, spec.rank, s[j], factor, start) for s,_ in layout.groups)
         self.a,self.b = mk(0),mk(1)
     def forward(self, h): # B is written transposed, r rows of width out, and handed on as a view
+        "Per group of modules (z_A [n, m, r, in], z_B [n, m, out, r]), from h [n, 2, M, hidden]"
         ha,hb = h[:,0].split(self.sizes,1), h[:,1].split(self.sizes,1)
         return [(fa(x),fb(y).mT) for fa,fb,x,y in zip(self.a,self.b,ha,hb)]
 
@@ -160,7 +171,10 @@ class Generator(nn.Module):
         self.spec,self.config = spec,dict(kind=type(self).__name__, spec=spec.to_dict(), **config)
         self.layout = Layout(spec, by_kind=bool(factor))
         self.out = OutputStage(spec, self.layout, config.get('seed',0))
-    def forward(self, cond:Tensor, mask:Tensor=None)->Adapters: return self.out(self.heads(self.body(cond, mask)))
+    def forward(self,
+        cond:Tensor, # n conditions, of the shape that `body` takes
+        mask:Tensor=None, # [n, K] bool for sets, else None
+    )->Adapters: "n adapters from n conditions"; return self.out(self.heads(self.body(cond, mask)))
     def head_parameters(self)->list: "Parameters of the output heads"; return list(self.heads.parameters())
     def body_parameters(self)->list:
         "All other parameters"
@@ -216,6 +230,7 @@ class Condition(nn.Module):
         self.register_buffer('mean', torch.zeros(d)); self.register_buffer('std', torch.ones(d))
         self.draw = _draw
     def plain(self, x): # checked and layer-normalised
+        "x [n, …, d], checked and layer-normalised"
         d = len(self.null)
         if x.shape[-1]!=d:
             raise ValueError(f'conditions have {x.shape[-1]} features, this generator was built for {d}; was another '
@@ -230,7 +245,10 @@ class Condition(nn.Module):
         x = self.plain(x)
         self.mean.copy_(x.mean(0)); self.std.copy_(x.std(0).clamp(min=1e-5))
         return self
-    def forward(self, x):
+    def forward(self,
+        x, # [n, …, d]
+    ):
+        "Normalised x, while training with noise and nulls: [n, …, d]"
         x = (self.plain(x)-self.mean)/self.std
         if self.training and self.noise: x = x + self.noise*self.draw(torch.randn, x, *x.shape[1:])
         if self.training and self.drop:
@@ -244,7 +262,9 @@ class _Block(nn.Module):
     def __init__(self, h, p=0.):
         super().__init__()
         self.f = nn.Sequential(nn.LayerNorm(h), nn.Linear(h,4*h), nn.GELU(), nn.Dropout(p), nn.Linear(4*h,h))
-    def forward(self, x): return x + self.f(x)
+    def forward(self,
+        x, # […, h]
+    ): "x + MLP(LayerNorm(x))"; return x + self.f(x)
 
 # %% ../nbs/07_generator.ipynb #59dfa115
 class ModuleEmbedding(nn.Module):
@@ -256,6 +276,7 @@ class ModuleEmbedding(nn.Module):
             emb), nn.Embedding(2,emb)
         self.mix = nn.Sequential(nn.Linear(3*emb,2*emb), nn.GELU(), nn.Linear(2*emb,emb), nn.LayerNorm(emb))
     def forward(self):
+        "[2, M, emb]: of the As, then of the Bs"
         l,k,r = self.layer(self.at[0]), self.kind(self.at[1]), self.role.weight
         return self.mix(torch.cat([x.expand(2,len(l),-1) for x in (l,k,r[:,None])], -1))
 
@@ -288,16 +309,21 @@ class MLPGenerator(Generator):
         self.heads = Heads(spec, self.layout, hidden, factor, 0. if zero_start else start)
 
     def body(self, cond, mask=None): # [n, 2, M, hidden]
+        "Features [n, 2, M, hidden] of pooled conditions [n, d]"
         if cond.ndim!=2:
             raise ValueError(f'this generator takes one vector a sample, [n, d]; got {list(cond.shape)}: pool the set '
                              'first')
         g,b = self.film(self.where()).chunk(2, -1)
         return self.each(self.trunk(self.cond(cond))[:,None,None]*(1+g) + b)
-    def example(self, n=1)->tuple: "A random condition, and its mask"; return torch.randn(n, self.config['d']), None
+    def example(self,
+        n=1, # samples
+    )->tuple: "A random condition, and its mask"; return torch.randn(n, self.config['d']), None
 
 # %% ../nbs/07_generator.ipynb #b810b6db
 @patch
-def set_basis(self:Generator, teachers:Adapters)->Generator:
+def set_basis(self:Generator,
+    teachers:Adapters, # n of them, of this spec
+)->Generator:
     "Start factorised heads at the principal directions of the rows in which teachers differ"
     for ks,fa,fb in zip((ks for _,ks in self.layout.groups), self.heads.a, self.heads.b):
         for f,rows in ((fa,lambda k: teachers.A[k]), (fb,lambda k: teachers.B[k].mT)):
@@ -338,7 +364,7 @@ def summary(self:Generator, *cond): # a condition (n=1) and its mask; a random o
 
 # %% ../nbs/07_generator.ipynb #f46f22f6
 def save_generator(
-    gen:Generator,
+    gen:Generator, # to be written
     folder, # gets generator.safetensors and generator.json; other files in it stay
     dtype=None, # of the values on disk, e.g. torch.float16; as they are if None
 )->Path:
@@ -414,7 +440,7 @@ def suited(
 # %% ../nbs/07_generator.ipynb #a8d35c65
 def load_generator(
     folder, # as written by `save_generator`
-    device='cpu',
+    device='cpu', # where its tensors go
 )->Generator: # in eval mode
     "Read a generator; a file that is missing, cut short or of another kind is named"
     path = Path(folder)/'generator.safetensors'

@@ -25,7 +25,9 @@ class Kept(GetAttr):
         batch:int=512, # examples that are read between two writes
     ): self.reader,self.blobs,self.batch = reader,Blobs(path, most),batch
     def __repr__(self): return f'Kept({self.reader}, {self.blobs})'
-    def name_of(self, e)->str:
+    def name_of(self,
+        e, # an Example
+    )->str:
         "The name under which an example's features are kept"
         return sha256(json.dumps([self.mark, e.prompt, e.answer]))
     @property

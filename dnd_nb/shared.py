@@ -40,7 +40,7 @@ model = PeftModel.from_pretrained(base, '{name}', subfolder='{first}')
 '''
 
 def zoo_card(
-    zoo:Zoo,
+    zoo:Zoo, # to be described
     name:str, # of the repository
 )->str: # markdown
     "What is in a zoo, and how to open it"

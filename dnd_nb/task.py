@@ -23,7 +23,9 @@ class TaskError(ValueError):
     "Bad input in a task: one line that says what, where, what was expected, and the mend"
 
 # %% ../nbs/02_task.ipynb #393bb124
-def torn(s:str)->bool:
+def torn(
+    s:str, # any text
+)->bool:
     "Does a text hold half a surrogate pair? It has no bytes, and tokenizers refuse it"
     try: s.encode()
     except UnicodeEncodeError: return True
@@ -65,9 +67,13 @@ class Example:
         fault = _row_fault(self.__dict__ if self.answer is not None else dict(prompt=self.prompt, answer='?'))
         if fault: raise TaskError(f'Example {self.prompt!r}: {fault}')
 
-    def to_dict(self): return {k:v for k,v in asdict(self).items() if v is not None or k=='choices'}
+    def to_dict(self):
+        "For JSON, without the fields that are None; `choices` stays"
+        return {k:v for k,v in asdict(self).items() if v is not None or k=='choices'}
     @classmethod
-    def from_dict(cls, d): return cls(**{k:d.get(k) for k in cls.__dataclass_fields__})
+    def from_dict(cls,
+        d, # field → value
+    ): "Back from `to_dict`; other keys are ignored"; return cls(**{k:d.get(k) for k in cls.__dataclass_fields__})
 
 # %% ../nbs/02_task.ipynb #4e3b71be
 @patch
@@ -100,14 +106,19 @@ class Task:
                                 'drop the row')
 
     @property
-    def prompts(self)->list: return [e.prompt for e in self.train]   # what a condition may be drawn from
+    def prompts(self)->list:
+        "Prompts of the training rows"
+        return [e.prompt for e in self.train]   # what a condition may be drawn from
     @property
-    def multiple_choice(self)->bool: return all(e.choices for e in self.test)
+    def multiple_choice(self)->bool: "Has every test row choices?"; return all(e.choices for e in self.test)
     def __repr__(self):
         return f'Task({self.name}, family={self.family}, {len(self.train)} train, {len(self.test)} test)'
 
 # %% ../nbs/02_task.ipynb #fcd2a858
-def table_cell(s, n=90):
+def table_cell(
+    s, # any text
+    n=90, # most characters, about
+):
     "Text for one cell of a markdown table, cut in the middle"
     s = s.replace('\n', '⏎').replace('|', '\\|')
     return s if len(s) <= n else f'{s[:n//2]} … {s[-n//2:]}'
@@ -228,7 +239,11 @@ class Template:
         for k in ('prompt','answer'):
             if '{%s}'%k not in getattr(self, k):
                 raise TaskError(f'Template.{k} {getattr(self, k)!r} has no blank {{{k}}}; add it')
-    def render(self, e:Example)->tuple: return self.prompt.format(prompt=e.prompt), self.answer.format(answer=e.answer)
+    def render(self,
+        e:Example, # with an answer
+    )->tuple:
+        "(prompt, answer) of an example as the model reads them"
+        return self.prompt.format(prompt=e.prompt), self.answer.format(answer=e.answer)
 
 @dataclass(frozen=True)
 class Row:
@@ -237,14 +252,14 @@ class Row:
     n_prompt:int  # of which prompt
     words:list=None # first tokens of answers that begin with a word of the prompt, where they were asked for
     @property
-    def n_answer(self)->int: return len(self.ids)-self.n_prompt
+    def n_answer(self)->int: "Tokens of the answer, end-of-text included"; return len(self.ids)-self.n_prompt
     def __len__(self): return len(self.ids)
 
 # %% ../nbs/02_task.ipynb #2594e116
 def encode_rows(
     tok,                        # a transformers tokenizer
     examples:list,              # [Example]
-    template:Template=Template(),
+    template:Template=Template(), # around prompt and answer
     max_len:int=256,            # tokens; longer prompts lose their beginning
     words:bool=False,           # note how answers begin that begin with a word of the prompt? for smoothed targets
 )->list: # [Row]
@@ -274,7 +289,7 @@ def _first_tokens(tok, examples, template): # word → the token with which an a
 def collate(
     rows:list,        # [Row]
     pad_id:int,       # what fills the left; masked, so any token will do
-    device='cpu',
+    device='cpu',     # where the tensors go
 )->dict: # input_ids, attention_mask, position_ids, labels [n, t]; logits_to_keep int
     "LEFT-padded batch; labels are −100 outside the answer; the last `logits_to_keep` logits predict all answers"
     t = max(map(len, rows)); pad = [t-len(r) for r in rows]

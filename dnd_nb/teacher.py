@@ -62,8 +62,12 @@ class TeacherConfig:
             raise ValueError(f'smooth {self.smooth}: expected two shares of the target, 0 or more and together below 1')
     @property
     def words(self)->bool: "Must rows be encoded with the words of their prompts?"; return self.smooth[1]>0
-    def at(self, share)->int: "The step of a checkpoint"; return max(1, round(self.steps*share))
-    def lr_at(self, step)->float:
+    def at(self,
+        share, # of all steps, 0 to 1
+    )->int: "The step of a checkpoint"; return max(1, round(self.steps*share))
+    def lr_at(self,
+        step, # from 0
+    )->float:
         "Learning rate of a step, from 0"
         w = max(1, round(.1*self.steps)) # a tenth to warm up
         if step<w: return self.lr*(step+1)/w
@@ -115,7 +119,9 @@ def packed_backward(
     return res
 
 # %% ../nbs/04_teacher.ipynb #364121ab
-def token_bytes(model)->int:
+def token_bytes(
+    model, # frozen base
+)->int:
     "Cautious estimate of the memory that a token needs for training through a frozen decoder"
     c = model.config.get_text_config()
     inner = getattr(c,'intermediate_size',None) or 4*c.hidden_size
@@ -126,7 +132,7 @@ def tokens_that_fit(
     run, # run(tokens): a small step of about so many tokens
     share:float=.7, # of the free memory to use
     probe:int=4096, # tokens of the trial
-    most:int=2**17,
+    most:int=2**17, # bound on the result, tokens
 )->int: # tokens a micro-batch
     "Size of a micro-batch that free memory allows"
     if model.device.type!='cuda':
@@ -151,9 +157,9 @@ def _halving(f, max_tokens, log=print):
 
 # %% ../nbs/04_teacher.ipynb #3c7fdee0
 def check_memory(
-    spec:LoraSpec,
+    spec:LoraSpec, # of the adapters
     n:int, # adapters at once
-    cfg:TeacherConfig,
+    cfg:TeacherConfig, # of the training; `rows` is read
 ):
     "An error in words if values, gradients and the optimiser's two means, or the rows of a step, are more than memory holds"
     must_fit(n*(16*spec.n_params+8*cfg.rows), f'{n} adapters of rank {spec.rank}, {cfg.rows} rows each a step',
@@ -228,12 +234,17 @@ def state(self:AdapterTrainer)->dict:
     return dict(x=self.x.detach(), losses=losses) | {k:v for k,v in st.items() if k!='step'}
 
 @patch
-def save(self:AdapterTrainer, path):
+def save(self:AdapterTrainer,
+    path, # of the file, replaced if it is there
+):
     "Keep the state in a file"
     write_tensors(path, self.state(), dict(step=str(self.step), names=json.dumps(self.names)))
 
 @patch
-def restore(self:AdapterTrainer, ts:dict, step:int):
+def restore(self:AdapterTrainer,
+    ts:dict, # name → tensor
+    step:int, # steps that were done
+):
     "Go on from the tensors of `state`, taken at `step`"
     self.x.data.copy_(ts['x'])
     self.step,self.losses = step,list(ts['losses'].to(self.x.device).unbind(1))
@@ -250,7 +261,9 @@ def saved_names(path)->tuple: # (names, step)
     return json.loads(meta['names']),int(meta['step'])
 
 @patch
-def load(self:AdapterTrainer, path):
+def load(self:AdapterTrainer,
+    path, # as written by `save`
+):
     "Go on from what `save` left"
     (names,step),(ts,_) = saved_names(path),read_tensors(path)
     if names!=self.names or ts['x'].shape!=self.x.shape:
@@ -264,7 +277,7 @@ def train_multitask(
     model, # frozen base
     tok, # its tokenizer
     tasks:list, # of Task
-    spec:LoraSpec,
+    spec:LoraSpec, # of the adapter
     steps:int=100, # optimiser steps
     rows:int=24, # a step, of any task
     lr:float=1e-3, # peak learning rate

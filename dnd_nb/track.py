@@ -44,7 +44,7 @@ def tracking()->bool: "Is any tracker open?"; return bool(_open)
 
 def track(
     row:dict, # name → number, or a dict of such
-    step:int=None,
+    step:int=None, # number of the step; None: the tracker counts
 ):
     "Send numbers to the open trackers"
     if not _open: return

@@ -38,7 +38,7 @@ PART = Format('part', 1, dict(entries=dict(type='array', items=_row)))
 
 # %% ../nbs/04a_zoo.ipynb #68eeb5d3
 def new_manifest(
-    spec:LoraSpec,
+    spec:LoraSpec, # of the adapters
     cfg=None, # `TeacherConfig` of the run
     template=None, # `Template` of the rows
     probes:ProbeSet=None, # of the deltas
@@ -130,7 +130,10 @@ class _Reader:
 
 # %% ../nbs/04a_zoo.ipynb #67ffe3b4
 @patch
-def into(self:_Reader, folder, row:Tensor):
+def into(self:_Reader,
+    folder, # of a PEFT adapter
+    row:Tensor, # [P], is overwritten
+):
     "Fill `row` [P] with the adapter of a folder"
     try: ok = self.fast(folder, row.numpy())
     except (OSError, ValueError): ok = False # load_peft says what it is
@@ -168,6 +171,7 @@ class Zoo:
     def entries(self)->list: "One row a checkpoint"; return self._entries
     @entries.setter
     def entries(self, es):
+        "Set the entries, and forget what was read of the old ones"
         self._entries,self._of,self._reader,self._rows = es,{},_Reader(self.spec),_Rows()
         for i,e in enumerate(es): self._of.setdefault(e['task'], []).append(i)
     @property
@@ -177,11 +181,15 @@ class Zoo:
         "The probe set of the deltas, or None"
         p = self.manifest.get('probes')
         return ProbeSet.from_dict(p) if p else None
-    def of(self, task)->list: "Numbers of a task's entries"; return list(self._of.get(task, ()))
+    def of(self,
+        task, # its name
+    )->list: "Numbers of a task's entries"; return list(self._of.get(task, ()))
     def last(self)->list:
         "Number of each task's last checkpoint"
         return [max(o, key=lambda i: self.entries[i]['step']) for o in self._of.values()]
-    def only(self, tasks)->Zoo:
+    def only(self,
+        tasks, # their names
+    )->Zoo:
         "This zoo as far as these tasks go: what lies outside cannot be seen through it"
         res,tasks = copy.copy(self),set(tasks)
         res.entries = [e for e in self.entries if e['task'] in tasks]
@@ -192,7 +200,9 @@ class Zoo:
 
 # %% ../nbs/04a_zoo.ipynb #21cb0d29
 @patch
-def place(self:Zoo, i:int)->Path:
+def place(self:Zoo,
+    i:int, # number of the entry
+)->Path:
     "Folder of an entry: within the zoo, or one that this package wrote elsewhere"
     p = self.entries[i]['folder']
     if not os.path.normpath(p).startswith('..'): return inside(self.folder, p)
@@ -209,7 +219,9 @@ def _checked(self:Zoo, i:int, *names)->Path: # the folder
 
 # %% ../nbs/04a_zoo.ipynb #563dcaa8
 @patch
-def prompts(self:Zoo, task:str)->list:
+def prompts(self:Zoo,
+    task:str, # its name
+)->list:
     "Prompts of the task's training rows"
     if task not in self._prompts:
         e = self.entries[self.of(task)[0]] if self.of(task) else {}
