@@ -51,7 +51,7 @@ class Config:
                 f'K={self.train.k}{", "+self.encoder if self.encoder else ""}{f", {self.n_tasks} tasks" if self.n_tasks else ""})')
 
 def variant(
-    config:Config,
+    config:Config, # to start from; stays as it is
     name:str, # of the new configuration
     /,
     **changes, # fields of `Config` or `TrainConfig`; `generator` is merged with that of `config` unless it names another kind
@@ -69,7 +69,7 @@ def variant(
 
 # %% ../nbs/11_ablations.ipynb #198a896b
 def one_at_a_time(
-    base:Config,
+    base:Config, # the configuration that all others vary
     axes:dict, # axis → {label: changes}
 )->list: # of Config: the base and, for each label, the base with that change
     "The base, and each change alone"
@@ -80,8 +80,8 @@ def loss_mixes(
     warm:float=.75, # share of reconstruction in the warm start
     lr:float=1e-3, # of the steps on weights
     lm_lr:float=3e-4, # of the steps through the base model
-    batch:int=8,
-    rows:int=3,
+    batch:int=8, # pairs a step
+    rows:int=3, # rows a pair
 )->dict: # label → changes: an axis
     "The loss mixes that are usually compared, at equal steps"
     st = lambda name,n,terms,l: Stage(name, n, terms, l, batch=batch, rows=rows)
@@ -147,7 +147,9 @@ def of(self:World, *splits)->list:
     return [t.name for t in self.tasks if self.splits[t.name] in splits]
 
 @patch
-def partner(self:World, task)->str:
+def partner(self:World,
+    task, # a Task
+)->str:
     "The task whose prompts are the wrong ones for `task`"
     other = [t for t in self.tasks if t.name!=task.name]
     far = [t for t in other if t.family!=task.family] or other
@@ -155,7 +157,9 @@ def partner(self:World, task)->str:
     return random.Random(f'partner/{task.name}').choice(sorted(far, key=lambda t: t.name))
 
 @patch
-def trained(self:World, config:Config)->list:
+def trained(self:World,
+    config:Config, # its `n_tasks` is read
+)->list:
     "Names of the training tasks of a configuration"
     seen = self.of('seen')
     if config.n_tasks is None: return seen
@@ -164,7 +168,9 @@ def trained(self:World, config:Config)->list:
     return sorted(random.Random('order').sample(sorted(seen), len(seen))[:config.n_tasks])
 
 @patch
-def cache(self:World, config:Config):
+def cache(self:World,
+    config:Config, # its `encoder` is read
+):
     "The encoder of a configuration"
     name = config.encoder or next(iter(self.caches))
     if name not in self.caches:
@@ -173,7 +179,11 @@ def cache(self:World, config:Config):
 
 # %% ../nbs/11_ablations.ipynb #ef014775
 @patch
-def trainer(self:World, config:Config, seed:int, folder)->Trainer:
+def trainer(self:World,
+    config:Config, # what to train
+    seed:int, # of everything random
+    folder, # of the run
+)->Trainer:
     "The trainer of one configuration and seed"
     val = self.of('val') if config.select else []
     mine = self.trained(config)+val
@@ -184,8 +194,8 @@ def trainer(self:World, config:Config, seed:int, folder)->Trainer:
 
 # %% ../nbs/11_ablations.ipynb #4a5ecd4d
 def step_seconds(
-    world:World,
-    config:Config,
+    world:World, # what configurations share
+    config:Config, # its stages are timed
     n:int=3, # timed steps of each stage, after one to warm up
 )->list: # one number a stage
     "Seconds a step of each stage takes here"
@@ -200,7 +210,7 @@ def step_seconds(
     return res
 
 def stretch(
-    config:Config,
+    config:Config, # its stages have plain weights
     seconds:float, # for all stages together
     each:list, # seconds a step of each stage
 )->Config:
@@ -218,7 +228,9 @@ def conditions_of(self:World, task, mode:str)->list: # lists of texts
     return prompt_batches(condition_texts(task.train, mode), self.k, self.conditions, f'eval/{task.name}')
 
 @patch
-def evaluated(self:World, config:Config=None)->list:
+def evaluated(self:World,
+    config:Config=None, # whose training tasks count; None: all seen tasks
+)->list:
     "Tasks to evaluate: held-out ones, and those trained on"
     seen = set(self.of('seen') if config is None else self.trained(config))
     return [t for t in self.tasks if self.splits[t.name] not in ('seen','val') or t.name in seen]
@@ -230,14 +242,21 @@ def _per_task(panel): # rows of `run_panel` → one line a source, split, task a
     return w.melt(['source','split','task'], list(METRICS), 'metric', 'value').dropna(subset='value')
 
 @patch
-def panel(self:World, tasks:list, sources:dict, template=None)->pd.DataFrame:
+def panel(self:World,
+    tasks:list, # of Task
+    sources:dict, # source → function of a Task → Adapters, or None for the base model
+    template=None, # of the rows; None: `Template()`
+)->pd.DataFrame:
     "One line a source, split, task and metric"
     there = lambda f: lambda t: None if (a := f(t)) is None else a.to(self.model.device)
     return _per_task(run_panel(self.model, self.tok, tasks, {s:there(f) for s,f in sources.items()}, self.splits,
         self.rows, template, max_tokens=self.max_tokens))
 
 @patch
-def delta_cosines(self:World, tasks:list, sources:dict)->pd.DataFrame:
+def delta_cosines(self:World,
+    tasks:list, # of Task
+    sources:dict, # source → function of a Task → Adapters, or None: left out
+)->pd.DataFrame:
     "Cosine between the delta of each source's adapters and that of the task's teacher"
     if self.zoo.probes is None: return pd.DataFrame()
     last = {self.zoo.entries[i]['task']:i for i in self.zoo.last()}
@@ -277,11 +296,11 @@ def _keep_adapters(path, ad, tasks): # to ask later whether runs differ
 
 @patch
 def run_one(self:World,
-    config:Config,
-    seed:int,
+    config:Config, # what to train
+    seed:int, # of everything random
     folder, # of the ablation; this run's is folder/<name>/seed<seed>
     seconds:float=None, # time budget; None: the steps of the config
-    progress=False,
+    progress=False, # show a bar?
 )->pd.DataFrame: # one line a source, split, task and metric
     "Train and evaluate one configuration with one seed; a finished run is only read"
     d = Path(folder)/config.name/f'seed{seed}'
@@ -306,7 +325,9 @@ def run_one(self:World,
 
 # %% ../nbs/11_ablations.ipynb #48a7d9bc
 @patch
-def reference(self:World, folder)->pd.DataFrame:
+def reference(self:World,
+    folder, # of the ablation; keeps them in reference.csv
+)->pd.DataFrame:
     "The sources that no configuration changes"
     f = Path(folder)/'reference.csv'
     if f.exists(): return pd.read_csv(f)
@@ -327,9 +348,9 @@ def _equal(configs, seconds):
                          'steps, or a time budget with seconds=')
 
 def run_grid(
-    world:World,
+    world:World, # what configurations share
     configs:list, # of Config
-    seeds=range(3),
+    seeds=range(3), # each configuration is trained with each
     folder='ablation', # one folder a run, and the tables
     seconds:float=None, # time budget of a run; None: equal steps, which is checked
     log=print, # called with one line a run; None: silent
@@ -351,7 +372,7 @@ def run_grid(
 
 # %% ../nbs/11_ablations.ipynb #67764795
 def runs_differ(
-    world:World,
+    world:World, # what configurations share
     folder, # of the ablation
     margin:float=.1, # by how much a ratio must exceed 1
     n_tasks:int=8, # tasks to compare on

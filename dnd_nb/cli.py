@@ -450,7 +450,7 @@ def dnd_doctor(
 # %% ../nbs/15_cli.ipynb #f48ca549
 @command
 def dnd_bench(
-    names:Param('bars to measure; all that can run here if none', str, nargs='*')=None,
+    names:Param('bars to measure; all that can run here if none', str, nargs='*')=None, # of bars
     device:str='auto', # cpu, cuda, or auto
     out:str='results', # folder of bench-<device>.json; only the bars named are replaced
     base:str='', # base model with real weights; random ones of SmolLM2-135M's shape if empty

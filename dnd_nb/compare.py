@@ -108,7 +108,7 @@ def _configs(df, split, metric, source):
 def mean_interval(
     tasks, # [T] means of the tasks
     *seeds, # [S] means of the seeds; two such, if two sets of seeds were drawn independently
-    level:float=.95,
+    level:float=.95, # of the interval, 0 to 1
 )->tuple: # (mean, lower, upper, two-sided p of a mean of zero)
     "A mean over seeds × tasks with its interval"
     parts = [(np.var(x, ddof=1)/len(x), len(x)-1) for x in (tasks,*seeds) if len(x)>1]
@@ -122,9 +122,9 @@ def mean_interval(
 # %% ../nbs/10d_compare.ipynb #fd199f83
 def interval_table(
     df:pd.DataFrame, # one line a config, seed, source, split, task and metric
-    split:str,
-    metric:str='nll',
-    source:str='generated',
+    split:str, # one of the table's splits
+    metric:str='nll', # one of the table's metrics
+    source:str='generated', # one of the table's sources
 )->pd.DataFrame: # config, mean, lo, hi, seeds, tasks
     "Mean over seeds and tasks with a 95% interval, one line a configuration"
     res = []
@@ -137,7 +137,7 @@ def interval_table(
 def sign_flip(
     d, # [tasks] differences
     n:int=2**14, # random flips when there are too many to try all
-    seed:int=0,
+    seed:int=0, # of the flips
 )->float: # two-sided p
     "Could the mean of these differences come from chance signs?"
     d = np.asarray(d, dtype=float)
@@ -171,9 +171,9 @@ def _holm_table(rows):
 def compare(
     df:pd.DataFrame, # one line a config, seed, source, split, task and metric
     to:str, # configuration to compare all others with
-    split:str,
-    metric:str='nll',
-    source:str='generated',
+    split:str, # one of the table's splits
+    metric:str='nll', # one of the table's metrics
+    source:str='generated', # one of the table's sources
 )->pd.DataFrame: # config, diff, lo, hi, lower, p, tasks, p_holm
     "Every configuration against one, paired over tasks; `lower` is the share of tasks with a lower value"
     y = _matrix(df, to, split, metric, source)
@@ -183,8 +183,8 @@ def compare(
 # %% ../nbs/10d_compare.ipynb #592267f2
 def prompt_margin(
     df:pd.DataFrame, # one line a config, seed, source, split, task and metric
-    split:str,
-    metric:str='nll',
+    split:str, # one of the table's splits
+    metric:str='nll', # one of the table's metrics
 )->pd.DataFrame: # as `compare`
     "What another task's prompts change, in each configuration: shuffled − right"
     x = lambda c,s: _matrix(df, c, split, metric, s)
@@ -194,9 +194,9 @@ def prompt_margin(
 # %% ../nbs/10d_compare.ipynb #bde4f9c1
 def plot_configs(
     df:pd.DataFrame, # one line a config, seed, source, split, task and metric
-    metric:str='nll',
+    metric:str='nll', # to draw
     base:str=None, # configuration to draw a line at
-    sources=('generated','generated_shuffled'),
+    sources=('generated','generated_shuffled'), # two at most, each in its own colour
     splits=None, # all if None
 ):
     "Each configuration's mean and interval, a panel a split; small dots are seeds"

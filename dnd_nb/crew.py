@@ -183,7 +183,9 @@ def versions(
 class _Lines:
     "A stream that remembers whether its last line is still open, as a progress bar leaves it"
     def __init__(self, to): self.to,self.open = to,False
-    def write(self, s):
+    def write(self,
+        s, # a text
+    ):
         "Write a text; remember whether it ended its line"
         if s: self.open = s[-1]!='\n'
         return self.to.write(s)

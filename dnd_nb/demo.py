@@ -140,7 +140,7 @@ def peak_gb()->float:
 def upper_spec(
     model, # named as LLaMA's
     bare:float, # share of the layers, from below, without adapters
-    rank:int=8,
+    rank:int=8, # r; alpha is twice that
 )->LoraSpec:
     "q and v of the upper layers"
     n = model.config.num_hidden_layers
@@ -179,7 +179,7 @@ def _say(d, a, b):
 
 def verdict(
     df:pd.DataFrame, # the panel's rows
-    seed=0,
+    seed=0, # of the resampling
 )->dict: # split → list of sentences
     "Whether right prompts beat shuffled prompts, the mean teacher, the multi-task LoRA and the base"
     res = {}
@@ -195,7 +195,7 @@ def verdict(
 # %% ../nbs/14d_demo.ipynb #d3b152a4
 def panel_rows(
     df:pd.DataFrame, # the panel's rows
-    seed=0,
+    seed=0, # of the resampling
     over:str='rows', # what is resampled, see `summarise`
 )->list:
     "The report's panel: one row a source and split"
@@ -208,7 +208,9 @@ def panel_rows(
             accuracy=get('accuracy'), exact_match=get('exact_match'), n_tasks=m['nll'].n_tasks))
     return res
 
-def plot_panel(rows:list):
+def plot_panel(
+    rows:list, # as made by `panel_rows`
+):
     "NLL of every source with its interval, a panel a split"
     import matplotlib.pyplot as plt
     splits = list(dict.fromkeys(r['split'] for r in rows))
@@ -225,10 +227,10 @@ def plot_panel(rows:list):
 
 # %% ../nbs/14d_demo.ipynb #67ad63e6
 def diagnose(
-    cfg:DemoConfig,
-    run:Run,
+    cfg:DemoConfig, # names the tasks
+    run:Run, # whose adapters are looked at
     cache, # PromptCache
-    zoo:Zoo,
+    zoo:Zoo, # with the teachers of the seen tasks
     tasks:dict, # name → Task
     n:int=3, # prompt batches a task
 )->tuple: # (numbers as a dict, table of distances tasks × tasks, strength of each held-out task)
@@ -245,8 +247,8 @@ def diagnose(
 
 # %% ../nbs/14d_demo.ipynb #f90dd7ef
 def decision_of(
-    cfg:DemoConfig,
-    run:Run,
+    cfg:DemoConfig, # names the task and the number of examples
+    run:Run, # that writes the adapters
     cache, # PromptCache
     tasks:dict, # name → Task
     model, # frozen base
@@ -283,11 +285,11 @@ WRITTEN = ('tasks','zoo','oracle','multitask','run','adapters','figures','report
 
 def demo(
     folder='dnd_demo', # gets zoo, run, adapters, figures and report.json; gone on with if it was cut
-    cfg:DemoConfig=None,
+    cfg:DemoConfig=None, # None: `DemoConfig()`
     model=None, # base model; None: SmolLM2-135M-Instruct
     tok=None, # its tokenizer
     cache=None, # PromptCache; None: of the config's encoder
-    log=print,
+    log=print, # called with each line
 )->dict: # the report
     "Teachers → pairs → generator → panel → verdict"
     from dnd_nb.model import load_base

@@ -46,7 +46,7 @@ def lora_effect(
     tok, # its tokenizer
     adapters:Adapters, # n of them
     examples:list, # of Example: one prompt, or a task's rows
-    template:Template=None,
+    template:Template=None, # of the rows; None: `Template()`
     max_len:int=256, # tokens of a row
 )->pd.DataFrame: # one line an adapter: logit_max, logit_mean, kl, nll_base, nll_lora
     "What each adapter does to the answers' logits"
@@ -68,7 +68,9 @@ class Generated:
     owner:Tensor # [len(adapters)], the number of each one's task
     @cached_property
     def gram(self)->Tensor: "[n, n] inner products of ΔW"; return product_gram(self.adapters, self.adapters).double()
-    def of(self, task)->Adapters: "The adapters of one task"; return self.adapters[self.owner==self.names.index(task)]
+    def of(self,
+        task, # its name
+    )->Adapters: "The adapters of one task"; return self.adapters[self.owner==self.names.index(task)]
     def __repr__(self):
         return (f'Generated({len(self.adapters)} adapters: {len(self.names)} tasks × '
                 f'{len(self.adapters)//len(self.names)} prompt batches)')
@@ -78,7 +80,7 @@ def generate_many(
     prompts:dict, # task → its prompts
     k:int=16, # prompts a batch
     n:int=4, # batches a task
-    seed=0,
+    seed=0, # of the draws
     at_once:int=64, # batches in one call
 )->Generated:
     "Adapters for `n` random prompt batches of each task"
@@ -91,7 +93,7 @@ def _sq(G, H=None, gh=None): # squared distances from Gram tables
     return (G.diag()[:,None] + G.diag()[None] - 2*G).clamp(min=0)
 
 def condition_distances(
-    g:Generated,
+    g:Generated, # of two tasks or more, several batches each
 )->pd.DataFrame: # tasks × tasks
     "Mean distance of ΔW between adapters of two tasks; on the diagonal, between different batches of one task"
     D,n = _sq(g.gram).sqrt(),len(g.names)
@@ -101,7 +103,7 @@ def condition_distances(
     return pd.DataFrame((m.T@off.double()@m/pairs).numpy(), g.names, g.names)
 
 def sensitivity(
-    g:Generated,
+    g:Generated, # of two tasks or more, several batches each
 )->pd.Series: # within, between, ratio, nearest_own
     "How far apart adapters of one task and of two tasks are, and how often the nearest other adapter is of the same task"
     D = condition_distances(g).values
@@ -114,8 +116,8 @@ def sensitivity(
 # %% ../nbs/12_diagnostics.ipynb #ddbad42e
 def heatmap(
     df:pd.DataFrame, # a table of numbers
-    title='',
-    ax=None,
+    title='', # above the picture
+    ax=None, # to draw on; None: a new figure
     fmt=None, # write the values, e.g. '.1f'
     **kw, # to imshow
 ):
@@ -132,7 +134,10 @@ def heatmap(
     return ax
 
 # %% ../nbs/12_diagnostics.ipynb #962ec61e
-def bare(tasks, n_rows=None)->list:
+def bare(
+    tasks, # of Task
+    n_rows=None, # test rows a task; None: all
+)->list:
     "The tasks with the first `n_rows` test rows and without choices: for measures that need the loss only"
     return [replace(t, test=[Example(e.prompt, e.answer) for e in t.test[:n_rows]]) for t in tasks]
 
@@ -141,7 +146,7 @@ def wrong_batches(
     task:str, # whose batches are wanted: anyone's but its own
     k:int, # prompts a batch
     n:int, # batches
-    seed=0,
+    seed=0, # of the draws
 )->list: # n lists of k
     "Prompt batches of other tasks, drawn at random"
     rng,others = random.Random(f'{seed}/{task}/wrong'),[t for t in prompts if t!=task]
@@ -150,13 +155,14 @@ def wrong_batches(
     return [prompt_batches(prompts[o], k, 1, f'{seed}/{task}/{i}')[0] for i,o in enumerate(picks)]
 
 def margin_panel(
-    model, tok, generate,
+    model, tok, # frozen base and its tokenizer
+    generate, # n lists of prompts → n adapters
     tasks:list, # of Task: rows to score
     prompts:dict=None, # task → prompts, all that wrong ones may come from; None: of `tasks`
     k:int=16, # prompts a batch
     n:int=3, # batches a task, right and wrong
     n_rows:int=16, # test rows a task
-    seed=0,
+    seed=0, # of the draws
     **kw, # to `run_panel`
 )->pd.DataFrame: # as made by `run_panel`, sources right and wrong
     "The same rows under the task's own prompts and under other tasks'"
@@ -181,7 +187,7 @@ def margin(
 # %% ../nbs/12_diagnostics.ipynb #0c9ed2b5
 def per_task(
     df:pd.DataFrame, # as made by `run_panel`
-    metric='nll',
+    metric='nll', # nll, accuracy or exact_match
     n:int=500, # resamplings
 )->pd.DataFrame: # source, task, mean, lo, hi, conditions, sd
     "Each task's figure with an interval over rows and conditions, and its spread between conditions"
@@ -193,7 +199,9 @@ def per_task(
     return s.merge(v.agg(conditions='count', sd='std').reset_index(), on=['source','task']).reset_index(drop=True)
 
 # %% ../nbs/12_diagnostics.ipynb #d6eaaf4a
-def centred(G:Tensor)->Tensor:
+def centred(
+    G:Tensor, # [n, n] inner products
+)->Tensor:
     "Inner products about the mean"
     return G - G.mean(0) - G.mean(1, keepdim=True) + G.mean()
 
@@ -219,7 +227,7 @@ def _task_gram(G, owner): # Gram of the tasks' means
     return m.T@G@m
 
 def collapse_report(
-    g:Generated,
+    g:Generated, # of several tasks
     teachers:Adapters, # one a task of `g`, in the same order
     base:Adapters=None, # n=1: what the generator starts from
 )->pd.Series:
@@ -237,7 +245,7 @@ def _means(g:Generated)->Adapters: # a task's first adapter stands for it: means
 
 # %% ../nbs/12_diagnostics.ipynb #6d57a7ca
 def condition_share(
-    g:Generated,
+    g:Generated, # of several tasks, several batches each
     base:Adapters=None, # n=1: what the generator starts from
 )->pd.Series: # shares that add up to 1
     "Shares of the correction's squared length: the same for all (bias), by task, by prompt batch within a task"
@@ -283,7 +291,7 @@ def toward(
     return (G - G.mean(1,keepdim=True) - m + m.mean())/(T.diagonal()-2*m+m.mean()).clamp(min=1e-300).sqrt()
 
 def retrieval(
-    g:Generated,
+    g:Generated, # of several tasks
     teachers:Adapters, # m of them
     names:list=None, # of the m teachers' tasks; None: those of `g`
     common:bool=True, # with what all tasks' adapters have in common? False: seen from their own mean
@@ -305,7 +313,7 @@ def retrieval_accuracy(
 
 # %% ../nbs/12_diagnostics.ipynb #7a81f8e0
 def cross_task(
-    model, tok,
+    model, tok, # frozen base and its tokenizer
     adapters:Adapters, # n of them
     names:list, # of the n
     tasks:list, # of Task, m of them
@@ -321,7 +329,8 @@ def cross_task(
 
 # %% ../nbs/12_diagnostics.ipynb #5f0903a0
 def delta_check(
-    model, tok, zoo,
+    model, tok, # frozen base and its tokenizer
+    zoo, # `Zoo` with deltas
     idx:list=None, # entries to compute again; None: up to 8, spread over the zoo
 )->pd.DataFrame: # entry, task, cosine, rel_error, norm
     "Stored delta activations against newly computed ones"
@@ -361,7 +370,7 @@ def gradient_share(
 def condition_gradient(
     gen, # generator
     cond:Tensor, # [n, …]
-    mask=None,
+    mask=None, # [n, K] bool for sets, else None
 )->float: # 0: no condition reaches the output
     "Relative change of the correction for a relative change of the condition (random directions, by backpropagation); for token ids, when samples exchange them"
     if not cond.is_floating_point():
@@ -377,9 +386,9 @@ def condition_gradient(
 
 # %% ../nbs/12_diagnostics.ipynb #17a71582
 def strength_curve(
-    model, tok,
+    model, tok, # frozen base and its tokenizer
     base:Adapters, # n=1: what the correction is added to
-    g:Generated,
+    g:Generated, # at strength 1
     tasks:list, # the tasks of `g`
     strengths=(0.,.25,.5,.75,1.,1.25,1.5,2.), # factors on the correction
     n_rows:int=8, # test rows a task
@@ -391,12 +400,13 @@ def strength_curve(
         ['source']).rename(columns=dict(source='strength', mean='nll'))
 
 def k_curve(
-    model, tok, generate,
+    model, tok, # frozen base and its tokenizer
+    generate, # n lists of prompts → n adapters
     tasks:list, # of Task
     ks=(1,2,4,8,16,32,64,128), # sizes of the batch; those beyond a task's prompts are left out
     n:int=2, # batches a task
-    n_rows:int=8,
-    seed=0,
+    n_rows:int=8, # test rows a task
+    seed=0, # of the draws
     **kw,
 )->pd.DataFrame: # k, nll, sem
     "Loss against the number of prompts in a condition"
@@ -407,13 +417,14 @@ def k_curve(
 
 # %% ../nbs/12_diagnostics.ipynb #a056c7c7
 def contamination_curve(
-    model, tok, generate,
+    model, tok, # frozen base and its tokenizer
+    generate, # n lists of prompts → n adapters
     tasks:list, # of Task; each is contaminated by another, drawn at random
     fractions=(0.,.125,.25,.5,.75,1.), # share of foreign prompts
     k:int=16, # prompts a batch
     n:int=2, # batches a task
-    n_rows:int=8,
-    seed=0,
+    n_rows:int=8, # test rows a task
+    seed=0, # of the draws
     **kw,
 )->pd.DataFrame: # fraction, nll, sem
     "Loss against the share of another task's prompts in the condition"
@@ -429,10 +440,10 @@ def contamination_curve(
 # %% ../nbs/12_diagnostics.ipynb #76875dcc
 @torch.no_grad()
 def prompt_influence(
-    generate,
+    generate, # n lists of prompts → n adapters
     prompts:dict, # task → its prompts
     k:int=8, # prompts a batch
-    seed=0,
+    seed=0, # of the draws
 )->pd.Series: # index: position 0 … k−1 and 'order'; distance moved, as a share of that after exchanging the whole batch
     "How far the adapter moves when one prompt of the batch is exchanged, and when the order is"
     k = min(k, *(len(set(p))//2 for p in prompts.values()))
@@ -453,7 +464,7 @@ def panel_sources(
     prompts:dict, # task → prompts of its training rows, for every task of the panel
     k:int=16, # prompts a condition
     n=4, # conditions a task: a number, or task name → number
-    seed=0,
+    seed=0, # of the draws
     multitask:Adapters=None, # n=1, one LoRA for all tasks
     oracle=None, # `Zoo` with teachers of held-out tasks, which only the source teacher sees
     rivals:tuple=None, # (model, tok, {name: Task}): also what a user could do instead with the same examples

@@ -85,7 +85,7 @@ def _explain(findings):
 # %% ../nbs/12a_doctor.ipynb #e97e3378
 def unseen(
     tasks, # of Task
-    run:Run,
+    run:Run, # says which tasks it was trained on and told to hold out
     zoo=None, # `Zoo`
     n:int=8, # at most, spread evenly
 )->list: # of Task

@@ -31,7 +31,9 @@ def with_cache(model, cache)->dict: # keyword argument
     return {'cache' if 'cache' in inspect.signature(getattr(model,'_orig_mod',model).forward).parameters
         else 'past_key_values': cache}
 
-def one_by_one(model)->bool:
+def one_by_one(
+    model, # a causal LM
+)->bool:
     "Mamba goes on from a state a token at a time: given several it begins anew, and it takes the mask of the new ones alone"
     return model.config.model_type in ('mamba','falcon_mamba')
 
@@ -56,7 +58,9 @@ def behind(
     out.logits = torch.cat(logits, 1)
     return out
 
-def cache_of(out): "… and as it gives them back"; return out['cache'] if 'cache' in out.keys() else out.past_key_values
+def cache_of(
+    out, # output of the model
+): "… and as it gives them back"; return out['cache'] if 'cache' in out.keys() else out.past_key_values
 
 def _spread(cache, idx):
     "A copy of a key-value cache with its rows chosen by `idx`"
@@ -160,7 +164,7 @@ def score(
     examples:list, # of Example
     adapters:Adapters=None, # n of them; None: the base model
     owner=None, # [len(examples)] the adapter of each example; None: the only one
-    template:Template=None,
+    template:Template=None, # of the rows; None: `Template()`
     max_len:int=256, # tokens of a prompt; longer ones lose their beginning
     max_tokens:int=16384, # tokens a batch, choices included
     packed:bool=None, # prompt and answer as one packed row? None: on a GPU, where that is known for this model
@@ -187,7 +191,7 @@ def answers(
     prompts:list, # of strings
     adapters:Adapters=None, # n; None: the base model
     owner=None, # the adapter of each prompt
-    template:Template=None,
+    template:Template=None, # of the rows; None: `Template()`
     max_new:int=16, # most tokens of an answer
     max_len:int=256, # tokens of a prompt
     packed:bool=None, # in steps that are recorded on a GPU, see `Lean.decode`? None: on a GPU, where that is known for this model
@@ -217,15 +221,17 @@ def _decode(model, tok, rows, adapters, owner, max_new): # [rows, tokens], throu
     return torch.cat(out, 1)
 
 # %% ../nbs/09_evaluate.ipynb #c7e72c53
-def bare(template:Template)->Template:
+def bare(
+    template:Template, # its `answer` is kept
+)->Template:
     "The template for prompts that are written out already"
     return Template('{prompt}', template.answer)
 
 def in_context(
     tok, # the base's tokenizer
     shown:list, # of Example, before every prompt
-    e:Example,
-    template:Template=None,
+    e:Example, # the prompt to be answered
+    template:Template=None, # of the rows; None: `Template()`
     gap:str='\n', # between two examples
 )->Example:
     "An example whose prompt is written out as the template says, with others before it, closed; for the template `bare`"
@@ -233,7 +239,10 @@ def in_context(
     closed = ''.join(''.join(template.render(s))+tok.eos_token+gap for s in shown)
     return replace(e, prompt=closed+template.prompt.format(prompt=e.prompt))
 
-def window(model, most:int=2048)->int:
+def window(
+    model, # a causal LM
+    most:int=2048, # bound on the result, tokens
+)->int:
     "Tokens of a prompt with examples in it: what the model was made for, and no more than `most`"
     return min(most, getattr(model.config.get_text_config(), 'max_position_embeddings', None) or most)
 
@@ -270,9 +279,9 @@ def run_panel(
     sources:dict, # source → function of a Task → Adapters (one a condition), `Shown`, or None for the base model
     split:dict=None, # task name → split, for the tables
     n_rows:int=60, # test rows a task, the first ones
-    template:Template=None,
-    max_len:int=256,
-    max_tokens:int=16384,
+    template:Template=None, # of the rows; None: `Template()`
+    max_len:int=256, # tokens of a prompt
+    max_tokens:int=16384, # tokens a batch, choices included
     log=None, # called with (source, seconds) after each
 )->pd.DataFrame: # source, split, task, condition, row, nll, nll_first, tokens, accuracy, exact_match
     "Every source on the same test rows of every task"
@@ -322,7 +331,7 @@ def _draws(cubes, n, seed, over): # the bootstrap distribution of a split's mean
 def bootstrap_ci(
     x, # [n] values
     n:int=2000, # resamplings
-    seed:int=0,
+    seed:int=0, # of the resampling
 )->tuple: # (mean, lower, upper)
     "Mean of `x` with a 95% percentile interval"
     x = np.asarray(x, dtype=float)
@@ -334,7 +343,7 @@ def _point(cubes): return float(np.mean([v.sum()/w.sum() for v,w in cubes.values
 def summarise(
     df:pd.DataFrame, # as made by `run_panel`
     n:int=2000, # resamplings
-    seed:int=0,
+    seed:int=0, # of the resampling
     over:str='tasks', # resample rows, conditions and tasks; or 'rows': rows and conditions of just these tasks
 )->pd.DataFrame: # source, split, metric, mean, lo, hi, n_tasks
     "Mean and 95% interval of every metric for each source and split"
@@ -349,10 +358,10 @@ def summarise(
 def paired(
     df:pd.DataFrame, # as made by `run_panel`
     pairs:list, # of (source a, source b)
-    metrics=METRICS,
-    n:int=2000,
-    seed:int=0,
-    over:str='tasks',
+    metrics=METRICS, # of the table's columns
+    n:int=2000, # resamplings
+    seed:int=0, # of the resampling
+    over:str='tasks', # what is resampled, see `summarise`
 )->pd.DataFrame: # a, b, split, metric, mean, lo, hi of a − b
     "Differences a − b on the same resampled rows and tasks"
     res = []
@@ -370,9 +379,9 @@ def paired(
 
 def gap_closed(
     df:pd.DataFrame, # as made by `run_panel`, with sources base and teacher
-    n:int=2000,
-    seed:int=0,
-    over:str='tasks',
+    n:int=2000, # resamplings
+    seed:int=0, # of the resampling
+    over:str='tasks', # what is resampled, see `summarise`
 )->pd.DataFrame: # source, split, metric='gap_closed', mean, lo, hi, n_tasks
     "Share of the NLL gap between base and the task's own teacher that a source closes: ratio of means over tasks"
     res = []
@@ -391,14 +400,16 @@ RIVALS = dict(base='the base model', start_adapter='the start adapter', mean_tea
     nearest_teacher='the nearest teacher', in_context='examples in context',
     start_tuned='the start adapter tuned on the same examples')
 
-def main_split(df)->str:
+def main_split(
+    df, # as made by `run_panel`
+)->str:
     "The split of a panel that a verdict is about"
     return next(s for s in ('held_out','validation','seen',*df.split) if s in set(df.split))
 
 def prompts_help(
     df:pd.DataFrame, # as made by `run_panel`
     split:str=None, # None: held_out, if it is there
-    seed:int=0,
+    seed:int=0, # of the resampling
     over:str='tasks', # see `summarise`
 )->tuple: # (control, mean, lower, upper) of generated − control; None without a control
     "Are adapters from the right prompts better than those from others?"
@@ -411,7 +422,7 @@ def prompts_help(
 def panel_verdict(
     df:pd.DataFrame, # as made by `run_panel`
     split:str=None, # None: held_out, if it is there
-    seed:int=0,
+    seed:int=0, # of the resampling
     over:str='tasks', # see `summarise`
 )->str:
     "Do the prompts help, by how much, against what?"

@@ -43,8 +43,8 @@ class ExampleBank:
         return f'ExampleBank({len(self.features)} examples of {len(self.rows)} tasks, {self.sequences} sequences each)'
 
 def shuffled(
-    task:Task,
-    seed:int=0,
+    task:Task, # its training rows are taken
+    seed:int=0, # of the order, with the task's name
 )->list: # of Example
     "The training rows of a task in an order of its own"
     rows = list(task.train)
@@ -75,7 +75,7 @@ def width(self:ExampleBank)->tuple:
 def draw(self:ExampleBank,
     task:str, # its name
     k:int, # examples
-    rng:random.Random,
+    rng:random.Random, # is drawn from
 )->tuple: # (Features [k], numbers of the rows shown)
     "K examples of a task; without sequences all are different, and fewer if it has fewer"
     n = len(self.rows[task])
@@ -86,7 +86,11 @@ def draw(self:ExampleBank,
     return self.draw_fixed(task, s, k), self.orders[task][s][:k]
 
 @patch
-def draw_fixed(self:ExampleBank, task:str, s:int, k:int)->Features:
+def draw_fixed(self:ExampleBank,
+    task:str, # its name
+    s:int, # number of the sequence
+    k:int, # examples
+)->Features:
     "The first k examples of sequence s, as they are read alone and in context"
     rows = self.orders[task][s][:k]
     f = self.features[torch.tensor(rows)+int(self.first[task])]
@@ -117,7 +121,9 @@ class ExamplesConfig:
     max_len:int=224 # tokens of a row
     max_tokens:int=2**14 # tokens a micro-batch
     seed:int=0
-    def lr_at(self, step:int)->float:
+    def lr_at(self,
+        step:int, # from 0
+    )->float:
         "Learning rate of a step, from 0"
         return self.lr*min(1, (step+1)/max(1, .05*self.steps))*.5*(1+math.cos(math.pi*min(1, step/self.steps)))
 
@@ -159,8 +165,8 @@ def backward(
     lean, # from `engine_for`; None: the plain path
     ad:Adapters, # n, that ask for no gradient
     rows:list, # n lists of Row
-    pad_id:int,
-    max_tokens:int,
+    pad_id:int, # token that fills rows
+    max_tokens:int, # tokens a micro-batch
 )->tuple: # (nats a token of each row, gradient [n, P] of the mean over rows)
     "Loss and gradient of adapters, each on rows of its own"
     owner = torch.arange(len(rows)).repeat_interleave(torch.tensor([len(r) for r in rows]))
@@ -179,12 +185,12 @@ def backward(
 def write(
     model, # frozen base
     lean, # from `engine_for`; None: the plain path
-    gen:Generator,
+    gen:Generator, # reads the conditions
     cond:Features, # [n, K]
     mask:Tensor, # [n, K] bool
     rows:list, # n lists of Row: the answered examples
-    pad_id:int,
-    max_tokens:int=2**14,
+    pad_id:int, # token that fills rows
+    max_tokens:int=2**14, # tokens a micro-batch
 )->Tensor: # [n, P] values of the adapters
     "What a generator makes of conditions, with its rounds where it has some"
     if not hasattr(gen, 'refined'): return gen(cond, mask).flat()

@@ -24,7 +24,7 @@ def status_html(
 
 def table_html(
     df, # DataFrame
-    label:str,
+    label:str, # the name
 )->str:
     "A table that a screen reader can name"
     cell = lambda tag,c: (f'<{tag} style="padding:4px 14px 4px '
@@ -41,7 +41,11 @@ def _wrong(e):
 class Handlers:
     "What the page's buttons do; each returns what is shown, and an error is a red line"
     def __init__(self, bench): self.bench = bench
-    def look(self, rows, text, steps):
+    def look(self,
+        rows, # [prompt, answer] each
+        text, # questions, one a line
+        steps, # of fine-tuning
+    ):
         "Status lines at once, then a column at a time"
         from dnd_nb.workbench import side_by_side, typed
         try:
@@ -53,22 +57,36 @@ class Handlers:
                 took = ', '.join(f'{o.name} {o.seconds:.1f} s' for o in columns)
                 yield status, table_html(side_by_side(questions, columns), 'answers')+f'<div>{html.escape(took)}</div>'
         except (ValueError, OSError, RuntimeError) as e: yield _wrong(e), ''
-    def load(self, file):
+    def load(self,
+        file, # path of a text, table or chats
+    ):
         "A file's rows in the table"
         from dnd_nb.tasks.sources import read_examples
         try: return [[e.prompt, e.answer or ''] for e in read_examples(str(file))], ''
         except (ValueError, OSError) as e: return None, _wrong(e)
-    def paste(self, text):
+    def paste(self,
+        text, # rows, as copied from a table
+    ):
         "Pasted rows in the table"
         from dnd_nb.workbench import pasted
         try: return pasted(text), ''
         except ValueError as e: return None, _wrong(e)
-    def decide(self, rows, steps, writer):
+    def decide(self,
+        rows, # [prompt, answer] each
+        steps, # of fine-tuning
+        writer, # its name
+    ):
         "The decision, in words and as a table"
         from dnd_nb.workbench import typed
         try: return self.bench.decision(writer, typed(rows), int(steps))._repr_markdown_()
         except (ValueError, RuntimeError) as e: return f'✗ {e}'
-    def save(self, rows, steps, writer, folder, tuned):
+    def save(self,
+        rows, # [prompt, answer] each
+        steps, # of fine-tuning
+        writer, # its name
+        folder, # a new one
+        tuned, # fine-tune after the generator?
+    ):
         "Where the adapter was written"
         from dnd_nb.workbench import typed
         try:
@@ -142,7 +160,7 @@ def workbench_of(
     runs:list, # folders of runs, as made by dnd_train; none: a generator that takes examples
     generator:str=None, # its folder, or OWNER/NAME on the Hub; None: the package's own
     zoo:str=None, base:str=None, embeddings:str=None, # of the runs, as for dnd_evaluate
-    device:str='cpu',
+    device:str='cpu', # cpu, cuda, or auto
 )->tuple: # (Workbench, examples and questions to begin with)
     "The writers, and something to look at first"
     from pathlib import Path
@@ -173,7 +191,8 @@ def workbench_of(
 
 @command
 def dnd_explore(
-    runs:Param('run folders, two for side by side; none for the generator of the package', str, nargs='*')=None,
+    runs:Param('run folders, two for side by side; none for the generator of the package', str, # folders
+        nargs='*')=None,
     generator:str=None, # another generator that takes examples: its folder, or OWNER/NAME on the Hub
     examples:str=None, # file of examples to begin with: text, table, chats, Hub data set
     steps:int=5, # of fine-tuning after the generator

@@ -135,7 +135,9 @@ def ask(self:Explorer,
 
 # %% ../nbs/13_explorer.ipynb #39d5a906
 @patch
-def novelty(self:Explorer, run:str=None, k:int=16)->Novelty:
+def novelty(self:Explorer, run:str=None, # its name; None: the first
+    k:int=16, # prompts a batch
+)->Novelty:
     "Distances to the tasks this run was trained on, for batches of k"
     r = self.run(run)
     key = r.config['encoder'],tuple(r.config['train_tasks']),k
@@ -146,7 +148,7 @@ def novelty(self:Explorer, run:str=None, k:int=16)->Novelty:
 @patch
 def nearest(self:Explorer,
     prompts:list, # the batch
-    run:str=None,
+    run:str=None, # its name; None: the first
     n:int=5, # tasks to list
 )->pd.DataFrame: # task, distance, threshold, near
     "The training tasks nearest to a batch"
@@ -199,7 +201,7 @@ def say(
     questions:list, # of Example, or of strings whose answer is not known
     adapters:Adapters, # n of them
     owner, # [len(questions)] the adapter of each question
-    template=None,
+    template=None, # of the rows; None: `Template()`
     max_new:int=6, # tokens of a greedy answer
     max_len:int=256, # tokens of a question; longer ones lose their beginning
 )->list: # of Said
@@ -258,7 +260,9 @@ def teacher(self:Explorer, task:str)->Adapters: # n=1, or None
     return self._teachers.get(task)
 
 @patch
-def known(self:Explorer, question:str, task:str='')->Example|str:
+def known(self:Explorer, question:str, # a prompt
+    task:str='', # name of the task to look in first
+)->Example|str:
     "The row with this prompt, of `task` if it is there; the question itself if there is none"
     first = [self.tasks[task]] if task in self.tasks else []
     return next((e for t in (*first,*self.tasks.values()) for e in (*t.test,*t.train) if e.prompt==question), question)
@@ -327,7 +331,7 @@ def wide(self:View)->pd.DataFrame:
 
 # %% ../nbs/13_explorer.ipynb #d493c4b7
 def norm_figure(
-    view:View,
+    view:View, # its `norms` and `moved` are drawn, kinds × layers
 ):
     "‖ΔW‖ by layer and kind of module, and how far the prompts moved it"
     from matplotlib.figure import Figure
@@ -346,7 +350,7 @@ _ours = {'adapter_config.json','adapter_model.safetensors','prompts.json','origi
 
 @patch
 def save(self:Explorer,
-    view:View,
+    view:View, # its adapter is written
     folder, # made anew; an adapter saved here before is replaced
 )->dict: # file → bytes
     "Write the adapter as a PEFT folder"
@@ -384,7 +388,8 @@ def _img(fig, alt):
     f = io.BytesIO(); fig.savefig(f, format='png')
     return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{base64.b64encode(f.getvalue()).decode()}">'
 
-def near_line(view:View)->str:
+def near_line(view:View, # its nearest tasks are read
+)->str:
     "Where the batch lies, in words"
     if view.ignored: return view.ignored
     n = view.near.iloc[0]
@@ -437,7 +442,8 @@ def _wire(self:ExplorerBox):
     self.fill(0)
 
 @patch
-def fill(self:ExplorerBox, seed):
+def fill(self:ExplorerBox, seed, # of the batch
+):
     "A batch and questions of the chosen task; prompts of one's own stay as they are"
     with self._quietly():
         self.seed,t = seed,self.task.value

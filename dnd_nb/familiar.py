@@ -28,10 +28,16 @@ class Familiarity:
     def __call__(self, z:Tensor)->Tensor: # [n]
         "As much as to the task that they look like most"
         return self.to_each(z).amax(1)
-    def save(self, folder):
+    def save(self,
+        folder, # gets the file
+    ):
+        "Write familiar.safetensors: centres [tasks, d], lo and hi [tasks]"
         write_tensors(Path(folder)/'familiar.safetensors', {k:getattr(self,k) for k in ('centres','lo','hi')})
     @classmethod
-    def load(cls, folder):
+    def load(cls,
+        folder, # as written by `save`
+    ):
+        "Back from `save`"
         f = Path(folder)/'familiar.safetensors'
         ts,_ = read_tensors(f)
         if gone := {'centres','lo','hi'}-ts.keys():

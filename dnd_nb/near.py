@@ -123,7 +123,9 @@ def save(self:Nearness,
     write_tensors(path, dict(centres=self.centres.half() if half else self.centres), meta)
 
 @patch(cls_method=True)
-def load(cls:Nearness, path)->Nearness:
+def load(cls:Nearness,
+    path, # of the file
+)->Nearness:
     "Back from `save`"
     ts,meta = read_tensors(path)
     if 'nearness' not in meta:

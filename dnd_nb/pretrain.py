@@ -24,11 +24,11 @@ def pretrain(
     tasks:list, # of Task, to train on
     spec:LoraSpec=None, # of the adapters; None: q_proj and v_proj, rank 8, alpha 16
     start_steps:int=50, # of the multi-task LoRA that is the start adapter, 64 rows each
-    cfg:ExamplesConfig=None,
+    cfg:ExamplesConfig=None, # None: 500 steps of 16 tasks with 8 rows, nothing hidden
     reader:Reader=None, # of examples; None: none, the gradients of the rounds are all that is read
-    template:Template=None,
+    template:Template=None, # of the rows; None: `Template()`
     progress=True, # show a bar with the time left?
-    seed:int=0,
+    seed:int=0, # of everything random
     start:Adapters=None, # n=1, to start from instead
     **kw, # of `RefiningGenerator`: steps (its rounds), rate, …
 )->tuple: # (RefiningGenerator, losses [steps])

@@ -30,7 +30,9 @@ class Stage:
     batch:int=8 # pairs a step
     rows:int=3 # rows of the task a pair is scored on, for sft and kl
 
-    def lr_at(self, i)->float:
+    def lr_at(self,
+        i, # from 0
+    )->float:
         "Learning rate of the stage's step i"
         w = max(1, round(.1*self.steps))
         return self.lr*((i+1)/w if i<w else .5*(1+np.cos(np.pi*(i-w)/max(1,self.steps-w))))

@@ -149,7 +149,7 @@ Another base model, or other modules. Each adapter is judged on examples of your
 '''
 
 def generator_card(
-    gen:Generator,
+    gen:Generator, # to be described
     name:str, # of its folder, or OWNER/NAME
     known:dict=None, # figures of a study, see `save_pretrained`
     about:str='', # how it was made, as markdown
@@ -190,7 +190,7 @@ def save_pretrained(self:Generator,
 def from_pretrained(cls:Generator,
     name:str, # folder, or OWNER/NAME on the Hub
     revision:str=None, # branch, tag or commit
-    device='cpu',
+    device='cpu', # where its tensors go
 )->Generator: # in eval mode
     "A generator from a folder or from the Hub"
     f = folder_of(name, revision)

@@ -47,8 +47,13 @@ class Standardised:
         self.cache,self.mean,self.spread,self.name,self.dim,self.tokens = cache,mean,spread,(f'{cache.name} '
             'standardised'),cache.dim,cache.tokens
     @property
-    def encoder(self): return getattr(self.cache, 'encoder', self.cache)
-    def encode(self, prompts):
+    def encoder(self):
+        "The encoder behind the cache, or the cache itself if it is one"
+        return getattr(self.cache, 'encoder', self.cache)
+    def encode(self,
+        prompts, # list of n texts
+    ):
+        "Standardised features of n prompts: [n, d], or n of [tokens, d]"
         f = lambda x: (x-self.mean)/self.spread
         x = self.cache.encode(prompts)
         return [f(o) for o in x] if self.tokens else f(x)
@@ -92,7 +97,9 @@ class Novelty:
         self.own = D.diagonal(dim1=0, dim2=2).T
         self.loo = (D + 1e9*torch.eye(len(prompts))[:,None]).amin(2).flatten()
         self.threshold = float(torch.quantile(self.loo, q))
-    def distances(self, batches)->pd.DataFrame:
+    def distances(self,
+        batches, # n lists of prompts
+    )->pd.DataFrame:
         "[n, tasks] distances to the training tasks"
         return pd.DataFrame(torch.cdist(pooled(self.cache, batches), self.centres).numpy(), columns=self.names)
     def __repr__(self):
@@ -210,7 +217,7 @@ def strength(self:ZeroShot, batches:list, curve=None)->Tensor: # [n]
 def generate(self:ZeroShot,
     batches:list, # n lists of prompts
     strength:float=None, # for all of them; None: `strength`
-    at_once:int=64,
+    at_once:int=64, # batches in one pass
 )->Adapters: # n
     "One adapter a prompt batch"
     m,out = self.parts,[]
@@ -252,7 +259,7 @@ def save(self:ZeroShot,
 def load(cls:ZeroShot,
     folder, # as written by `save`
     make, # encoder's name → PromptCache or Encoder
-    device='cpu',
+    device='cpu', # where the tensors go
 )->ZeroShot:
     "Back from `save`"
     c = read_json(Path(folder)/'calibration.json')

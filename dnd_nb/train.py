@@ -154,7 +154,9 @@ def task_conditions(self:Trainer,
 
 # %% ../nbs/10_train.ipynb #d01d5ef1
 @patch
-def encoded(self:Trainer, task)->list:
+def encoded(self:Trainer,
+    task, # its name
+)->list:
     "A task's encoded rows, encoded once"
     if task not in self.rows:
         self.rows[task] = encode_rows(self.tok, self.tasks[task].train, self.template, self.cfg.max_len)
@@ -162,7 +164,12 @@ def encoded(self:Trainer, task)->list:
 
 # %% ../nbs/10_train.ipynb #18290775
 @patch
-def draw_rows(self:Trainer, tasks, n, step, at=None)->list:
+def draw_rows(self:Trainer,
+    tasks, # their names
+    n, # rows a task
+    step, # number of the step, from 0
+    at=None, # places of the tasks in the batch; None: 0, 1, …
+)->list:
     "n rows of each task for this step, as lists of encoded rows; `at`: places of the tasks in the batch"
     return [[rows[j] for j in RowSampler(len(rows), n, f'{self.cfg.seed}/{t}/{i}')(step)]
         for i,t in zip(range(len(tasks)) if at is None else at, tasks) for rows in [self.encoded(t)]]
@@ -408,7 +415,7 @@ def _sound_state(f):
 @patch
 def fit(self:Trainer,
     save_every:float=60., # seconds between saves
-    progress=True,
+    progress=True, # show a bar with the time left?
 ): # the finished `Run`
     "Train to the end, or go on; returns the finished run"
     with self.crew.alone(self.folder): return self._fit(save_every, progress)
@@ -476,7 +483,10 @@ def familiarity(self:Trainer)->Familiarity:
 
 # %% ../nbs/10_train.ipynb #f8b132db
 @patch
-def at_strength(self:Trainer, ad:Adapters, s:float)->Adapters:
+def at_strength(self:Trainer,
+    ad:Adapters, # one a validation task, at strength 1
+    s:float, # strength: 0 is the start adapter, 1 as generated
+)->Adapters:
     "Adapters of the validation tasks at strength s, or at what their prompts' familiarity makes of it"
     if not self.cfg.familiar: return correct(self.gen.loc, ad, s)
     return correct(self.gen.loc, ad, s+(1-s)*self.familiarity(standardised(self.gen, self.cache, self._val_prompts())))

@@ -32,7 +32,7 @@ DEFAULT = Path(__file__).parent/'default' if '__file__' in globals() else None
 DEFAULT_SHA256 = '957f9a3bffe0d3b01892c00b54e492a053cc947dc9893ffb91ffd2b4f6fa38f5'
 
 def default_generator(
-    device='cpu',
+    device='cpu', # where its tensors go
 )->Generator:
     "The generator that comes with the package"
     file = DEFAULT/'generator.safetensors'
@@ -72,12 +72,14 @@ def few_rows_engine(
     "On a CPU packed rows are faster for few and short rows of unequal numbers, where the model is known there"
     return 'lean' if model.device.type=='cpu' and not why_not(model, spec) else None
 
-def template_of(gen:Generator)->Template:
+def template_of(
+    gen:Generator, # its config is read
+)->Template:
     "What rows looked like when a generator was trained"
     return Template(**gen.config.get('template') or {})
 
 def reader_of(
-    gen:Generator,
+    gen:Generator, # its config is read
     model, # frozen base
     tok, # its tokenizer
 ): # a `Reader`
@@ -131,7 +133,7 @@ class Decision:
 def deal(
     n:int, # examples
     most:int=4, # folds
-    seed:int=0,
+    seed:int=0, # of the order
 )->list: # of lists of numbers; each number is in one
     "Folds of near equal size"
     order = random.Random(seed).sample(range(n), n)
@@ -140,7 +142,7 @@ def deal(
 def n_folds(
     tok, # the base's tokenizer
     examples:list, # of Example
-    template:Template=None,
+    template:Template=None, # of the rows; None: `Template()`
     long:int=800, # tokens of all examples together
 )->int:
     "4 folds, or 2 where the examples are long: two folds cost half as much"
@@ -149,8 +151,8 @@ def n_folds(
 # %% ../nbs/14a_use.ipynb #215de8e8
 def shortened(
     tok, # the base's tokenizer
-    e:Example,
-    template:Template,
+    e:Example, # with an answer
+    template:Template, # of the rows
     max_len:int=256, # tokens of prompt and answer
 )->Example:
     "An example whose prompt has lost its beginning, if it was too long: the same for every way"
@@ -159,8 +161,8 @@ def shortened(
 
 def deal_prompts(
     examples:list, # of Example
-    folds:int,
-    seed:int=0,
+    folds:int, # how many, at most
+    seed:int=0, # of the order
 )->list: # of lists of numbers
     "Folds of examples; equal prompts are in one fold, so none is judged by an adapter that saw its twin"
     at = {}
@@ -189,14 +191,14 @@ def _in_context(model, tok, examples, folds, rest, template):
 def decide(
     model, # frozen base
     tok, # its tokenizer
-    gen:Generator,
+    gen:Generator, # writes the adapters, or a `FromRun`
     examples:list, # of Example, with answers
     steps:int=5, # of fine-tuning after the generator
     lr:float=1e-3, # their learning rate
     ways=WAYS, # which to compare
-    template:Template=None,
+    template:Template=None, # of the rows; None: the generator's
     folds:int=None, # at most; None: 4, and 2 where the examples are long
-    seed:int=0,
+    seed:int=0, # of the folds
     log=None, # called with each way and its loss
 )->tuple: # (Decision, way → Adapters n=1 from all examples)
     "Compare every way on examples held back from it, and write the adapters from all examples"
@@ -252,8 +254,8 @@ def _lines(model, tok, examples, folds, ads, template, n=3): # of examples held 
 # %% ../nbs/14a_use.ipynb #b755bd1a
 @patch
 def against(self:Decision,
-    way:str,
-    other:str='base',
+    way:str, # one of the table's columns
+    other:str='base', # one of the table's columns
 )->tuple: # (mean, lower, upper) nats a token, below zero where `way` is better
     "Difference of two ways on the same examples, with a 95% interval over examples (Student's t), widened for the number of ways that are compared (Bonferroni)"
     d = self.table[way]-self.table[other]
@@ -262,7 +264,9 @@ def against(self:Decision,
     return float(d.mean()), float(d.mean()-half), float(d.mean()+half)
 
 @patch
-def helps(self:Decision, way=None)->bool:
+def helps(self:Decision,
+    way=None, # one of the table's columns; None: the best
+)->bool:
     "Is a way clearly better than the base model?"
     way = way or self.best
     return way!='base' and self.against(way)[2]<0

@@ -74,7 +74,10 @@ def adapter(self:Workbench,
     return self._made[key]
 
 @patch
-def status(self:Workbench, writer:str, examples:list)->Status:
+def status(self:Workbench,
+    writer:str, # its name
+    examples:list, # of Example
+)->Status:
     "Near, far, or ignored"
     w,ps = self.writers[writer],[e.prompt for e in examples]
     if isinstance(w, FromRun): why = unfollowed(w.run, w.cache, ps)
@@ -131,7 +134,12 @@ def decision(self:Workbench, writer:str, examples:list, steps:int=5, log=None): 
         template=template_of(self.writers[writer]), log=log)[0]
 
 @patch
-def save(self:Workbench, writer:str, examples:list, folder, steps:int=0)->Path:
+def save(self:Workbench,
+    writer:str, # its name
+    examples:list, # of Example
+    folder, # a new one
+    steps:int=0, # of fine-tuning on the examples
+)->Path:
     "Write the adapter as a PEFT folder with its card"
     if not str(folder).strip(): raise ValueError('no folder: type the path of a new one')
     s = self.status(writer, examples)

@@ -91,7 +91,7 @@ def generate(
 
 # %% ../nbs/14b_written.ipynb #bc4f67cb
 def made_for(
-    gen:Generator,
+    gen:Generator, # its spec names a base model
     model, # frozen base
 ):
     "An error if a generator was made for another base model, by name: the full-precision weights of one that was unpacked will do"
@@ -114,7 +114,9 @@ def _merge(ad, folder, model, tok):
     with quiet(): return save_merged(ad, folder, model, tok)
 
 # %% ../nbs/14b_written.ipynb #e33c25ee
-def home(gen:Generator)->Path:
+def home(
+    gen:Generator, # any generator
+)->Path:
     "The folder that a generator was read from, if it is known"
     return getattr(gen, 'home', None)
 
@@ -131,7 +133,7 @@ def nearness_of(gen:Generator)->Nearness: # None where nothing is recorded
 def unjudged_note(
     model, # frozen base
     tok, # its tokenizer
-    gen:Generator,
+    gen:Generator, # that wrote it
     xs:list, # of Example; one answer at most
     way:str, # how the adapter was made
 )->str:
@@ -153,8 +155,8 @@ def cost(
     lens:list, # tokens of each answered example
     rounds:int, # of the generator
     steps:int, # of fine-tuning
-    folds:int,
-    ways:int=len(WAYS),
+    folds:int, # of the examples
+    ways:int=len(WAYS), # that are compared, the base model among them
 )->float: # tokens, forward and backward; a forward pass is a third of both
     "What a decision costs"
     n,T = len(lens),sum(lens)
@@ -165,7 +167,7 @@ def cost(
 def pace(
     model, # frozen base
     tok, # its tokenizer
-    gen:Generator,
+    gen:Generator, # its start adapter is used
     rows:list, # of Row
 )->float: # tokens a second
     "How fast this machine is now: the fastest of three passes forward and backward over a few rows, after one to warm up"
@@ -180,7 +182,7 @@ def plan(
     tok, # its tokenizer
     examples:list, # of Example
     steps:int, # of fine-tuning
-    gen:Generator,
+    gen:Generator, # that writes the adapters
     speed:float=None, # tokens a second, forward and backward; None: measured
 )->str:
     "What will be done, and about how long it takes on this machine, as busy as it is now"

@@ -170,7 +170,9 @@ class Zoo:
     @property
     def entries(self)->list: "One row a checkpoint"; return self._entries
     @entries.setter
-    def entries(self, es):
+    def entries(self,
+        es, # of dict, with task and folder
+    ):
         "Set the entries, and forget what was read of the old ones"
         self._entries,self._of,self._reader,self._rows = es,{},_Reader(self.spec),_Rows()
         for i,e in enumerate(es): self._of.setdefault(e['task'], []).append(i)
