@@ -223,7 +223,10 @@ def stretch(
 
 # %% ../nbs/11_ablations.ipynb #bb6bac48
 @patch
-def conditions_of(self:World, task, mode:str)->list: # lists of texts
+def conditions_of(self:World,
+    task, # a Task
+    mode:str, # prompt, prompt+answer or mix
+)->list: # lists of texts
     "The conditions on which every run meets a task"
     return prompt_batches(condition_texts(task.train, mode), self.k, self.conditions, f'eval/{task.name}')
 
@@ -274,7 +277,10 @@ def delta_cosines(self:World,
 # %% ../nbs/11_ablations.ipynb #644aa400
 @patch
 @torch.no_grad()
-def evaluate(self:World, config:Config, run:Run)->tuple: # (frame of one line a source, split, task, metric; Adapters n=tasks)
+def evaluate(self:World,
+    config:Config, # that the run was trained with
+    run:Run, # finished
+)->tuple: # (frame of one line a source, split, task, metric; Adapters n=tasks)
     "Everything that is measured of one run, and its adapter for each task"
     cache,mode,tasks = self.cache(config),config.train.answers,self.evaluated(config)
     made = {}

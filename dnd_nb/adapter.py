@@ -419,7 +419,9 @@ def pairwise_distance(
 def _dot(p, q, k): # [n], ⟨ΔW, ΔW'⟩ of module k, without the scale
     return ((p.B[k].mT@q.B[k])*(p.A[k]@q.A[k].mT)).sum((1,2))
 
-def product_sq(p:Adapters)->Tensor: # [n]
+def product_sq(
+    p:Adapters, # n adapters
+)->Tensor: # [n]
     "‖ΔW‖² summed over modules"
     return sum(_dot(p,p,k) for k in p.spec.modules)*p.spec.scale**2
 
@@ -436,7 +438,9 @@ def norms(self:Adapters)->Tensor: # [n, modules]
     return torch.stack([_dot(self,self,k).clamp(min=0).sqrt() for k in self.spec.modules],1)*self.spec.scale
 
 @patch
-def delta_w(self:Adapters, k:str)->Tensor: # [n, out, in]
+def delta_w(self:Adapters,
+    k:str, # name of the module
+)->Tensor: # [n, out, in]
     "The dense ΔW of one module, scale included: for tests and small models"
     return self.B[k]@self.A[k]*self.spec.scale
 

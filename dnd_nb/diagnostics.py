@@ -31,7 +31,11 @@ __all__ = ['answer_logits', 'lora_effect', 'Generated', 'generate_many', 'condit
            'strength_curve', 'k_curve', 'contamination_curve', 'prompt_influence', 'panel_sources']
 
 # %% ../nbs/12_diagnostics.ipynb #571919e9
-def answer_logits(model, tok, examples, template=None, max_len=256)->tuple: # (logits [positions, vocab], labels [positions], row of each)
+def answer_logits(
+    model, tok, # frozen base and its tokenizer
+    examples, # of Example
+    template=None, max_len=256, # of the rows; tokens of a row
+)->tuple: # (logits [positions, vocab], labels [positions], row of each)
     "Teacher-forced logits where answer tokens are predicted"
     rows = encode_rows(tok, [Example(e.prompt, e.answer) for e in examples], template or Template(), max_len)
     b = collate(rows, tok.pad_token_id, model.device)
@@ -213,7 +217,9 @@ def cos_to_mean(
     G = correction_gram(p, base)
     return G.mean(1)/(G.diag()*G.mean()).clamp(min=1e-30).sqrt()
 
-def correction_gram(p:Adapters, base:Adapters=None)->Tensor: # [n, n]
+def correction_gram(
+    p:Adapters, base:Adapters=None, # n adapters; n=1, or None: nothing is subtracted
+)->Tensor: # [n, n]
     "Inner products of ΔW − ΔW of `base`"
     G = product_gram(p, p).double()
     if base is None: return G

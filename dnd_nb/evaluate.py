@@ -26,7 +26,10 @@ __all__ = ['NO_CACHE', 'METRICS', 'CONTROLS', 'RIVALS', 'with_cache', 'one_by_on
 def _answers(ex:Example)->list: # gold first
     return [ex.answer] + [c for c in (ex.choices or []) if c!=ex.answer]
 
-def with_cache(model, cache)->dict: # keyword argument
+def with_cache(
+    model, # a causal LM
+    cache, # what it gave back
+)->dict: # keyword argument
     "Keys and values as this version of transformers takes them: `past_key_values` became `cache`"
     return {'cache' if 'cache' in inspect.signature(getattr(model,'_orig_mod',model).forward).parameters
         else 'past_key_values': cache}

@@ -217,7 +217,10 @@ def conditions(self:ExampleTrainer)->tuple: # (tasks' names, Features [n, K], ma
 def _some_tasks(self:ExampleTrainer): return self.rng.sample(self.tasks, min(self.cfg.tasks, len(self.tasks)))
 
 @patch
-def scored(self:ExampleTrainer, name:str, shown)->list: # of Row
+def scored(self:ExampleTrainer,
+    name:str, # of the task
+    shown, # numbers of the rows shown
+)->list: # of Row
     "Rows of a task that were not shown"
     rest = [i for i in range(len(self.rows[name])) if i not in set(shown)]
     return [self.rows[name][i] for i in self.rng.sample(rest, min(self.cfg.rows, len(rest)))]

@@ -22,7 +22,9 @@ class Familiarity:
         lo:Tensor, # [tasks] cosine to this centre that means 0
         hi:Tensor, # [tasks] … and 1
     ): self.centres,self.lo,self.hi = F.normalize(centres.float().cpu(), dim=1),lo.float().cpu(),hi.float().cpu()
-    def to_each(self, z:Tensor)->Tensor: # [n, tasks], 0 to 1
+    def to_each(self,
+        z:Tensor, # [n, d] standardised conditions
+    )->Tensor: # [n, tasks], 0 to 1
         "Of standardised conditions [n, d]"
         return ((F.normalize(z.float().cpu(), dim=1)@self.centres.T-self.lo)/(self.hi-self.lo)).clamp(0,1)
     def __call__(self, z:Tensor)->Tensor: # [n]

@@ -70,7 +70,9 @@ class OutputStage(nn.Module):
         if self.a[0].loc.device.type!='meta': # on meta there is nothing to set
             self.set_loc(Adapters.init(spec, 1, seed))
 
-    def forward(self, zs:list)->Adapters: # zs: per group (z_A [n, m, r, in], z_B [n, m, out, r])
+    def forward(self,
+        zs:list, # per group of m modules (z_A [n, m, r, in], z_B [n, m, out, r])
+    )->Adapters:
         "n adapters from normalised values"
         A,B = {},{}
         for (_,ks),fa,fb,(za,zb) in zip(self.layout.groups, self.a, self.b, zs):
@@ -152,8 +154,10 @@ class Heads(nn.Module):
         self.sizes = layout.sizes
         mk = lambda j: nn.ModuleList(_Head(hidden, spec.rank, s[j], factor, start) for s,_ in layout.groups)
         self.a,self.b = mk(0),mk(1)
-    def forward(self, h): # B is written transposed, r rows of width out, and handed on as a view
-        "Per group of modules (z_A [n, m, r, in], z_B [n, m, out, r]), from h [n, 2, M, hidden]"
+    def forward(self,
+        h, # [n, 2, M, hidden]: for the As, then for the Bs
+    ): # B is written transposed, r rows of width out, and handed on as a view
+        "Normalised values per group of modules: (z_A [n, m, r, in], z_B [n, m, out, r])"
         ha,hb = h[:,0].split(self.sizes,1), h[:,1].split(self.sizes,1)
         return [(fa(x),fb(y).mT) for fa,fb,x,y in zip(self.a,self.b,ha,hb)]
 
@@ -229,15 +233,19 @@ class Condition(nn.Module):
         self.noise,self.drop,self.norm,self.null = noise,drop,norm,nn.Parameter(torch.zeros(d))
         self.register_buffer('mean', torch.zeros(d)); self.register_buffer('std', torch.ones(d))
         self.draw = _draw
-    def plain(self, x): # checked and layer-normalised
-        "x [n, …, d], checked and layer-normalised"
+    def plain(self,
+        x, # [n, …, d]
+    ):
+        "The conditions [n, …, d], checked and layer-normalised"
         d = len(self.null)
         if x.shape[-1]!=d:
             raise ValueError(f'conditions have {x.shape[-1]} features, this generator was built for {d}; was another '
                              'encoder used?')
         x = x.to(self.null.dtype)
         return F.layer_norm(x, (d,)) if self.norm else x
-    def set_stats(self, x): # [n ≥ 2, d], of the training tasks
+    def set_stats(self,
+        x, # [n ≥ 2, d], of the training tasks
+    ):
         "Centre and scale each feature as these conditions do"
         if x.ndim!=2 or len(x)<2:
             raise ValueError(f'conditions are {list(x.shape)}, expected [2 or more, {len(self.null)}]: the spread '
@@ -308,7 +316,10 @@ class MLPGenerator(Generator):
         self.each = nn.Sequential(_Block(hidden,dropout), nn.LayerNorm(hidden))
         self.heads = Heads(spec, self.layout, hidden, factor, 0. if zero_start else start)
 
-    def body(self, cond, mask=None): # [n, 2, M, hidden]
+    def body(self,
+        cond, # [n, d]
+        mask=None, # not used: there is one vector a sample
+    ): # [n, 2, M, hidden]
         "Features [n, 2, M, hidden] of pooled conditions [n, d]"
         if cond.ndim!=2:
             raise ValueError(f'this generator takes one vector a sample, [n, d]; got {list(cond.shape)}: pool the set '

@@ -35,7 +35,9 @@ def adapter_folders(
     return fs
 
 # %% ../nbs/04d_keys.ipynb #dca00fdd
-def model_shapes(model)->dict: # module → (in, out)
+def model_shapes(
+    model, # base model
+)->dict: # module → (in, out)
     "Every linear map of a model"
     return LoraSpec.from_model(model, 'all-linear').modules
 

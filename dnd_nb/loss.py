@@ -203,7 +203,9 @@ def weight_raw(
     return (p.flat()-t.flat()).square().mean(), {}
 
 @patch
-def per_value(self:Terms, like:Adapters)->Tensor: # [P], kept from step to step
+def per_value(self:Terms,
+    like:Adapters, # gives the order of the modules and the device
+)->Tensor: # [P], kept from step to step
     "1/spread for each value of a flat adapter"
     s,key = like.spec,(tuple(like.spec.modules),like.device)
     if getattr(self,'_per_value',(None,))[0]!=key:
@@ -319,7 +321,9 @@ def delta_term(
 
 # %% ../nbs/08_loss.ipynb #69b72d3f
 @patch
-def answers(self:Context, ad:Adapters)->tuple: # (logits [tokens, V], targets [tokens], row of each token)
+def answers(self:Context,
+    ad:Adapters, # n adapters, one a pair
+)->tuple: # (logits [tokens, V], targets [tokens], row of each token)
     "Logits at all positions that predict an answer's token"
     rows = self.get('rows')
     if self.terms.lean: return _packed_answers(self.terms.lean, ad, rows)

@@ -85,7 +85,12 @@ def import_adapters(
     claim(folder, 'dnd_import', ['manifest.json', *{n for n,_ in read}], before=lambda f: (f/'manifest.json').exists())
     with lock(folder): return _there_already(folder, read, man) or _imported(folder, read, deltas, man)
 
-def load_others(folder, first, model, initial)->Adapters: # n=1, with a `report`
+def load_others(
+    folder, # of a PEFT adapter
+    first, # folder whose spec it must fit
+    model, # base model, or None
+    initial, # as for `load_peft`
+)->Adapters: # n=1, with a `report`
     "An adapter of others, of the spec of the first; as PEFT computes it, if the base model is given"
     ad = load_peft(folder, None if folder==first else LoraSpec.from_peft(first, model, initial), model, initial)
     if model is not None and initial is None: ad.report.notes.append(as_peft(folder, ad, model))

@@ -57,7 +57,9 @@ class TrainConfig:
     def __post_init__(self): self.stages = tuple(s if isinstance(s, Stage) else Stage(**s) for s in self.stages)
     @property
     def steps(self)->int: "Steps of all stages"; return sum(s.steps for s in self.stages)
-    def stage_at(self, step)->tuple: # (stage, step within it)
+    def stage_at(self,
+        step, # of the run, from 0
+    )->tuple: # (stage, step within it)
         "Where a step lies"
         for s in self.stages:
             if step<s.steps: return s,step

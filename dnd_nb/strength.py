@@ -185,28 +185,37 @@ class ZeroShot:
 
 # %% ../nbs/10a_strength.ipynb #dd443d81
 @patch
-def distance(self:ZeroShot, batches:list)->Tensor: # [n]
+def distance(self:ZeroShot,
+    batches:list, # n lists of prompts
+)->Tensor: # [n]
     "From each prompt batch to the nearest training task, over the mean distance between training tasks"
     x = torch.cat([pooled(self.view, [b]) for b in batches])
     return torch.cdist(x, self.centres).amin(1)/torch.pdist(self.centres).mean()
 
 @patch
 @torch.no_grad()
-def familiar_to(self:ZeroShot, batches:list)->Tensor: # [n, training tasks], 0 to 1
+def familiar_to(self:ZeroShot,
+    batches:list, # n lists of prompts
+)->Tensor: # [n, training tasks], 0 to 1
     "How much each prompt batch looks like each training task's own"
     f = self.run.familiarity
     return (torch.zeros(len(batches), len(self.centres)) if f is None
             else torch.cat([f.to_each(standardised(self.run.gen, self.cache, [b])) for b in batches]))
 
 @patch
-def familiarity(self:ZeroShot, batches:list)->Tensor: # [n], 0 to 1
+def familiarity(self:ZeroShot,
+    batches:list, # n lists of prompts
+)->Tensor: # [n], 0 to 1
     "How much each prompt batch looks like the own prompts of a training task that is not doubted"
     x = self.familiar_to(batches)
     x[:,self.doubted] = 0
     return x.amax(1)
 
 @patch
-def strength(self:ZeroShot, batches:list, curve=None)->Tensor: # [n]
+def strength(self:ZeroShot,
+    batches:list, # n lists of prompts
+    curve=None, # distance → strength; None: its own
+)->Tensor: # [n]
     "How far each prompt batch is followed"
     f,c = self.familiarity(batches),(curve or self.curve)(self.distance(batches))
     return c + (1-c)*f

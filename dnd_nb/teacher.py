@@ -253,7 +253,9 @@ def restore(self:AdapterTrainer,
         self.opt.state[self.x] = st | dict(step=torch.tensor(float(step),
             device=self.x.device if self.opt.defaults['fused'] else 'cpu'))
 
-def saved_names(path)->tuple: # (names, step)
+def saved_names(
+    path, # as written by `save`
+)->tuple: # (names, step)
     "Whose state a file holds"
     meta = check_tensors(path)
     if not {'names','step'}<=meta.keys():

@@ -278,7 +278,9 @@ def best_adapter(self:Decision)->str:
     return self.table[own].mean().idxmin() if own else None
 
 @patch
-def share(self:Decision, way:str)->tuple: # (right, of, lower, upper); None where answers are too long to be given exactly
+def share(self:Decision,
+    way:str, # one of the table's columns
+)->tuple: # (right, of, lower, upper); None where answers are too long to be given exactly
     "Answers given exactly, or picked among the choices, with a 95% interval (Wilson)"
     if self.right is None or way not in self.right or self.right[way].isna().any(): return None
     k,n = int(self.right[way].sum()),len(self.right)
@@ -286,7 +288,10 @@ def share(self:Decision, way:str)->tuple: # (right, of, lower, upper); None wher
     return k, n, float(ci.low), float(ci.high)
 
 @patch
-def more_right(self:Decision, way:str, other:str='base')->float: # p
+def more_right(self:Decision,
+    way:str, # one of the table's columns
+    other:str='base', # one of the table's columns
+)->float: # p
     "McNemar's exact test, two-sided: how often would equally good ways differ so much?"
     d = self.right[way]-self.right[other]
     n = int((d!=0).sum())

@@ -128,7 +128,12 @@ def side_by_side(
 
 # %% ../nbs/14c_workbench.ipynb #977bb1fa
 @patch
-def decision(self:Workbench, writer:str, examples:list, steps:int=5, log=None): # a `Decision`
+def decision(self:Workbench,
+    writer:str, # its name
+    examples:list, # of Example
+    steps:int=5, # of fine-tuning after the generator
+    log=None, # called with each way and its loss
+): # a `Decision`
     "Which way to use these examples, judged on those held back"
     return decide(self.model, self.tok, self.writers[writer], examples, steps,
         template=template_of(self.writers[writer]), log=log)[0]

@@ -120,12 +120,16 @@ def home(
     "The folder that a generator was read from, if it is known"
     return getattr(gen, 'home', None)
 
-def known_results(gen:Generator)->dict: # {} where nothing is recorded
+def known_results(
+    gen:Generator, # any generator
+)->dict: # {} where nothing is recorded
     "How adapters of a generator fared in its study"
     f = home(gen) and home(gen)/'known.json'
     return read_json(f) if f and f.exists() else {}
 
-def nearness_of(gen:Generator)->Nearness: # None where nothing is recorded
+def nearness_of(
+    gen:Generator, # any generator
+)->Nearness: # None where nothing is recorded
     "What is known of the tasks that a generator was trained on"
     f = home(gen) and home(gen)/'nearness.safetensors'
     return Nearness.load(f) if f and f.exists() else None

@@ -118,7 +118,10 @@ def _fill(f, row, slots)->bool:
 class _Reader:
     "Reads adapters of one spec straight into rows of a tensor"
     def __init__(self, spec): self.spec,self.heads,self.configs = spec,{},set()
-    def fast(self, folder, row)->bool: # row [P] of numpy
+    def fast(self,
+        folder, # of a PEFT adapter
+        row, # [P] of numpy, is overwritten
+    )->bool:
         "Was this folder as others that `load_peft` found good?"
         with open(f'{folder}/adapter_config.json','rb') as f:
             if f.read() not in self.configs: return False
@@ -236,7 +239,9 @@ def prompts(self:Zoo,
 
 # %% ../nbs/04a_zoo.ipynb #54549d7c
 @patch
-def deltas(self:Zoo, idx=None)->Tensor: # [k, d]
+def deltas(self:Zoo,
+    idx=None, # numbers of k entries; None: all
+)->Tensor: # [k, d]
     "Stored delta activations of these checkpoints"
     fs = [self._checked(i, 'delta.npy')/'delta.npy' for i in (range(len(self)) if idx is None else idx)]
     return torch.from_numpy(np.stack([_delta(f) for f in fs]))
