@@ -64,7 +64,8 @@ def check(
 def find_checks()->dict: # name → (function, needs, blocked, after)
     "All checks, in causal order"
     import dnd_nb.checks as wing
-    rooms = list(dict.fromkeys(['files','condition','generated', *(m.name for m in pkgutil.iter_modules(wing.__path__))]))
+    there = [m.name for m in pkgutil.iter_modules(wing.__path__)]
+    rooms = list(dict.fromkeys(['files','condition','generated', *there]))
     for m in rooms: importlib.import_module(f'{wing.__name__}.{m}')
     def turn(c): room = c[0].__module__.rpartition('.')[2]; return rooms.index(room) if room in rooms else len(rooms)
     return dict(sorted(CHECKS.items(), key=lambda o: turn(o[1]))) # rooms may have been imported in another order
