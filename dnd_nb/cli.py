@@ -475,7 +475,7 @@ COMMANDS = dict( # name → (where, what it does)
     explore=('dnd_nb.explore:dnd_explore', 'examples and answers side by side, in a browser'),
     choices=('dnd_nb.choices:dnd_choices', 'what the options may be: generators, encoders, losses, …'),
     bench=('dnd_nb.cli:dnd_bench', 'measure speed against named baselines'),
-    study=('dnd_nb.study.command:main', 'a zero-shot study over folds'))
+    study=('dnd_nb.study.command:main', 'a study of examples against their rivals'))
 
 def dnd():
     "All commands under one name: `dnd NAME …`"

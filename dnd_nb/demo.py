@@ -353,7 +353,9 @@ def _report(cfg, folder, df, run, diag, src, tasks, chosen, clock, dtype, log):
     d = diag[0]
     log('\nStrength of the correction, by how familiar the prompts are (1: as a training task\'s own): '
         + ', '.join(f'{t} {s:.2f}' for t,s in rep['strengths'].items()))
-    log(f'\nGenerated adapters of two tasks lie {d["sensitivity"]["ratio"]:.1f} times as far apart as those of one; '
+    ratio = d['sensitivity']['ratio'] # none where all adapters are equal
+    apart = 'no further apart than' if ratio is None else f'{ratio:.1f} times as far apart as'
+    log(f'\nGenerated adapters of two tasks lie {apart} those of one; '
         f'their spread is {d["collapse"]["spread"]:.2f} of the teachers\'; {d["retrieval"]:.0%} of them point to '
         'their own task\'s teacher.')
     log(f'\nThe decision on {cfg.near[0]}, a held-out task, from {chosen.n} examples:\n{chosen!r}')

@@ -192,7 +192,7 @@ def workbench_of(
 @command
 def dnd_explore(
     runs:Param('run folders, two for side by side; none for the generator of the package', str, # folders
-        nargs='*')=None,
+        nargs='*', opt=False)=None,
     generator:str=None, # another generator that takes examples: its folder, or OWNER/NAME on the Hub
     examples:str=None, # file of examples to begin with: text, table, chats, Hub data set
     steps:int=5, # of fine-tuning after the generator

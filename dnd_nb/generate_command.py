@@ -86,7 +86,7 @@ def _next(w, examples, unread=''): # the command that comes after
     if w.decision is None and unread:
         return (f'Next: {unread}; if one of them holds the answers, name it with --answer-field, and call dnd_generate '
                 'again')
-    if w.decision is None: return f'Next: put a few answers into {examples}, and call dnd_generate again'
+    if w.decision is None: return f'Next: put two answers or more into {examples}, and call dnd_generate again'
     best = w.decision.best
     if not w.decision.helps():
         return ('Next: give more examples, and call dnd_generate again' if best!='base'

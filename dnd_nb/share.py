@@ -61,6 +61,8 @@ model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained('{base}')
 batch = tok({ask_py}, return_tensors='pt')
 print(tok.decode(model.generate(**batch, max_new_tokens=16)[0]))
 ```
+Without the Hub, `dnd_nb.model.load_base('{base}')` gives model and tokenizer where dnd_nb has weights of this name.
+
 With vLLM: {vllm}.
 With llama.cpp: {cpp}.
 '''

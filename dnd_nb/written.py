@@ -22,11 +22,19 @@ from .task import Example, Template, encode_rows
 from .use import DEFAULT, WAYS, Decision, decide, default_generator, few_rows_engine, generate_adapters, n_folds, template_of
 
 # %% auto #0
-__all__ = ['METHODS', 'Written', 'generate', 'made_for', 'home', 'known_results', 'nearness_of', 'unjudged_note', 'cost', 'pace',
-           'plan']
+__all__ = ['METHODS', 'asked_for', 'Written', 'generate', 'made_for', 'judged_before', 'home', 'known_results', 'nearness_of',
+           'unjudged_note', 'cost', 'pace', 'plan']
 
 # %% ../nbs/14b_written.ipynb #ff4339e7
 METHODS = dict(best=None, start='start adapter', generated='generated', tuned='generated, tuned')
+
+def asked_for(
+    way:str, # how an adapter was made
+    d:Decision, # or None
+)->str: # '' if it is the one to use
+    "What to know of an adapter that the decision would not have taken"
+    best = d and d.best_adapter()
+    return f' (asked for; the best adapter by these examples is: {best})' if best and best!=way else ''
 
 @dataclass
 class Written:
@@ -37,7 +45,7 @@ class Written:
     note:str='' # what to know where nothing was judged
     others:tuple=() # what else was written: other adapters, a merged model, a GGUF file
     def __repr__(self):
-        more = ''.join(f'\n{o}' for o in self.others)
+        more = asked_for(self.way, self.decision) + ''.join(f'\n{o}' for o in self.others)
         return (f'{self.decision!r}\n\n{self.folder}: {self.way}{more}' if self.decision
                 else f'{self.note}\n\n{self.folder}: {self.way}{more}')
 
@@ -71,6 +79,9 @@ def generate(
     if keep not in ('best','all'): raise ValueError(f'keep {keep!r}; expected best or all')
     xs,gen = _as_examples(examples), gen or default_generator()
     if not xs: raise ValueError('no examples; give at least one prompt')
+    if sum(e.answer is not None for e in xs)<2 and judged_before(out):
+        raise ValueError(f'{out}: holds an adapter that was judged, and these examples cannot judge one; name another '
+                         'folder with --out')
     if model is None: model,tok = load_base(gen.spec.base_model)
     made_for(gen, model)
     template = template or template_of(gen)
@@ -99,6 +110,13 @@ def made_for(
     if Path(was).name.lower()!=Path(now).name.lower():
         raise ValueError(f'the generator was made for {was}, this is {now}: name that base model, or make a generator '
                          'for this one with dnd_nb.pretrain')
+
+def judged_before(
+    folder, # that may hold an adapter
+)->bool:
+    "Does a folder hold an adapter with a decision?"
+    f = Path(folder)/'decision.json'
+    return f.exists() and bool(read_json(f).get('decision'))
 
 def _unjudged(model, tok, gen, xs, template, method, steps): # too few answers to hold one back: (way → adapter, way, note)
     known = [e for e in xs if e.answer is not None]
@@ -211,8 +229,8 @@ def _write(ad, out, way, d, examples, gen, template, note='', config=None): # co
         helps=d.helps(way) if way in d.table else None,
             ways=d.summary().reset_index().astype(object).replace({np.nan:None}).to_dict('records'), lines=d.lines))
     def readme(p):
-        Path(p).write_text(adapter_card(ad, Path(out).name, way, _shown(d, note), template, config is not None),
-            encoding='utf-8')
+        text = adapter_card(ad, Path(out).name, way+asked_for(way, d), _shown(d, note), template, config is not None)
+        Path(p).write_text(text, encoding='utf-8')
     extra = {'decision.json':facts, 'examples.json':shown, 'README.md':readme}
     if config is not None: extra['adapter.gguf'] = lambda p: save_gguf_lora(ad, p, config)
     return save_peft(ad, out, prompts=[e.prompt for e in examples], extra=extra)

@@ -5,15 +5,25 @@
 # %% ../../nbs/study/09_command.ipynb #696eec12
 from __future__ import annotations
 import json, sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from fastcore.script import Param, store_true
 from ..crew import command, from_shell, one_line_errors
 
 # %% auto #0
-__all__ = ['study_folds', 'dnd_study', 'free_gpu', 'main']
+__all__ = ['in_folds', 'study_folds', 'dnd_study', 'free_gpu', 'main']
 
 # %% ../../nbs/study/09_command.ipynb #b331702c
+def in_folds(
+    tasks:list, # of Task
+    n:int=5, # folds at most
+)->list: # of Task
+    "Tasks with folds: those they have, or families dealt out in turn where none has one"
+    if any(t.fold is not None for t in tasks): return tasks
+    fams = sorted({t.family for t in tasks})
+    return [replace(t, fold=fams.index(t.family)%min(n, max(2, len(fams)//2))) for t in tasks]
+
 def study_folds(
     train:list, # folders
     held_out:list, # folders
@@ -33,7 +43,7 @@ def study_folds(
     if not train and not (one_out and held_out):
         raise ValueError('nothing to train on: give --train, or --held-out with --leave-one-out')
     own,groups = read(train)
-    if not held_out: return family_folds(own), groups
+    if not held_out: return family_folds(in_folds(own)), groups
     held,of = read(held_out)
     return (leave_one_out(held, own) if one_out else held_out_fold(own, held)), of
 
@@ -55,9 +65,9 @@ def dnd_study(
     minutes:float=0., # begin no table after so many minutes; 0: no limit
     n_tasks:int=0, # only so many tasks of each folder, for a trial
     device:str='auto', # cpu, cuda, or auto: the GPU with most free memory, if there is one
-    tiny:store_true=False, # a random two-layer model and small settings: to try the plumbing
+    tiny:store_true=False, # a random two-layer model, small settings, and toy tasks if no folder is named: for a try
 ):
-    "Judge generators that read examples: held-out families, rivals with the same examples, controls, intervals over families"
+    "Judge generators that read examples: held-out families, rivals with the same examples, controls, intervals over families. E.g. `dnd_study --train tasks --out study.json`, or `dnd_study --tiny`. Generators are kept in WORK/FOLD/generator_s0, for `dnd_generate --generator`"
     with one_line_errors():
         from dnd_nb.io.places import may_write
         from dnd_nb.study.pieces import write_reports
@@ -75,7 +85,9 @@ def dnd_study(
 def _study(train, held_out, one_out, n_tasks, folds, seeds, settings, tiny, work, base, device, overlap):
     from dnd_nb.study.pieces import Study
     from dnd_nb.study.settings import configure
-    fs,groups = study_folds(train, held_out, one_out, n_tasks)
+    from dnd_nb.study.folds import family_folds, tiny_tasks
+    if tiny and not (train or held_out): fs,groups = family_folds(tiny_tasks()),{}
+    else: fs,groups = study_folds(train, held_out, one_out, n_tasks)
     want = [n for n in folds.split(',') if n]
     if odd := set(want)-{f.name for f in fs}:
         raise ValueError(f'no fold is called {sorted(odd)[0]!r}; there are {", ".join(f.name for f in fs)}')

@@ -199,7 +199,7 @@ def headline(
 )->pd.DataFrame: # a row a source
     "Mean loss and accuracy of each source, with intervals"
     t = pd.DataFrame(rep['panel'])
-    t['text'] = [f'{r["mean"]:.2f} [{r.lo:.2f}, {r.hi:.2f}]' for _,r in t.iterrows()]
+    t['text'] = [f'{r["mean"]:.2f}'+('' if pd.isna(r.lo) else f' [{r.lo:.2f}, {r.hi:.2f}]') for _,r in t.iterrows()]
     t = t[t.metric.isin(['nll','accuracy','gap_closed'])].pivot_table(index='source', columns=['split','metric'],
         values='text', aggfunc='first')
     return t.fillna('–')

@@ -63,7 +63,16 @@ def draws(self:Resampled,
     return float(x.to_numpy().mean()), (by_seed*r).sum(1), list(x.index)
 
 # %% ../../nbs/study/07_report.ipynb #02d00ed2
-def _interval(mean, d): return dict(mean=mean, lo=float(np.percentile(d, 2.5)), hi=float(np.percentile(d, 97.5)))
+def _interval(mean, d, families=2): # of one family there is nothing to draw anew, so there is no interval
+    if families<2: return dict(mean=mean, lo=None, hi=None)
+    return dict(mean=mean, lo=float(np.percentile(d, 2.5)), hi=float(np.percentile(d, 97.5)))
+
+@patch
+def families(self:Resampled,
+    tasks, # names
+)->int:
+    "How many families tasks are of"
+    return len({self.family[t] for t in tasks})
 
 @patch
 def row(self:Resampled,
@@ -72,7 +81,9 @@ def row(self:Resampled,
 )->dict: # mean, lo, hi, n_tasks, n_families; or None
     "A source's mean with its 95% interval"
     got = self.draws(source, metric)
-    return got and _interval(*got[:2]) | dict(n_tasks=len(got[2]), n_families=len({self.family[t] for t in got[2]}))
+    if not got: return None
+    n = self.families(got[2])
+    return _interval(*got[:2], n) | dict(n_tasks=len(got[2]), n_families=n)
 
 @patch
 def difference(self:Resampled,
@@ -86,9 +97,9 @@ def difference(self:Resampled,
     both = have[0].dropna().index.intersection(have[1].dropna().index)
     x,y = self.draws(a, metric, both),self.draws(b, metric, both)
     if not x: return None
-    d = x[1]-y[1]
-    return (_interval(x[0]-y[0], d)
-            | dict(p=float(max(1/self.n, min(1, 2*min((d<=0).mean(), (d>=0).mean())))), n_tasks=len(both)))
+    d,n = x[1]-y[1],self.families(x[2])
+    p = float(max(1/self.n, min(1, 2*min((d<=0).mean(), (d>=0).mean())))) if n>1 else None
+    return _interval(x[0]-y[0], d, n) | dict(p=p, n_tasks=len(both))
 
 @patch
 def gap_closed(self:Resampled,
@@ -97,7 +108,7 @@ def gap_closed(self:Resampled,
     "Share of the loss between base and the task's own teacher that a source closes: a ratio of means"
     s,b,t = (self.draws(x) for x in (source,'base','teacher'))
     if not (s and b and t) or not s[2]==b[2]==t[2]: return None
-    return _interval((b[0]-s[0])/(b[0]-t[0]), (b[1]-s[1])/(b[1]-t[1])) | dict(n_tasks=len(s[2]))
+    return _interval((b[0]-s[0])/(b[0]-t[0]), (b[1]-s[1])/(b[1]-t[1]), self.families(s[2])) | dict(n_tasks=len(s[2]))
 
 # %% ../../nbs/study/07_report.ipynb #c829dd5c
 def holm(
@@ -115,7 +126,7 @@ def _bar(rs, a, b, target, metric='nll'): # a − b is to be at most `target`, c
     if not d: return []
     return [dict(bar=f'{a} − {b}'+('' if metric=='nll' else f', {metric}'), value=d['mean'], lo=d['lo'], hi=d['hi'],
         p=d['p'], target=f'at most {target:g}, clear of 0' if target else 'below 0, clear',
-        met=d['mean']<=target and d['hi']<0)]
+        met=d['hi'] is not None and d['mean']<=target and d['hi']<0)]
 
 def rivals_at(
     sources, # names of sources
@@ -136,7 +147,7 @@ def bars(
     res = _bar(rs, g4, f'in_context_{few}', 0) + _bar(rs, g4, 'multitask', -.4)
     for r in rivals_at(have, many): res += _bar(rs, g16, r, 0)
     res += _best_accuracy(rs, g16, rivals_at(have, many))
-    for k in (few,many):
+    for k in dict.fromkeys((few,many)):
         res += _bar(rs, f'generated_{k}', f'generated_{k}_other_task', -2) + _bar(rs, f'generated_{k}',
             f'generated_{k}_shuffled_answers', -.3)
     res += _bar(rs, 'generated_prompts', 'generated_prompts_other_task', 0) + _bar(rs, 'generated_prompts', 'multitask',
