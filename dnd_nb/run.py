@@ -136,7 +136,11 @@ class Run:
     def log(self):
         "One row a step"
         import pandas as pd
-        return pd.read_json(self.folder/'log.jsonl', lines=True)
+        df = pd.read_json(self.folder/'log.jsonl', lines=True)
+        if not {'step','stage','loss'}<=set(df):
+            raise ValueError(f'{self.folder/"log.jsonl"}: expected a step, a stage and a loss in every line; train the '
+                             'run again, or restore the file')
+        return df
     def __repr__(self):
         kept = f'kept step {self.selected["step"]}, strength {self.strength:g}'
         return f'Run({self.folder.name}: {self.gen!r}, {kept})'

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 import huggingface_hub
 from safetensors.torch import load_file
+from .files import regular
 
 # %% auto #0
 __all__ = ['find_adapters', 'adapter_folder', 'load_tensors', 'adapter_tensors', 'clean_key', 'split_tensors']
@@ -83,8 +84,7 @@ def load_tensors(
     path, # of one safetensors file
 )->dict: # name → tensor
     "A safetensors file; one that is missing, cut short or of another kind is named"
-    path = Path(path)
-    if not path.exists(): raise FileNotFoundError(f'{path}: no such file')
+    path = regular(path)
     with open(path, 'rb') as f: pointer = f.read(16).startswith(b'version https://')
     if pointer: raise ValueError(f'{path}: a Git LFS pointer, not the weights; fetch them with `git lfs pull`')
     try: return load_file(path)
