@@ -276,6 +276,8 @@ def beside_theirs(world, c, o, w, make):
             return ('lost' if gone else res),r
     return Fault('foreign', c, f'--{o}: {w} where it would write', do)
 
+REPLACED = dict(train=('run',), use=('adapter','mine'), generate=('adapter','mine')) # what a command wrote before, it may replace, as its help says
+
 def into(world, c, o, target):
     def mine(f): return not f.startswith('zoo/manifest') and '.lock' not in f
     def do():
@@ -283,7 +285,7 @@ def into(world, c, o, target):
             was = sums(ws)
             r = run(lambda: call(c, **{o:target}), ws)
             res,now = world.judge(ws, c, r, other_ok=True),sums(ws)
-            if c=='train' and target=='run' or c==target: return res,r
+            if target in REPLACED.get(c, ()) or c==target: return res,r
             return ('lost' if any(now.get(f)!=s for f,s in was.items() if mine(f)) else res),r
     return Fault('foreign', c, f'--{o} {ascii(target)[:24]}', do)
 
