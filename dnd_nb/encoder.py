@@ -402,6 +402,8 @@ def encode(
     new = {k:p for k,p in zip(ks,prompts) if k not in self.index}
     self.misses += len(new); self.hits += len(prompts)-len(new)
     if new: self._add(new)
+    if n := sum(k not in self.index for k in new):
+        raise OSError(f'{self.folder}: {n} embeddings could not be kept there; make room, or name another folder')
     return self._gather(ks)
 
 @patch
