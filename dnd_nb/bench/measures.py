@@ -17,7 +17,8 @@ from ..io.places import may_write
 __all__ = ['BENCH', 'device_slug', 'merge_bars', 'measure', 'pick_bars', 'bench']
 
 # %% ../../nbs/bench/04_measures.ipynb #5d2ef4b6
-BENCH = Format('bench', 1, dict(bars=dict(type='array', items=dict(type='object', required=['name']))), oldest=0,
+_bar = dict(type='object', required=['name'], properties=dict(name=dict(type='string')))
+BENCH = Format('bench', 1, dict(bars=dict(type='array', items=_bar)), oldest=0,
     mend='name another folder, or move the file away')
 
 def device_slug(
