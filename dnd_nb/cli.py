@@ -265,21 +265,25 @@ def dnd_train(
         z,ks = Zoo(zoo),_numbers('k', k)
         model,tok = _base(base or z.spec.base_model, device)
         _fit(model, tok, z)
-        held = _list(held_out)
-        ts = [t for t in _tasks(tasks, ','.join(dict.fromkeys([*z.tasks, *held]))) if t.name in {*z.tasks, *held}]
-        vals = _val_names(z, val, seed, held)
+        ts,vals,held,own = _shared_out(z, tasks, val, held_out, seed)
         stages = _with_loss(warm_start(recon_steps, sft_steps, recon_lr, sft_lr, batch, rows),
             reconstruction=recon_loss, sft=sft_loss)
-        given = _given(start, z.spec, model, tok, [t for t in ts if t.name not in {*vals, *held}], seed, run,
+        given = _given(start, z.spec, model, tok, [t for t in ts if t.name in own], seed, run,
             multitask_steps) if start not in ('mean','fresh') else None
         cache = _cache_for(generator, encoder, embeddings, model, tok, device)
         gen = suited(generator, cache, (ks[0],ks[-1]), hidden=hidden, noise=noise, cond_drop=cond_drop)
         cfg = TrainConfig(stages, gen, start if given is None else 'given', (ks[0],ks[-1]), seed=seed)
-        _say(f'{len(z.tasks)-len([t for t in z.tasks if t in {*vals, *held}])} tasks to train on, {len(vals)} to '
-             f'choose by, {len(held)} held out; {cfg.steps} steps')
+        _say(f'{len(own)} tasks to train on, {len(vals)} to choose by, {len(held)} held out; {cfg.steps} steps')
         r = Trainer(cfg, run, z, cache, ts, vals, model, tok, given, probes=z.probes, held_out=held).fit()
         _say(f'\n{r}')
         _say(_after_training(r, cache, ts))
+
+# %% ../nbs/15_cli.ipynb #6b5a4203
+def _shared_out(z, tasks, val, held_out, seed): # (tasks; names that choose, that are held out, that are trained on)
+    held = _list(held_out)
+    ts = [t for t in _tasks(tasks, ','.join(dict.fromkeys([*z.tasks, *held]))) if t.name in {*z.tasks, *held}]
+    vals = _val_names(z, val, seed, held)
+    return ts, vals, held, [t for t in z.tasks if t not in {*vals, *held}]
 
 def _after_training(run, cache, tasks): # what a new run is to be told first
     from dnd_nb.condition import condition_texts
@@ -419,6 +423,7 @@ def _verify(folder):
     if bad: raise ValueError(f'{folder}: {len(bad)} things are not as they were recorded')
     print(f'{folder}: every file is as it was recorded')
 
+# %% ../nbs/15_cli.ipynb #0f1ebabe
 @command
 def dnd_doctor(
     run:str, # a run folder; with --verify also a zoo, a cache of embeddings, or a folder that dnd_generate wrote

@@ -171,6 +171,7 @@ def _said(ax, name): # title and axes in words
     if y: ax.set_ylabel(y)
     return ax
 
+# %% ../nbs/12a_doctor.ipynb #12687cde
 @patch
 def figures(self:Diagnosis)->dict: # file name → function that draws
     "The pictures that the checks made possible"
@@ -191,6 +192,7 @@ def figures(self:Diagnosis)->dict: # file name → function that draws
         res['per_task'] = lambda: _plot_tasks(pd.concat([m[k] for k in ('teacher_panel','margin') if k in m]))
     return {n:(lambda n=n, f=f: _said(f(), n)) for n,f in res.items()}
 
+# %% ../nbs/12a_doctor.ipynb #4d69eed6
 def _plot_curves(curves, where):
     import matplotlib.pyplot as plt
     fig,axs = plt.subplots(1, 3, figsize=(8,2.4), dpi=75)

@@ -148,14 +148,13 @@ class ExampleTrainer:
         if few:
             raise ValueError(f'task {few[0]}: {len(self.rows[few[0]])} training row; one to show and one to score are '
                              'needed')
-        self.opt = torch.optim.AdamW(self._groups(), lr=self.cfg.lr, betas=(.9,.99), weight_decay=self.cfg.weight_decay)
-        self.groups = [g['params'] for g in self.opt.param_groups] # each has a gradient norm of its own
+        of = (gen.body_parameters(), gen.head_parameters(), gen.value_parameters())
+        # each has a gradient norm of its own
+        self.groups = [g for ps in of if (g := [p for p in ps if p.requires_grad])]
+        self.opt = torch.optim.AdamW([dict(params=g) for g in self.groups], lr=self.cfg.lr, betas=(.9,.99),
+            weight_decay=self.cfg.weight_decay)
         self.ema = AveragedModel(gen, avg_fn=self._average)
         self.rng,self.step,self.log = random.Random(self.cfg.seed),0,[]
-    def _groups(self): # `scale` is of the learning rate
-        g = self.gen
-        of = (g.body_parameters(), g.head_parameters(), g.value_parameters(), g.rate_parameters())
-        return [dict(params=p, scale=1) for ps in of if (p := [q for q in ps if q.requires_grad])]
     def _average(self, old, new, n): # its memory grows with the number of steps
         return torch.lerp(old, new, 1-min(self.cfg.ema, (1+float(n))/(10+float(n))))
 
@@ -231,7 +230,7 @@ def one_step(self:ExampleTrainer)->float: # nats a token of the rows scored
     "One optimiser step"
     c = self.cfg
     names,cond,mask,shown = self.conditions()
-    for g in self.opt.param_groups: g['lr'] = c.lr_at(self.step)*g['scale']
+    for g in self.opt.param_groups: g['lr'] = c.lr_at(self.step)
     rows = [[self.rows[n][i] for i,known in zip(s, a) if known] for n,s,a in zip(names, shown, cond.answered.tolist())]
     leaf = write(self.model, self.lean, self.gen, cond, mask, rows, self.tok.pad_token_id, c.max_tokens)
     ad = Adapters.from_flat(self.gen.spec, leaf.detach())

@@ -39,6 +39,7 @@ def _some(xs, most): # the examples that are used
     if 0<most<len(known): print(f'{len(known)} answered examples: the first {most} are used (--most)')
     return (known[:most] if most else known) or rest
 
+# %% ../nbs/15a_generate.ipynb #f5580ea3
 @command
 @delegates(reading)
 def generate_from(
@@ -82,6 +83,7 @@ def generate_from(
 
 generate_from.__name__ = 'dnd_generate' # what its help calls it
 
+# %% ../nbs/15a_generate.ipynb #cd769179
 def _next(w, examples, unread=''): # the command that comes after
     if w.decision is None and unread:
         return (f'Next: {unread}; if one of them holds the answers, name it with --answer-field, and call dnd_generate '

@@ -85,6 +85,7 @@ def import_adapters(
     claim(folder, 'dnd_import', ['manifest.json', *{n for n,_ in read}], before=lambda f: (f/'manifest.json').exists())
     with lock(folder): return _there_already(folder, read, man) or _imported(folder, read, deltas, man)
 
+# %% ../nbs/04c_others.ipynb #d31b2f85
 def load_others(
     folder, # of a PEFT adapter
     first, # folder whose spec it must fit
@@ -101,6 +102,7 @@ def _sum(read, deltas)->str: # SHA-256 of adapters, prompts and deltas, by name
         return sha256(read[k][0].flat().float().cpu().numpy().tobytes()),read[k][1],deltas[k] and sha256(deltas[k])
     return sha256(json.dumps(sorted((f'{k[0]}/{k[1]}', *one(k)) for k in read)))
 
+# %% ../nbs/04c_others.ipynb #fc9a2aa4
 def _there_already(folder, read, man)->Zoo:
     "The zoo that holds these very adapters; an error if it holds others or is damaged; None if there is none"
     if not (folder/'manifest.json').exists(): return

@@ -289,9 +289,9 @@ def train_multitask(
     progress=True, # show a bar?
     smooth:tuple=(0.,0.), # see `smoothed_nats`
 )->tuple: # (Adapters n=1, losses [steps])
-    "One unconditional LoRA on the training rows of all tasks"
-    n = min(len(t.train) for t in tasks)
-    mixed = [e for i in range(n) for t in tasks for e in t.train[i:i+1]]
+    "One unconditional LoRA on the training rows of all tasks, each task as often; rows of small tasks come again"
+    n = max(len(t.train) for t in tasks)
+    mixed = [t.train[i%len(t.train)] for i in range(n) for t in tasks]
     cfg = TeacherConfig(steps=steps, rows=rows, lr=lr, seed=seed, max_len=max_len, smooth=smooth)
     rs = encode_rows(tok, mixed, template or Template(), max_len, cfg.words)
     tr = AdapterTrainer(model, spec, [rs], cfg, ['multitask'], tok.pad_token_id)

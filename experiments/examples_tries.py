@@ -1,6 +1,6 @@
 """Tries of how a generator should read examples. One fold's tasks validate, one more is never read; see experiments/README.md.
     python experiments/examples_tries.py NAME OUT.json --bigbench DIR --many DIR [--context 8] …
-What did not help (families apart that teach the rates, other directions of a round, training through fine-tuning) is no option any more; the commit of each run is in `results/examples/tries.json`.
+What did not help (families apart that teach the rates, other directions of a round, training through fine-tuning, a slower network) is no option any more; the commit of each run is in `results/examples/tries.json`.
 Prints a table of mean nats a token on the validation fold; `results/examples/tries.csv` is put together from the JSON files."""
 import json, random, time
 from pathlib import Path
@@ -73,7 +73,7 @@ def in_context(tok, shown, rows, gap):
 def main(name:str, out:str, bigbench:str='', many:str='', minutes:float=8., fold:int=0, val:int=1,
     context:int=0, start:int=50, hidden:int=384, factor:int=0, rounds:int=1, mix:str='mean', noise:float=.5, decay:float=.1, lr:float=2e-3,
     pairs:int=32, rows:int=4, pool:int=48, steps:int=2400, targets:str='q_proj,v_proj', rank:int=8, augment:int=0, kmax:int=16, refine:int=0, network:int=1, rate:float=2e-3, drop:float=.1,
-    marks:str='.25,.5,.75', body:float=1., hide:float=.1, rivals:int=0, only:str='', small:int=0, seed:int=0, tokens:int=2**13, tiny:int=0):
+    marks:str='.25,.5,.75', hide:float=.1, rivals:int=0, only:str='', small:int=0, seed:int=0, tokens:int=2**13, tiny:int=0):
     say = lambda *x: print(f'[{time.time()-T0:.0f}s {name}]', *x, flush=True)
     dev = 'cuda' if torch.cuda.is_available() else 'cpu'
     model,tok = tiny_base() if tiny else load_base(device=dev)
@@ -165,7 +165,6 @@ def main(name:str, out:str, bigbench:str='', many:str='', minutes:float=8., fold
                             ad = tuned(model, tok, Adapters.from_flat(spec, f[i:i+45]), sh[i:i+45], 5, r).flat()
                             for t,v in zip(part, J.nats([(J.rows[t.name], ad[j:j+1]) for j,t in enumerate(part)], 16)): J.R.setdefault(f'{tag} generated {K} tuned 5 {r:g}', {}).setdefault(t.name, []).append(round(v,4))
         json.dump(dict(name=name, n_train=len(used), steps=tr.step, groups=groups, params=gen.n_params, R=J.R), open(out,'w'))
-    for p in tr.opt.param_groups: p['scale'] *= body if p['params'][0] is not gen.log_rate and p['params'][0] is not gen.offset else 1
     t2,losses,marks = time.time(),[],[float(m) for m in marks.split(',') if m]
     while tr.step<cfg.steps:
         if tr.step==40: t2 = time.time()

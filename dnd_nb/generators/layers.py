@@ -163,9 +163,6 @@ def value_parameters(self:LayerGenerator)->list:
     return []
 
 @patch
-def rate_parameters(self:LayerGenerator)->list: "Rates of rounds; none here"; return []
-
-@patch
 def example(self:LayerGenerator,
     n=1, # conditions
 )->tuple:

@@ -98,17 +98,12 @@ def first(self:RefiningGenerator,
 @patch
 def value_parameters(self:RefiningGenerator)->list:
     "The learned start and the rates"
-    return [p for p in (self.offset, self.alone, self.log_scale) if p is not None]
-
-@patch
-def rate_parameters(self:RefiningGenerator)->list:
-    "Logarithms of the rates of whole parts"
-    return [self.log_rate, self.by_count]
+    return [p for p in (self.offset, self.alone, self.log_scale, self.log_rate, self.by_count) if p is not None]
 
 @patch
 def body_parameters(self:RefiningGenerator)->list:
     "The network's parameters but for the heads"
-    own = {id(p) for p in [*self.value_parameters(), *self.rate_parameters(), *self.head_parameters()]}
+    own = {id(p) for p in [*self.value_parameters(), *self.head_parameters()]}
     return [p for p in self.parameters() if id(p) not in own]
 
 @patch(as_prop=True)

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 import fastjsonschema
+from fastcore.basics import patch
 from safetensors import SafetensorError
 
 # %% auto #0
@@ -201,45 +202,51 @@ class Format:
     def _check(self): return fastjsonschema.compile(self.schema)
     def __repr__(self): return f'Format({self.kind}, version {self.version}: {", ".join(self.schema["properties"])})'
 
-    def check(self,
-        obj, # what was read
-        path, # for the message
-    )->dict:
-        "The object, if it is of this kind, of a version that is known, and its fields are what they should be"
-        if bad := self._fault(obj): raise ValueError(f'{path}: {bad}')
-        return obj
+# %% ../../nbs/io/files.ipynb #acac26ee
+@patch
+def check(self:Format,
+    obj, # what was read
+    path, # for the message
+)->dict:
+    "The object, if it is of this kind, of a version that is known, and its fields are what they should be"
+    if bad := self._fault(obj): raise ValueError(f'{path}: {bad}')
+    return obj
 
-    def _fault(self, obj)->str: # '' if there is none
-        v = obj.get('format', 0 if self.oldest==0 else None) if isinstance(obj, dict) else None
-        k = obj.get('kind', self.kind) if isinstance(obj, dict) else self.kind
-        if k!=self.kind: return f'not the JSON of a {self.kind} (its kind is {k!r})'
-        if type(v) is not int: return f'not the JSON of a {self.kind}: no format in it; is it of another program?'
-        reads = f'format {v} of a {self.kind}, this version of dnd_nb reads {self.oldest} to {self.version}'
-        if v>self.version: return f'{reads}; install a newer dnd_nb'
-        if v<self.oldest: return f'{reads}; read it with the dnd_nb that wrote it'
-        try: self._check(obj)
-        except fastjsonschema.JsonSchemaValueException as e:
-            return f'{re.sub("^data[. ]?", "", e.message)}; damaged or changed: {self.mend}'
-        return ''
+@patch
+def _fault(self:Format, obj)->str: # '' if there is none
+    v = obj.get('format', 0 if self.oldest==0 else None) if isinstance(obj, dict) else None
+    k = obj.get('kind', self.kind) if isinstance(obj, dict) else self.kind
+    if k!=self.kind: return f'not the JSON of a {self.kind} (its kind is {k!r})'
+    if type(v) is not int: return f'not the JSON of a {self.kind}: no format in it; is it of another program?'
+    reads = f'format {v} of a {self.kind}, this version of dnd_nb reads {self.oldest} to {self.version}'
+    if v>self.version: return f'{reads}; install a newer dnd_nb'
+    if v<self.oldest: return f'{reads}; read it with the dnd_nb that wrote it'
+    try: self._check(obj)
+    except fastjsonschema.JsonSchemaValueException as e:
+        return f'{re.sub("^data[. ]?", "", e.message)}; damaged or changed: {self.mend}'
+    return ''
 
-    def read(self,
-        path, # JSON file of this kind
-    )->dict:
-        "Read and check, the checksum too if there is one"
-        obj = read_json(path)
-        if isinstance(obj, dict) and 'sha256' in obj and obj.pop('sha256')!=_json_sum(obj):
-            raise ValueError(f'{path}: its checksum is not the recorded one, so it was damaged or changed: {self.mend}')
-        return self.check(obj, path)
-
-    def write(self,
-        path, # file to (re)place
-        obj:dict, # name → value; kind and format are added
-    ):
-        "Check and write, with kind, format and a checksum"
-        obj = json.loads(json.dumps(dict(kind=self.kind, format=self.version) | obj))
-        write_json(path, self.check(obj, path) | dict(sha256=_json_sum(obj)))
-
+# %% ../../nbs/io/files.ipynb #07049c79
 def _json_sum(obj): return sha256(json.dumps(obj, sort_keys=True))
+
+@patch
+def read(self:Format,
+    path, # JSON file of this kind
+)->dict:
+    "Read and check, the checksum too if there is one"
+    obj = read_json(path)
+    if isinstance(obj, dict) and 'sha256' in obj and obj.pop('sha256')!=_json_sum(obj):
+        raise ValueError(f'{path}: its checksum is not the recorded one, so it was damaged or changed: {self.mend}')
+    return self.check(obj, path)
+
+@patch
+def write(self:Format,
+    path, # file to (re)place
+    obj:dict, # name → value; kind and format are added
+):
+    "Check and write, with kind, format and a checksum"
+    obj = json.loads(json.dumps(dict(kind=self.kind, format=self.version) | obj))
+    write_json(path, self.check(obj, path) | dict(sha256=_json_sum(obj)))
 
 FOLDER = Format('folder', 1, dict(
     holds=dict(type='string'), # e.g. adapter

@@ -26,9 +26,6 @@ class Fold:
     train:list # of Task
     held:list # of Task: judged, and nothing else
     val:list=field(default_factory=list) # carved from `train` by `prepare`: for selection only
-    setting:str='' # folds of one setting are pooled in a report
-    singles:list=field(default_factory=list) # names of training tasks whose teachers are judged one by one
-    variants:dict=field(default_factory=dict) # task → name of its teacher, where rows were removed
     removed:dict=field(default_factory=dict) # what the overlap checker took out of `train`
 
     def near(self,
@@ -70,11 +67,9 @@ def held_out_fold(
 def leave_one_out(
     tasks:list, # of Task: each is held out once
     also:list=(), # of Task: trained on in every fold
-    setting:str='', # to report these folds under
 )->list: # of Fold
     "Each task against all others"
-    return [Fold(t.name+(f'+{setting}' if setting else ''), [o for o in tasks if o.name!=t.name]+list(also), [t],
-        setting=setting, singles=[o.name for o in tasks if o.name!=t.name]) for t in tasks]
+    return [Fold(t.name, [o for o in tasks if o.name!=t.name]+list(also), [t]) for t in tasks]
 
 # %% ../../nbs/study/00_folds.ipynb #89980dd2
 def tiny_tasks()->list: # of Task
@@ -112,7 +107,7 @@ def clean(
     fold:Fold, # before its validation tasks are taken out of training
     threshold:float=.8, # see `overlap_report`
     least_rows:int=16, # a training task with fewer rows left is dropped
-)->Fold: # with `removed` and `variants`
+)->Fold: # with `removed`
     "The fold without the training rows whose prompts are held out"
     train,gone,seen = {t.name:t for t in fold.train},{},{}
     while ps := _in_train(overlap_report(list(train.values()), fold.held, threshold)):
@@ -128,8 +123,7 @@ def clean(
         for p in list(seen.values())[:5]]
     res = dict(held_out_prompts=len(seen), of=sum(len(t.train)+len(t.test) for t in fold.held), rows=lost,
         dropped=[n for n in gone if n not in train], examples=ex)
-    return replace(fold, train=list(train.values()), removed=res,
-        variants={n:f'{n}@{_stamp(train[n].train)}' for n in gone if n in train})
+    return replace(fold, train=list(train.values()), removed=res)
 
 # %% ../../nbs/study/00_folds.ipynb #831cd459
 def prepare(
@@ -151,7 +145,6 @@ def prepare(
         names = {t.name for t in val}
         res = replace(res, train=[t for t in res.train if t.name not in names],
             val=[t for t in res.train if t.name in names])
-        res.singles = [t.name for t in res.train if t.name in fold.singles]
     refuse_leaks(res)
     return res
 
@@ -176,7 +169,7 @@ def plan_of(
     rows = {t.name:[had[t.name][e.prompt,e.answer] for e in t.train]
         for t in (*fold.train,*fold.val) if len(t.train)<full[t.name]}
     return dict(rows=rows, train=[t.name for t in fold.train], val=[t.name for t in fold.val],
-        held={t.name:fold.split(t) for t in fold.held}, singles=fold.singles, variants=fold.variants,
+        held={t.name:fold.split(t) for t in fold.held},
         removed=fold.removed)
 
 def planned(
@@ -195,7 +188,7 @@ def planned(
         now = {t.name:replace(t, train=[t.train[i] for i in p['rows'][t.name]]) if t.name in p['rows'] else t
             for t in fold.train}
         return replace(fold, train=[now[n] for n in p['train']], val=[now[n] for n in p['val']],
-            **{k:p[k] for k in ('singles','variants','removed')})
+            removed=p['removed'])
     res = prepare(fold, **kw)
     write_json(path, dict(key=key, **plan_of(fold, res)))
     return res

@@ -8,13 +8,11 @@ import random, re, string, time
 from dataclasses import replace
 import torch
 from fastcore.basics import patch
-from ..adapter import Adapters
 from ..evaluate import answers
-from ..examples import stack, write
-from ..fast.graphs import engine_for
 from .work import Study
 import dnd_nb.study.rivals # gives `Study` its strangers and rates
-from ..use import reader_of
+from .settings import MAX_LEN
+from ..use import generate_adapters, reader_of
 
 # %% auto #0
 __all__ = ['gibberish', 'answers_moved', 'without_answers']
@@ -56,14 +54,8 @@ def made(self:Study,
 )->torch.Tensor: # [n, P]
     "The adapters that a generator writes for lists of examples, all answered or none"
     reader,out,t0 = reader_of(gen, self.model, self.tok),[],time.time()
-    lean = engine_for(self.model, gen.spec)
     for i in range(0, len(lists), size):
-        some = lists[i:i+size]
-        cond,mask = stack([reader.read(l) for l in some])
-        rows = [self.rows([e for e in l if e.answer is not None]) for l in some]
-        with torch.no_grad():
-            out.append(write(self.model, lean, gen, cond.to(self.model.device), mask.to(self.model.device), rows,
-                self.tok.pad_token_id, 8192).detach())
+        out.append(generate_adapters(self.model, self.tok, gen, lists[i:i+size], max_len=MAX_LEN, reader=reader).flat())
     self.took = (time.time()-t0)/len(lists)
     return torch.cat(out)
 

@@ -5,9 +5,10 @@
 # %% ../../nbs/study/05_rivals.ipynb #52ab0b2c
 from __future__ import annotations
 import random, time
-from collections import Counter
+from itertools import zip_longest
 import numpy as np, torch
 from fastcore.basics import patch
+from sklearn.feature_extraction.text import TfidfVectorizer
 from ..adapter import Adapters
 from ..examples import tuned
 from ..io.files import read_json, write_json
@@ -54,22 +55,15 @@ def stranger(self:Study,
     return random.Random(f'{t.name}/{draw}/other').choice(far)
 
 # %% ../../nbs/study/05_rivals.ipynb #5500d492
-def _weights(docs): # tf-idf [n, V] with rows of length one
-    words = {w:i for i,w in enumerate(dict.fromkeys(w for d in docs for w in d))}
-    x = np.zeros((len(docs), len(words)))
-    for i,d in enumerate(docs):
-        for w,c in Counter(d).items(): x[i,words[w]] = c
-    x *= np.log(len(docs)/(x>0).sum(0))+1
-    return x/np.linalg.norm(x, axis=1, keepdims=True).clip(1e-9)
-
 def alike(
     prompts:list, # [m] to choose for
     pool:list, # [n] prompts to choose from
     k:int, # prompts to choose for each
 )->list: # [m] lists of k numbers, the most alike last
     "The k prompts of a pool that share most with each prompt"
-    x = _weights([p.lower().split() for p in (*prompts, *pool)])
-    return np.argsort(x[:len(prompts)]@x[len(prompts):].T, axis=1, kind='stable')[:,-k:].tolist()
+    x = TfidfVectorizer(token_pattern=r'\S+').fit_transform([*prompts, *pool])
+    near = (x[:len(prompts)]@x[len(prompts):].T).toarray()
+    return np.argsort(near, axis=1, kind='stable')[:,-k:].tolist()
 
 @patch
 def alike_in_context(self:Study,
@@ -77,13 +71,15 @@ def alike_in_context(self:Study,
     k:int, # examples before each row
     gap:str, # text between examples
 )->list: # of (task, nats)
-    "Tasks' gold rows, each behind its own examples; choices are not compared"
+    "Tasks' rows, each with its choices behind examples of its own"
     res = []
     for t in tasks:
-        pool,gold = self.shown(t, POOL, 0),self.tests(t).gold
-        rows,near = self.rows(pool),alike([e.prompt for e in t.test[:len(gold)]], [e.prompt for e in pool], k)
-        got = self.judge.behind([(closed(self.tok, [rows[j] for j in n], gap), [g]) for n,g in zip(near, gold)])
-        res.append((t, [l for ls in got for l in ls] + [torch.ones(r.n_answer) for r in self.tests(t).all[len(gold):]]))
+        pool,r = self.shown(t, POOL, 0),self.tests(t)
+        rows,near = self.rows(pool),alike([e.prompt for e in t.test[:len(r.gold)]], [e.prompt for e in pool], k)
+        jobs = [(closed(self.tok, [rows[j] for j in n], gap), [g, *w])
+            for n,g,w in zip_longest(near, r.gold, r.wrong, fillvalue=())]
+        got = self.judge.behind(jobs)
+        res.append((t, [g for g,*_ in got] + [l for _,*w in got for l in w])) # in the order of `TestRows.all`
     return res
 
 # %% ../../nbs/study/05_rivals.ipynb #127f18f7

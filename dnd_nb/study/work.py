@@ -6,22 +6,21 @@
 from __future__ import annotations
 import random, time
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 import pandas as pd, torch
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from fastcore.basics import patch
 from ..adapter import Adapters, LoraSpec
 from ..examples import shuffled
 from ..generator import load_generator, save_generator
-from ..io.files import as_json, read_json, read_tensors, sha256, write_json, write_tensors
+from ..io.files import as_json, read_json, read_tensors, write_json, write_tensors
 from ..pretrain import pretrain
-from .folds import Fold, planned
-from .judge import SUMS, Judge, sums, test_rows
+from .folds import planned
+from .judge import Judge, sums, test_rows
 from .settings import MAX_LEN, POOL, VAL, StudyConfig
 from .tables import get_table, put_table
 from ..task import encode_rows
-from ..teacher import AdapterTrainer, TeacherConfig
+from ..teacher import AdapterTrainer, TeacherConfig, train_multitask
 
 # %% auto #0
 __all__ = ['Study', 'by_turns']
@@ -200,13 +199,9 @@ def fit(self:Study,
     seed:int=0, # of the training
 )->Adapters: # n=1
     "One LoRA on the rows of all tasks, 64 a step, each task as often"
-    n = min(120, max(len(t.train) for t in tasks))
-    rows = self.rows([shuffled(t)[i%len(t.train)] for i in range(n) for t in tasks])
-    tr = AdapterTrainer(self.model, self.spec, [rows],
-        TeacherConfig(steps=steps, rows=min(64, len(rows)), lr=lr, seed=seed, max_tokens=8192), ['multitask'],
-        self.tok.pad_token_id)
-    for _ in range(steps): tr.one_step()
-    return tr.adapters
+    some = [replace(t, train=shuffled(t)[:120]) for t in tasks]
+    return train_multitask(self.model, self.tok, some, self.spec, steps, 64, lr, seed, max_len=MAX_LEN,
+        progress=False)[0]
 
 @patch
 def start(self:Study,
