@@ -208,8 +208,11 @@ def dnd_explore(
         try: import gradio
         except ImportError: raise ValueError("dnd_explore needs gradio: pip install 'dnd_nb[explore]'") from None
         from dnd_nb.tasks.sources import read_examples
+        lost = dict(generator=generator) if runs else dict(zoo=zoo, embeddings=embeddings)
+        if odd := [n for n,v in lost.items() if v]:
+            raise ValueError(f'--{odd[0]} says nothing {"beside" if runs else "without"} runs; leave it out')
         xs = read_examples(examples) if examples else None
         bench,first,questions = workbench_of(list(runs or []), generator, zoo, base, embeddings, device)
-        app = page(bench, xs[:-2] if xs and len(xs)>4 else xs or first,
-            [e.prompt for e in xs[-2:]] if xs else questions, steps)
+        shown,asked = (xs[:-2],[e.prompt for e in xs[-2:]]) if xs and len(xs)>4 else (xs or first, questions)
+        app = page(bench, shown, asked, steps)
         serve(app, port or None, not no_browser)

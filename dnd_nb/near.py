@@ -89,10 +89,13 @@ def nearness(
     seed:int=0, # of the draw
 )->Nearness:
     "Measure the training tasks"
+    if few := [t for t,p in prompts.items() if len(p)<2]:
+        raise ValueError(f'task {few[0]}: {len(prompts[few[0]])} prompt; two are needed, for its centre and its border')
     rng = random.Random(seed)
-    def draw(k): return torch.stack([mean_words(model, tok, rng.sample(p, min(k,len(p)))) for p in prompts.values()])
-    res = Nearness(prompts, draw(max(ks)), {}, 0.)
-    for k in ks: res.border[k] = float(((draw(k)-res.centres)/res.std).norm(dim=1).quantile(.95))
+    parts = {t:(q[::2],q[1::2]) for t,p in prompts.items() for q in [rng.sample(p, len(p))]} # centre, border
+    def draw(i, k): return torch.stack([mean_words(model, tok, p[i][:k]) for p in parts.values()])
+    res = Nearness(prompts, draw(0, max(ks)), {}, 0.)
+    for k in ks: res.border[k] = float(((draw(1, k)-res.centres)/res.std).norm(dim=1).quantile(.95))
     some = rng.sample(list(prompts), min(asked, len(prompts)))
     res.odd = float(torch.tensor([surprise(model, tok, prompts[t][:8]) for t in some]).quantile(.99))
     return res

@@ -174,7 +174,7 @@ class ZeroShot:
         centres:Tensor, # [tasks, d] mean embeddings of the training tasks in that view
         curve:Curve=None,
         parts:int=1, # prompt batches whose adapters are averaged
-        doubted=(), # training tasks, by number, whose prompts do not tell them from others: see `Study.doubt`
+        doubted=(), # training tasks, by number, whose prompts do not tell them from others
     ):
         self.run,self.cache,self.fallback,self.view,self.centres,self.curve,self.parts,self.doubted = (run,cache,
             fallback,view,centres,curve or Curve(),parts,list(doubted))

@@ -213,7 +213,7 @@ def decide(
     parts = deal_prompts(examples, folds or n_folds(tok, examples, template), seed)
     rest = [[i for i in range(len(examples)) if i not in f] for f in parts]
     lists = [[examples[i] for i in r] for r in rest]+[examples] # the last one is for use
-    got,ads = {},{}
+    got = {}
     def keep(w, d):
         got[w] = d
         if log: log(w, float(d.nats.mean()))

@@ -15,7 +15,7 @@ from .near import Nearness
 from .strength import unfollowed
 from .task import Example, encode_rows
 from .use import FromRun, decide, few_rows_engine, generate_adapters, template_of
-from .written import nearness_of
+from .written import keep_judged, nearness_of
 
 # %% auto #0
 __all__ = ['LEVELS', 'Said', 'Status', 'Workbench', 'side_by_side', 'typed', 'pasted']
@@ -147,9 +147,10 @@ def save(self:Workbench,
 )->Path:
     "Write the adapter as a PEFT folder with its card"
     if not str(folder).strip(): raise ValueError('no folder: type the path of a new one')
+    keep_judged(folder := Path(str(folder).strip()).expanduser())
     s = self.status(writer, examples)
     how = f'{writer}{f", then {steps} steps" if steps else ""}, from {len(examples)} examples'
-    return self.adapter(writer, examples, steps).save_pretrained(Path(str(folder).strip()).expanduser(),
+    return self.adapter(writer, examples, steps).save_pretrained(folder,
         prompts=[e.prompt for e in examples], how=how,
         shown=f'Nothing was judged. {s!r}.', template=template_of(self.writers[writer]))
 

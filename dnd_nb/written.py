@@ -19,10 +19,11 @@ from .model import base_id, load_base, quiet
 from .near import Nearness
 from .share import adapter_card
 from .task import Example, Template, encode_rows
-from .use import DEFAULT, WAYS, Decision, decide, default_generator, few_rows_engine, generate_adapters, n_folds, template_of
+from .use import DEFAULT, WAYS, Decision, decide, default_generator, few_rows_engine, generate_adapters
+from .use import n_folds, shortened, template_of
 
 # %% auto #0
-__all__ = ['METHODS', 'asked_for', 'Written', 'generate', 'made_for', 'judged_before', 'home', 'known_results', 'nearness_of',
+__all__ = ['METHODS', 'asked_for', 'Written', 'generate', 'made_for', 'keep_judged', 'home', 'known_results', 'nearness_of',
            'unjudged_note', 'cost', 'pace', 'plan']
 
 # %% ../nbs/14b_written.ipynb #ff4339e7
@@ -79,9 +80,7 @@ def generate(
     if keep not in ('best','all'): raise ValueError(f'keep {keep!r}; expected best or all')
     xs,gen = _as_examples(examples), gen or default_generator()
     if not xs: raise ValueError('no examples; give at least one prompt')
-    if sum(e.answer is not None for e in xs)<2 and judged_before(out):
-        raise ValueError(f'{out}: holds an adapter that was judged, and these examples cannot judge one; name another '
-                         'folder with --out')
+    if sum(e.answer is not None for e in xs)<2: keep_judged(out)
     if model is None: model,tok = load_base(gen.spec.base_model)
     made_for(gen, model)
     template = template or template_of(gen)
@@ -111,12 +110,13 @@ def made_for(
         raise ValueError(f'the generator was made for {was}, this is {now}: name that base model, or make a generator '
                          'for this one with dnd_nb.pretrain')
 
-def judged_before(
-    folder, # that may hold an adapter
-)->bool:
-    "Does a folder hold an adapter with a decision?"
+def keep_judged(
+    folder, # that an adapter without a decision will be written to
+):
+    "An error if a folder holds an adapter that was judged"
     f = Path(folder)/'decision.json'
-    return f.exists() and bool(read_json(f).get('decision'))
+    if f.exists() and read_json(f).get('decision'):
+        raise ValueError(f'{folder}: holds an adapter that was judged, and the new one is not; name another folder')
 
 def _unjudged(model, tok, gen, xs, template, method, steps): # too few answers to hold one back: (way → adapter, way, note)
     known = [e for e in xs if e.answer is not None]
@@ -124,7 +124,7 @@ def _unjudged(model, tok, gen, xs, template, method, steps): # too few answers t
     way = METHODS[method] or ('generated' if known or reads else 'start adapter')
     if not known and way!='start adapter' and not (reads and way=='generated'):
         raise ValueError(f'method {method!r} needs answered examples; there are none')
-    ad = generate_adapters(model, tok, gen, [xs], template, 0 if way=='start adapter' and known else None)
+    ad = generate_adapters(model, tok, gen, [xs], template, 0 if way=='start adapter' and (known or reads) else None)
     if way=='generated, tuned': ad = tuned(model, tok, ad, [encode_rows(tok, known, template)], steps, 1e-3)
     return {way:ad}, way, unjudged_note(model, tok, gen, xs, way)
 
@@ -166,9 +166,9 @@ def unjudged_note(
     if way=='start adapter':
         s.append("It is the generator's learned start, the same for every task: your prompts did not change it.")
     if (k := known_results(gen).get('start')) and way=='start adapter':
-        s.append(f'In the study such adapters had {k["nats"]:.2f} nats a token on {k["tasks"]} tasks of '
-                 f'{k["families"]} families that were not trained on, the base model {k["base"]:.2f}: a mean over '
-                 'tasks, not a promise for yours.')
+        s.append(f'A start adapter of the same kind had {k["nats"]:.2f} nats a token on {k["tasks"]} tasks of '
+                 f'{k["families"]} families that were not trained on, the base model {k["base"]:.2f} ({k.get("where", "its study")}): a '
+                 'mean over tasks, not a promise for yours.')
     if near := nearness_of(gen): s.append(f'Your prompts: {near(model, tok, [e.prompt for e in xs])!r}.')
     return ' '.join([*s, 'A few answers, two or more, would let it fit your task and be judged.'])
 
@@ -211,7 +211,8 @@ def plan(
     known = [e for e in examples if e.answer is not None]
     if len(known)<2: return f'{len(known)} answered examples: an adapter is written, nothing is judged'
     rows = encode_rows(tok, known, template_of(gen))
-    lens,folds = list(map(len, rows)),min(n_folds(tok, known), len({e.prompt for e in known}))
+    short = [shortened(tok, e, template_of(gen)) for e in known]
+    lens,folds = list(map(len, rows)),min(n_folds(tok, short, template_of(gen)), len({e.prompt for e in known}))
     s = 3 + cost(lens, gen.config.get('steps',0), steps, folds)/(speed or pace(model, tok, gen, rows))
     return f'{len(known)} answered examples in {folds} folds: {len(WAYS)} ways are compared, about {s:.0f} s from now'
 

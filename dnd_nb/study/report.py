@@ -7,9 +7,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 import numpy as np, pandas as pd
 from fastcore.basics import patch
+from ..compare import holm
 
 # %% auto #0
-__all__ = ['METRICS', 'figures_of', 'Resampled', 'holm', 'rivals_at', 'bars']
+__all__ = ['METRICS', 'figures_of', 'Resampled', 'holms', 'rivals_at', 'bars']
 
 # %% ../../nbs/study/07_report.ipynb #2c36b116
 METRICS = dict( # metric → function of sums
@@ -111,14 +112,12 @@ def gap_closed(self:Resampled,
     return _interval((b[0]-s[0])/(b[0]-t[0]), (b[1]-s[1])/(b[1]-t[1]), self.families(s[2])) | dict(n_tasks=len(s[2]))
 
 # %% ../../nbs/study/07_report.ipynb #c829dd5c
-def holm(
+def holms(
     ps:list, # p of each test, or None
-)->list: # adjusted ones
-    "p adjusted for the number of tests (Holm, 1979)"
-    have = sorted((p,i) for i,p in enumerate(ps) if p is not None)
-    out,top = [None]*len(ps),0.
-    for rank,(p,i) in enumerate(have): out[i] = top = max(top, min(1., (len(have)-rank)*p))
-    return out
+)->list: # adjusted ones, None where there was none
+    "`holm` of those tests that have a p"
+    have = [i for i,p in enumerate(ps) if p is not None]
+    return [dict(zip(have, map(float, holm([ps[i] for i in have])))).get(i) for i in range(len(ps))]
 
 # %% ../../nbs/study/07_report.ipynb #61e49e61
 def _bar(rs, a, b, target, metric='nll'): # a − b is to be at most `target`, clear of 0
@@ -157,7 +156,7 @@ def bars(
             res.append(dict(bar=f'gap closed by {s}', value=g['mean'], lo=g['lo'], hi=g['hi'], p=None,
                 target=f'at least {least:g}', met=g['mean']>=least))
     res += _harmed(rs, g4)
-    return [b | dict(p_holm=p) for b,p in zip(res, holm([b['p'] for b in res]))]
+    return [b | dict(p_holm=p) for b,p in zip(res, holms([b['p'] for b in res]))]
 
 # %% ../../nbs/study/07_report.ipynb #b7c63814
 def _best_accuracy(rs, ours, rivals): # accuracy at least equal to the best rival's

@@ -10,16 +10,22 @@ import numpy as np, torch
 from fastcore.basics import patch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from ..adapter import Adapters
+from ..evaluate import window
 from ..examples import tuned
 from ..io.files import read_json, write_json
 from .judge import closed
-from .settings import GAPS, POOL
+from .settings import GAPS, MAX_LEN, POOL
 from .work import Study, by_turns
 
 # %% auto #0
 __all__ = ['STARTS', 'alike']
 
 # %% ../../nbs/study/05_rivals.ipynb #cce82df7
+@patch
+def room(self:Study)->int:
+    "Tokens of a context, so that a row fits behind it"
+    return window(self.model, 3000+MAX_LEN)-MAX_LEN
+
 @patch
 def context(self:Study,
     t, # a Task
@@ -28,7 +34,7 @@ def context(self:Study,
     gap:str, # text between examples
 )->list: # of tokens
     "k examples of a task as a context"
-    return closed(self.tok, self.rows(self.shown(t, k, draw)), gap)
+    return closed(self.tok, self.rows(self.shown(t, k, draw)), gap, self.room())
 
 @patch
 def in_context(self:Study,
@@ -76,7 +82,7 @@ def alike_in_context(self:Study,
     for t in tasks:
         pool,r = self.shown(t, POOL, 0),self.tests(t)
         rows,near = self.rows(pool),alike([e.prompt for e in t.test[:len(r.gold)]], [e.prompt for e in pool], k)
-        jobs = [(closed(self.tok, [rows[j] for j in n], gap), [g, *w])
+        jobs = [(closed(self.tok, [rows[j] for j in n], gap, self.room()), [g, *w])
             for n,g,w in zip_longest(near, r.gold, r.wrong, fillvalue=())]
         got = self.judge.behind(jobs)
         res.append((t, [g for g,*_ in got] + [l for _,*w in got for l in w])) # in the order of `TestRows.all`

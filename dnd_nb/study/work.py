@@ -6,6 +6,7 @@
 from __future__ import annotations
 import random, time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 import pandas as pd, torch
 from filelock import FileLock
@@ -14,6 +15,7 @@ from ..adapter import Adapters, LoraSpec
 from ..examples import shuffled
 from ..generator import load_generator, save_generator
 from ..io.files import as_json, read_json, read_tensors, write_json, write_tensors
+from ..io.identity import identity, same_base, same_settings
 from ..pretrain import pretrain
 from .folds import planned
 from .judge import Judge, sums, test_rows
@@ -42,17 +44,15 @@ class Study:
         self.groups,self._kept = groups or {},{}
         self.seconds,self.added = {},{} # source → seconds to adapt to one task, tokens added to every query
         self.work.mkdir(parents=True, exist_ok=True)
-        self._same_settings()
+        self._begun_with('settings.json', as_json(self.cfg), partial(same_settings, self.work))
         self.folds = [self._judged(planned(f, self.work/'folds'/f'{f.name}.json', overlap=overlap)) for f in self.raw]
     def __repr__(self): return f'Study({len(self.folds)} folds, {len(self.seeds)} seeds, {self.work})'
 
 @patch
-def _same_settings(self:Study):
-    path,now = self.work/'settings.json', as_json(self.cfg)
-    if not path.exists(): return write_json(path, now)
-    if odd := [k for k,v in now.items() if read_json(path).get(k)!=v]:
-        raise ValueError(f'{path}: this study was begun with another {odd[0]} ({read_json(path).get(odd[0])!r}, now '
-                         f'{now[odd[0]]!r}); choose another --work folder')
+def _begun_with(self:Study, name, now, check): # what is written first, and compared from then on
+    path = self.work/name
+    if not path.exists(): write_json(path, now)
+    check(read_json(path), now)
 
 # %% ../../nbs/study/04_work.ipynb #62cda4df
 @patch
@@ -65,9 +65,17 @@ def keep(self:Study,
     return self._kept[key]
 
 @patch(as_prop=True)
-def model(self:Study): "The frozen base model, made when first asked for"; return self.keep('world', self.world)[0]
+def model(self:Study): "The frozen base model, made when first asked for"; return self.keep('world', self._world)[0]
 @patch(as_prop=True)
-def tok(self:Study): "The base model's tokenizer"; return self.keep('world', self.world)[1]
+def tok(self:Study): "The base model's tokenizer"; return self.keep('world', self._world)[1]
+
+@patch
+def _world(self:Study): # the base and its tokenizer, those that the folder was begun with
+    model,tok = self.world()
+    self._begun_with('base.json', identity(model, tok),
+        partial(same_base, names=('the base of this study','this one'), where=self.work))
+    return model, tok
+
 @patch(as_prop=True)
 def spec(self:Study)->LoraSpec:
     "The adapters of the study: targets and rank as in its settings, alpha twice the rank"
