@@ -31,7 +31,7 @@ def _same_run(folder, man):
                          'another '
                          'folder')
     if not f.exists(): return man
-    fixed = dict(warmup=.1, weight_decay=0., clip=1.) # settings of before, now constants
+    fixed = dict(warmup=.1, weight_decay=0., clip=1., smooth=[0.,0.]) # settings of before, now constants
     was = {k:v for k,v in (old.get('config') or {}).items() if k not in fixed or fixed[k]!=v}
     if was: old['config'] = as_json(TeacherConfig()) | was # a setting that came later has its default
     same_settings(folder, old, man, ('spec','config','template','base_model','probes'))
@@ -190,7 +190,7 @@ def _train_all(model, tok, tasks, spec, folder, cfg, template, probes, save_ever
     with crew.together():
         for group,bar in _with_bar(groups, cfg.steps, progress and crew.main):
             state = folder/'state'/_group_key(group)
-            tr = AdapterTrainer(model, spec, [encode_rows(tok, t.train, template, cfg.max_len, cfg.words)
+            tr = AdapterTrainer(model, spec, [encode_rows(tok, t.train, template, cfg.max_len)
                 for t in group], cfg, [t.name for t in group], tok.pad_token_id, engine=engine)
             kept = _run_group(tr, group, saved, state, cfg, save_every, bar)
             deltas = {s: delta_embedding(model, tok, a.to(model.device), probes).cpu().numpy()

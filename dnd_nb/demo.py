@@ -167,8 +167,7 @@ def _train_config(cfg)->TrainConfig:
     stages = warm_start(cfg.recon_steps, cfg.sft_steps, cfg.recon_lr, cfg.sft_lr, cfg.sft_batch, cfg.sft_rows,
         cfg.recon_batch)
     return TrainConfig(stages, dict(kind='MLPGenerator', hidden=cfg.hidden, noise=cfg.noise, cond_drop=cfg.cond_drop),
-        base=cfg.base, k=(4,32), seed=cfg.seed, val_every=max(4, cfg.sft_steps//4),
-        familiar=True)
+        base=cfg.base, k=(4,32), seed=cfg.seed, val_every=max(4, cfg.sft_steps//4))
 
 # %% ../nbs/14d_demo.ipynb #b1f1af8d
 def _say(d, a, b):
@@ -233,7 +232,7 @@ def diagnose(
     zoo:Zoo, # with the teachers of the seen tasks
     tasks:dict, # name → Task
     n:int=3, # prompt batches a task
-)->tuple: # (numbers as a dict, table of distances tasks × tasks, strength of each held-out task)
+)->tuple: # (numbers as a dict, table of distances tasks × tasks)
     "Condition sensitivity, collapse and retrieval of the generated adapters"
     get = lambda ns: generate_many(partial(run.generate, cache), {t:tasks[t].prompts for t in ns}, cfg.k, n, cfg.seed)
     g,seen = get([*cfg.seen,*cfg.near,*cfg.far]),get(cfg.seen)
@@ -241,9 +240,7 @@ def diagnose(
     res = dict(sensitivity=sensitivity(g), collapse=collapse_report(seen, teachers, run.gen.loc))
     return {k:{n:round(float(x),4) if math.isfinite(x) else None for n,x in v.items()}
         for k,v in res.items()} | dict(retrieval=round(retrieval_accuracy(retrieval(seen, teachers, common=False)),
-        4)), condition_distances(g), \
-        {t:round(float(run.strengths(cache, prompt_batches(tasks[t].prompts, cfg.k, n, f'{cfg.seed}/{t}')).mean()),3)
-        for t in (*cfg.near,*cfg.far)}
+        4)), condition_distances(g)
 
 # %% ../nbs/14d_demo.ipynb #f90dd7ef
 def decision_of(
@@ -337,7 +334,7 @@ def _report(cfg, folder, df, run, diag, src, tasks, chosen, clock, dtype, log):
         fig.savefig(folder/'figures'/f'{name}.png', bbox_inches='tight', dpi=110)
         plt.close(fig)
     rep = dict(wall_s=round(clock.total,1), peak_rss_gb=round(peak_gb(),2), panel=rows, verdict=words,
-        diagnostics=diag[0], strengths=diag[2], decision=dict(task=cfg.near[0], n=chosen.n, best=chosen.best,
+        diagnostics=diag[0], strength=run.strength, decision=dict(task=cfg.near[0], n=chosen.n, best=chosen.best,
         sentence=chosen.sentence(), ways=chosen.summary().reset_index().astype(object).replace({np.nan:None})
         .to_dict('records')), steps_s=clock.steps, config=cfg.to_dict(), selected=run.selected,
         paired=[r._asdict() for r in paired(df, [('generated',b)
@@ -351,8 +348,7 @@ def _report(cfg, folder, df, run, diag, src, tasks, chosen, clock, dtype, log):
     log(pd.DataFrame(rows).drop(columns='n_tasks').to_string(index=False))
     for sp,ss in words.items(): log(f'\n{sp}:\n' + '\n'.join('  '+s for s in ss))
     d = diag[0]
-    log('\nStrength of the correction, by how familiar the prompts are (1: as a training task\'s own): '
-        + ', '.join(f'{t} {s:.2f}' for t,s in rep['strengths'].items()))
+    log(f'\nStrength of the correction, chosen on the validation tasks: {run.strength:g}')
     ratio = d['sensitivity']['ratio'] # none where all adapters are equal
     apart = 'no further apart than' if ratio is None else f'{ratio:.1f} times as far apart as'
     log(f'\nGenerated adapters of two tasks lie {apart} those of one; '

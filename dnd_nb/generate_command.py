@@ -128,14 +128,12 @@ def dnd_generate(
         enc = r.config['encoder']
         model,tok = _base(base or r.spec.base_model, device) if 'base:' in enc else (None,None)
         enc = make_encoder(enc, model, tok, device)
-        ad,how = (_zero_shot(r, enc, ps, strength, device) if (r.folder/'distances.safetensors').exists()
-            else (r.generate(enc, [ps], strength), ''))
-        why = '' if how else unfollowed(r, enc, ps, strength)
+        ad,why = r.generate(enc, [ps], strength),unfollowed(r, enc, ps, strength)
         card = adapter_card(ad, Path(out).name, f'from {len(ps)} prompts by the run {r.folder.name}',
             f'{why}.' if why else 'It was not judged; dnd_evaluate judges the run.', r.template)
         save_peft(ad, out, prompts=ps, extra={'README.md':lambda p: Path(p).write_text(card, encoding='utf-8')})
         if why: print(f'✗ {why}')
-        print(f'{out}: a LoRA for {r.spec.base_model} from {len(ps)} prompts{how}; open it with '
+        print(f'{out}: a LoRA for {r.spec.base_model} from {len(ps)} prompts; open it with '
               f'peft.PeftModel.from_pretrained(base, {out!r})')
 
 # %% ../nbs/15a_generate.ipynb #3ba76442

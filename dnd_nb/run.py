@@ -10,7 +10,6 @@ import numpy as np, torch
 from fastcore.basics import patch
 from .adapter import Adapters, correct
 from .condition import conditions
-from .familiar import Familiarity, standardised
 from .generator import load_generator
 from .io.files import Format
 from .task import Template
@@ -52,7 +51,6 @@ class TrainConfig:
     max_len:int=256 # tokens of a row
     val_every:int=25 # steps between validations
     val_rows:int=12 # rows a validation task
-    familiar:bool=False # keep the last step, at full strength for prompts like those of a training task; the strength chosen on validation tasks is for prompts unlike all of them
 
     def __post_init__(self): self.stages = tuple(s if isinstance(s, Stage) else Stage(**s) for s in self.stages)
     @property
@@ -81,7 +79,7 @@ def warm_start(
 
 # %% ../nbs/09b_run.ipynb #9b66da4e
 _fixed = dict(ema=.98, weight_decay=.01, val_strengths=[.5,1.], strengths=[0.,.25,.5,.75,1.],
-    val_k=16, proportional=False)
+    val_k=16, proportional=False, familiar=False)
 _fixed_stage = dict(warmup=.1, clip=1., head_clip=1., at_once=64)
 
 def as_now(
@@ -127,7 +125,6 @@ class Run:
         except TypeError as e:
             raise ValueError(f'{self.folder}/config.json: {e}; was it written by another version? train the run '
                              'again') from None
-        self.familiarity = Familiarity.load(folder) if self.cfg.familiar else None
     @property
     def held_out(self)->list:
         "Names of tasks that nothing was trained or chosen on, as `dnd_train --held-out` was told"
@@ -162,24 +159,13 @@ def _same_encoder(self:Run, cache):
 def generate(self:Run,
     cache, # PromptCache of the run's encoder
     prompts:list, # n lists of prompts
-    strength:float=None, # of the correction; None: the one chosen in training, see `strengths`
+    strength:float=None, # of the correction; None: the one chosen in training
 )->Adapters: # n
     "One adapter a prompt batch"
     self._same_encoder(cache)
     dev = next(self.gen.parameters()).device
     cond,mask = conditions(cache, prompts, self.gen.takes, device=dev)
-    return correct(self.gen.loc, self.gen(cond, mask), self.strengths(cache, prompts) if strength is None else strength)
-
-# %% ../nbs/09b_run.ipynb #c16ee4a4
-@patch
-@torch.no_grad()
-def strengths(self:Run,
-    cache, # PromptCache of the run's encoder
-    prompts:list, # n lists of prompts
-): # the run's strength, or [n] by familiarity
-    "The strength of the correction for each prompt batch"
-    if self.familiarity is None: return self.strength
-    return self.strength+(1-self.strength)*self.familiarity(standardised(self.gen, cache, prompts))
+    return correct(self.gen.loc, self.gen(cond, mask), self.strength if strength is None else strength)
 
 # %% ../nbs/09b_run.ipynb #96b5ad1a
 @patch

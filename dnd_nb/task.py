@@ -250,7 +250,6 @@ class Row:
     "Tokens of one row"
     ids:list      # prompt, answer, end-of-text
     n_prompt:int  # of which prompt
-    words:list=None # first tokens of answers that begin with a word of the prompt, where they were asked for
     @property
     def n_answer(self)->int: "Tokens of the answer, end-of-text included"; return len(self.ids)-self.n_prompt
     def __len__(self): return len(self.ids)
@@ -261,7 +260,6 @@ def encode_rows(
     examples:list,              # [Example]
     template:Template=Template(), # around prompt and answer
     max_len:int=256,            # tokens; longer prompts lose their beginning
-    words:bool=False,           # note how answers begin that begin with a word of the prompt? for smoothed targets
 )->list: # [Row]
     "Tokenise rows: the border between prompt and answer is fixed, the answer is whole and ends with eos"
     if tok.eos_token_id is None:
@@ -270,20 +268,15 @@ def encode_rows(
     if not pairs: return []
     prompts, answers = (tok(list(t), add_special_tokens=False).input_ids for t in zip(*pairs))
     bos = list(tok('').input_ids)[:1] # tokenizers that begin every text with a token keep doing so
-    res,first = [],_first_tokens(tok, examples, template) if words else None
+    res = []
     for e,p,a in zip(examples, prompts, answers):
         a = [*a, tok.eos_token_id]; room = max_len-len(a)-len(bos)
         if room < 1:
             raise TaskError(f'answer of {len(a)} tokens leaves no room for a prompt in max_len={max_len}: '
                             f'{table_cell(e.answer)!r}; raise max_len or drop the row')
         p = bos+p[-room:]
-        res.append(Row(p+a, len(p), list(dict.fromkeys(first[w] for w in e.prompt.split())) if words else None))
+        res.append(Row(p+a, len(p)))
     return res
-
-def _first_tokens(tok, examples, template): # word → the token with which an answer begins that begins with it
-    ws = list({w for e in examples for w in e.prompt.split()})
-    return dict(zip(ws, (t[0] for t in tok([template.answer.format(answer=w) for w in ws], add_special_tokens=False)
-        .input_ids))) if ws else {}
 
 # %% ../nbs/02_task.ipynb #ed328c5c
 def collate(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json, random
 from dataclasses import dataclass
 import numpy as np, torch
+import torch.nn.functional as F
 from torch import Tensor
 from fastcore.basics import patch
 from .adapter import *
@@ -14,9 +15,8 @@ from .io.files import check_tensors, read_tensors, write_tensors
 from .io.moved import moved
 from .crew import bar_over
 from .fast.graphs import Graphed, Lean, engine_for
-from .fast.lean import smoothed_nats
 from .io.memory import must_fit
-from .fast.packing import micro_batches, prompt_tokens
+from .fast.packing import micro_batches
 from .task import Template, encode_rows, collate, token_batches
 from .track import track, tracking
 
@@ -28,8 +28,6 @@ __all__ = ['CLIP', 'answer_nll', 'TeacherConfig', 'RowSampler', 'packed_backward
 def answer_nll(
     model, # causal LM
     batch:dict, # as made by `collate`
-    prompts:Tensor=None, # [b, w], see `prompt_tokens`
-    smooth:tuple=(0.,0.), # see `smoothed_nats`
 )->tuple: # (nats [b], answer tokens [b])
     "Each row's summed negative log-likelihood of its answer, and its number of answer tokens"
     keep,labels = batch['logits_to_keep'],batch['labels']
@@ -37,7 +35,7 @@ def answer_nll(
     logits = model(**kw, logits_to_keep=keep, use_cache=False).logits[:,:-1]
     y = labels[:,-keep:][:,1:]
     sel = y!=-100
-    nll = smoothed_nats(logits[sel], y[sel], None if prompts is None else prompts[sel.nonzero()[:,0]], smooth)
+    nll = F.cross_entropy(logits[sel].float(), y[sel], reduction='none')
     return torch.zeros(y.shape, device=nll.device).masked_scatter(sel, nll).sum(1), sel.sum(1)
 
 # %% ../nbs/04_teacher.ipynb #ed9dee4b
@@ -49,19 +47,12 @@ class TeacherConfig:
     steps:int=120 # optimiser steps
     rows:int=8 # rows of its task that an adapter sees a step
     lr:float=1e-3 # peak learning rate: linear warm-up, then cosine to a tenth
-    smooth:tuple=(0.,0.) # shares of the target spread over the vocabulary and over the prompt's words, see `smoothed_nats`; losses are then to these targets
     keep:tuple=(1.,) # checkpoints to keep, as shares of the steps
     seed:int=0 # of the shared initial A and of the rows
     max_len:int=256 # tokens of a row; longer prompts lose their beginning
     max_tokens:int=16384 # tokens a micro-batch, filling included; 0: as free memory allows; halved when it runs out
     at_once:int=64 # teachers that share a forward pass
 
-    def __post_init__(self):
-        self.smooth = tuple(self.smooth)
-        if len(self.smooth)!=2 or min(self.smooth)<0 or sum(self.smooth)>=1:
-            raise ValueError(f'smooth {self.smooth}: expected two shares of the target, 0 or more and together below 1')
-    @property
-    def words(self)->bool: "Must rows be encoded with the words of their prompts?"; return self.smooth[1]>0
     def at(self,
         share, # of all steps, 0 to 1
     )->int: "The step of a checkpoint"; return max(1, round(self.steps*share))
@@ -86,14 +77,13 @@ class RowSampler:
     def __call__(self, step)->list: return [self._at(step*self.k+j) for j in range(self.k)]
 
 # %% ../nbs/04_teacher.ipynb #b78b3a67
-def _plain_backward(model, adapters, rows, owner, weight, pad_id, max_tokens, smooth=(0.,0.)):
+def _plain_backward(model, adapters, rows, owner, weight, pad_id, max_tokens):
     "Backward of Σ weight·nll over rows in padded micro-batches; returns each row's (nats, tokens)"
     nats,toks = torch.zeros(len(rows)),torch.zeros(len(rows))
     for idx in token_batches(rows, max_tokens):
         b = collate([rows[i] for i in idx], pad_id, model.device)
         with apply_adapters(model, adapters, owner[idx]):
-            nll,n = answer_nll(model, b, prompt_tokens([rows[i] for i in idx]).to(model.device) if smooth[1] else None,
-                smooth)
+            nll,n = answer_nll(model, b)
         (nll/n*weight[idx].to(nll.device)).sum().backward()
         nats[idx],toks[idx] = nll.detach().cpu(),n.cpu().float()
     return nats,toks
@@ -106,14 +96,13 @@ def packed_backward(
     owner:Tensor, # [rows] the adapter of each, rising
     weight:float, # of each row
     max_tokens:int, # a micro-batch
-    smooth:tuple=(0.,0.), # see `smoothed_nats`
 )->Tensor: # [rows] nats a token, on the device
     "The same on packed rows"
     res,owner = torch.empty(len(rows), device=x.device),owner.numpy()
     for i,ix in enumerate(lean.parts(rows, owner, max_tokens)):
         who,own = np.unique(owner[ix], return_inverse=True)
         at = torch.from_numpy(who).to(x.device)
-        nll,g = lean.grad(lean.pack([rows[j] for j in ix], own, i, smooth[1]>0), x.index_select(0, at), weight, smooth)
+        nll,g = lean.grad(lean.pack([rows[j] for j in ix], own, i), x.index_select(0, at), weight)
         grad.index_add_(0, at, g)
         res[torch.from_numpy(ix).to(x.device)] = nll
     return res
@@ -200,9 +189,9 @@ def _backward(self:AdapterTrainer, rows, owner, weight, max_tokens):
     "Gradient of Σ weight·(nats a token) in `x.grad`; returns each row's nats a token"
     self.x.grad = torch.zeros_like(self.x)
     if self.lean:
-        return packed_backward(self.lean, self.x, self.x.grad, rows, owner, weight, max_tokens, self.cfg.smooth)
+        return packed_backward(self.lean, self.x, self.x.grad, rows, owner, weight, max_tokens)
     nats,toks = _plain_backward(self.model, Adapters.from_flat(self.spec, self.x), rows, owner,
-        torch.full((len(rows),), weight), self.pad_id, max_tokens, self.cfg.smooth)
+        torch.full((len(rows),), weight), self.pad_id, max_tokens)
     return nats/toks
 
 @patch
@@ -287,13 +276,12 @@ def train_multitask(
     template:Template=None, # of the rows
     max_len:int=256, # tokens of a row
     progress=True, # show a bar?
-    smooth:tuple=(0.,0.), # see `smoothed_nats`
 )->tuple: # (Adapters n=1, losses [steps])
     "One unconditional LoRA on the training rows of all tasks, each task as often; rows of small tasks come again"
     n = max(len(t.train) for t in tasks)
     mixed = [t.train[i%len(t.train)] for i in range(n) for t in tasks]
-    cfg = TeacherConfig(steps=steps, rows=rows, lr=lr, seed=seed, max_len=max_len, smooth=smooth)
-    rs = encode_rows(tok, mixed, template or Template(), max_len, cfg.words)
+    cfg = TeacherConfig(steps=steps, rows=rows, lr=lr, seed=seed, max_len=max_len)
+    rs = encode_rows(tok, mixed, template or Template(), max_len)
     tr = AdapterTrainer(model, spec, [rs], cfg, ['multitask'], tok.pad_token_id)
     bar = bar_over(range(steps), progress)
     for _ in bar:

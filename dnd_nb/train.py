@@ -18,7 +18,6 @@ from .crew import Crew, bar_over, own_device, versions
 from .dataset import PairDataset, prompt_batches
 from .condition import condition_texts, conditions, encode_batches, mean_pool
 from .evaluate import score
-from .familiar import Familiarity, borders, standardised
 from .fast.graphs import engine_for
 from .generator import Condition, make_generator, save_generator, teacher_spread
 from .generators.dnd import LoraTokenizer
@@ -64,6 +63,9 @@ class Trainer:
         if unknown:
             raise ValueError(f'validation task {unknown[0]!r} is not among the tasks given ({len(self.tasks)} of them)')
         self.val = [self.tasks[v] for v in val_tasks]
+        if few := [t for t in self.val if len(t.train)<2]:
+            raise ValueError(f'validation task {few[0].name!r} has one training row; it needs two: one to show, one to '
+                             'score')
         self.held_out = _held_out(held_out, val_tasks, self.tasks, zoo)
         self.train_names = [t for t in zoo.tasks if t not in {*val_tasks, *self.held_out}]
         if not self.train_names:
@@ -288,7 +290,12 @@ def one_step(self:Trainer)->dict:
 
 # %% ../nbs/10_train.ipynb #461ca5b6
 @patch
-def _val_rows(self:Trainer): return [(i,e) for i,t in enumerate(self.val) for e in t.train[-self.cfg.val_rows:]]
+def _val_split(self:Trainer, task): # (rows that are shown, rows that are scored): no row is both
+    n = len(task.train)-min(self.cfg.val_rows, len(task.train)//2)
+    return task.train[:min(self.val_k, n)], task.train[n:]
+
+@patch
+def _val_rows(self:Trainer): return [(i,e) for i,t in enumerate(self.val) for e in self._val_split(t)[1]]
 
 @patch
 @torch.no_grad()
@@ -309,7 +316,7 @@ def validate(self:Trainer,
 # %% ../nbs/10_train.ipynb #461ca5b7
 @patch
 def _val_prompts(self:Trainer):
-    return [condition_texts(t.train[:self.val_k], self.cfg.answers, self.cfg.seed) for t in self.val]
+    return [condition_texts(self._val_split(t)[0], self.cfg.answers, self.cfg.seed) for t in self.val]
 
 @patch
 @torch.no_grad()
@@ -325,7 +332,7 @@ def _consider(self:Trainer, rec):
         ad = self.generate_val()
         rec['val_nll'] = min(self.validate(self.at_strength(ad, s)) for s in VAL_STRENGTHS)
     else: rec['val_nll'] = None
-    best = self.cfg.familiar or rec['val_nll'] is None or self.best is None or rec['val_nll']<self.best['val_nll']
+    best = rec['val_nll'] is None or self.best is None or rec['val_nll']<self.best['val_nll']
     if best:
         self.best = dict(step=self.step, val_nll=rec['val_nll'])
         self.best_state = {k:v.clone() for k,v in self.ema.module.state_dict().items()}
@@ -368,8 +375,8 @@ def _begin(self:Trainer):
         old['config'] = as_json(TrainConfig(())) | as_now(old['config'])
         same_settings(self.folder, old, d, _begun_with)
     else:
-        theirs = [n for n in ('state','generator.safetensors','generator.json','log.jsonl','selected.json',
-            'familiar.safetensors') if (self.folder/n).exists()]
+        theirs = [n for n in ('state','generator.safetensors','generator.json','log.jsonl','selected.json')
+            if (self.folder/n).exists()]
         if theirs:
             raise ValueError(f'{self.folder}: holds {theirs[0]} but no config.json, so it is no run, and a run would '
                              'replace that; choose another folder')
@@ -451,7 +458,6 @@ def _finish(self:Trainer):
 def _write(self:Trainer, strength):
     with atomic_write(self.folder/'log.jsonl') as f: f.write('\n'.join(map(json.dumps, self.log))+'\n')
     save_generator(self.gen, self.folder)
-    if self.cfg.familiar: self.familiarity.save(self.folder)
     SELECTED.write(self.folder/'selected.json', dict(**self.best, **strength))
 
 # %% ../nbs/10_train.ipynb #8f3ea31a
@@ -464,37 +470,18 @@ def _choose_strength(self:Trainer)->dict:
     nll = {s: self.validate(self.at_strength(ad, s)) for s in self.strengths}
     return dict(strength=min(nll, key=nll.get), strengths={str(k):v for k,v in nll.items()})
 
-# %% ../nbs/10_train.ipynb #d5f8fbc5
-@patch(as_prop=True)
-@torch.no_grad()
-def familiarity(self:Trainer)->Familiarity:
-    "From batches of the training tasks, see `borders`"
-    if getattr(self, '_fam', None) is None:
-        if self.cache.tokens or self.gen.takes=='ids' or len(self.train_names)<2:
-            raise ValueError('familiar=True needs one vector a prompt and two training tasks or more; this generator '
-                             f'takes {self.gen.takes}')
-        shown = {t:[a if self.cfg.answers=='prompt+answer' else p for p,a in self.ds.texts[t]]
-            for t in self.train_names}
-        c = F.normalize(standardised(self.gen, self.cache, list(shown.values())), dim=1)
-        cos = [F.normalize(standardised(self.gen, self.cache,
-            prompt_batches(x, self.val_k, 32, f'{self.cfg.seed}/{t}')), dim=1)@c.T for t,x in shown.items()]
-        self._fam = Familiarity(c, *borders(torch.stack(cos).cpu()))
-    return self._fam
-
 # %% ../nbs/10_train.ipynb #f8b132db
 @patch
 def at_strength(self:Trainer,
     ad:Adapters, # one a validation task, at strength 1
     s:float, # strength: 0 is the start adapter, 1 as generated
 )->Adapters:
-    "Adapters of the validation tasks at strength s, or at what their prompts' familiarity makes of it"
-    if not self.cfg.familiar: return correct(self.gen.loc, ad, s)
-    return correct(self.gen.loc, ad, s+(1-s)*self.familiarity(standardised(self.gen, self.cache, self._val_prompts())))
+    "Adapters of the validation tasks at strength s"
+    return correct(self.gen.loc, ad, s)
 
 # %% ../nbs/10_train.ipynb #38eec16b
 __getattr__ = moved('dnd_nb.train', {
     'dnd_nb.adapter': 'correct',
     'dnd_nb.encoder': 'conditions',
-    'dnd_nb.familiar': 'Familiarity borders standardised',
     'dnd_nb.run': 'Stage TrainConfig warm_start RUN SELECTED Run',
     'dnd_nb.teacher': 'train_multitask'})

@@ -19,9 +19,7 @@ UP = ('followed','zero','effect','base','teachers','own task','pairing','supervi
 # %% ../../nbs/checks/03_generated.ipynb #f0b0adc5
 @check('followed', ['generate'])
 def _followed(p):
-    batches = [prompt_batches(x, p.k, 1, p.seed)[0] for x in p.prompts.values()]
-    s = p.run.strengths(p.cache, batches)
-    s = float(s.max()) if hasattr(s, 'max') else float(s)
+    s = float(p.run.strength)
     res = dict(figure=f'strength {s:g}', threshold='> 0')
     if s>0: return dict(status='ok', **res)
     tried = p.run.selected.get('strengths') or {}

@@ -6,9 +6,9 @@ from ..io.moved import moved
 
 _rooms = { # `Lean` comes from the last room, for others add methods to it
     'dnd_nb.fast.packing':
-        'block_size Pack buckets prompt_tokens pack micro_batches',
+        'block_size Pack buckets pack micro_batches',
     'dnd_nb.fast.lean':
-        'smoothed_nats why_not first_layer',
+        'why_not first_layer',
     'dnd_nb.fast.graphs':
         'ENGINES Graphed why_not_ragged default_engine engine_for forget_engines Lean',
 }

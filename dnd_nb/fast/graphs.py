@@ -30,11 +30,10 @@ def pack(self:Graphed,
     rows, # list of Row
     owner, # [rows] adapter of each
     part:int=0, # number of the micro-batch
-    prompts:bool=False, # also the prompts' words, for smoothed targets?
 )->Pack:
     "`pack` with sizes rounded up to those this micro-batch had before, so that its recording fits"
     key = (int(max(owner))+1, len(rows), part)
-    pk = pack(rows, owner, device=self.device, rounded=True, room=self.rooms.get(key,(0,{},0)), prompts=prompts,
+    pk = pack(rows, owner, device=self.device, rounded=True, room=self.rooms.get(key,(0,{},0)),
         ragged=self.ragged)
     self.rooms[key] = (len(pk.ids), {W:B for B,W in pk.shapes}, len(pk.y))
     return pk
@@ -69,14 +68,13 @@ def grad(self:Graphed,
     pk:Pack, # rows of n adapters as one stream, from `pack`
     x:Tensor, # [n, P] values of the adapters, float32
     weight:float=1., # of each row
-    smooth:tuple=(0.,0.), # see `smoothed_nats`
 )->tuple:
     "As `Lean.grad`; what is returned holds until the next call"
-    key = (len(x), len(pk.ids), len(pk.owner), tuple(pk.shapes), len(pk.y), len(pk.lens), weight, smooth)
+    key = (len(x), len(pk.ids), len(pk.owner), tuple(pk.shapes), len(pk.y), len(pk.lens), weight)
     if key not in self.kept:
-        if key not in self.met or not pk.rounded: return self.unrecorded(key, pk, x, weight, smooth)
+        if key not in self.met or not pk.rounded: return self.unrecorded(key, pk, x, weight)
         if len(self.kept)>=self.most: del self.kept[next(iter(self.kept))] # what was not used for longest
-        self.kept[key] = self.record(pk, x, weight, smooth)
+        self.kept[key] = self.record(pk, x, weight)
     old,x0,replay,out = self.kept[key] = self.kept.pop(key)
     for a,b in zip(_tensors(old), _tensors(pk)): a.copy_(b)
     x0.copy_(x)
@@ -91,10 +89,9 @@ def unrecorded(self:Graphed,
     pk, # rows of n adapters as one stream, from `pack`
     x, # [n, P] values of the adapters, float32
     weight, # of each row
-    smooth, # see `smoothed_nats`
 ):
     "A step that is met for the first time"
-    out = Lean.grad(self, pk, x, weight, smooth)
+    out = Lean.grad(self, pk, x, weight)
     if key not in self.met and x.is_cuda: # recordings have memory of their own, and other processes may need this
         torch.cuda.empty_cache()
     self.met.add(key)
@@ -105,14 +102,13 @@ def record(self:Graphed,
     pk, # rows of n adapters as one stream, from `pack`
     x, # [n, P] values of the adapters, float32
     weight, # of each row
-    smooth, # see `smoothed_nats`
 )->tuple: # (inputs to fill, values to fill, replay, outputs)
     "Record one step"
     pk = replace(pk, **{k:v.clone() for k,v in vars(pk).items() if isinstance(v, Tensor)},
         turns=[tuple(t.clone() for t in ab) for ab in pk.turns])
     x = x.detach().clone()
     g = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(g, pool=self.pool): out = Lean.grad(self, pk, x, weight, smooth)
+    with torch.cuda.graph(g, pool=self.pool): out = Lean.grad(self, pk, x, weight)
     self.pool = self.pool or g.pool()
     return pk,x,g.replay,out
 

@@ -15,20 +15,7 @@ from ..adapter import Adapters, LoraSpec
 from .packing import Pack, micro_batches, pack
 
 # %% auto #0
-__all__ = ['smoothed_nats', 'why_not', 'first_layer', 'Lean']
-
-# %% ../../nbs/fast/lean.ipynb #d04bd05b
-def smoothed_nats(
-    logits:Tensor, # [m, V]
-    y:Tensor, # [m] answers' tokens
-    prompts:Tensor=None, # [m, w] as made by `prompt_tokens`
-    smooth:tuple=(0.,0.), # shares of the target: spread over the vocabulary, over the prompt's words
-)->Tensor: # [m]
-    "Cross-entropy with a part of the target spread over the vocabulary, and a part over the prompt's own words"
-    if not any(smooth): return F.cross_entropy(logits.float(), y, reduction='none')
-    z,(a,b) = logits.float(),smooth
-    res = z.logsumexp(-1) - (1-a-b)*z.gather(1, y[:,None])[:,0] - a*z.mean(-1)
-    return res - b*(z.gather(1, prompts.clamp(min=0))*(prompts>=0)).sum(1)/(prompts>=0).sum(1) if b else res
+__all__ = ['why_not', 'first_layer', 'Lean']
 
 # %% ../../nbs/fast/lean.ipynb #c8c901f6
 class _Move(torch.autograd.Function):
@@ -233,7 +220,7 @@ def _run(self:Lean, h, pos, layers, attend, ends=None): # through [(weights, ada
     return h
 
 # %% ../../nbs/fast/lean.ipynb #50d1b02b
-def _nats(h, w, b, y, prompts, smooth): return smoothed_nats(F.linear(h, w, b), y, prompts, smooth)
+def _nats(h, w, b, y): return F.cross_entropy(F.linear(h, w, b).float(), y, reduction='none')
 
 @patch
 def normed(self:Lean,
@@ -261,14 +248,12 @@ def nats(self:Lean,
     pk:Pack, # rows of n adapters as one stream, from `pack`
     x:Tensor=None, # [n, P]
     chunk:int=4096, # logits at so many tokens at a time
-    smooth:tuple=(0.,0.), # see `smoothed_nats`; then the pack must hold prompts
 )->Tensor: # [rows]
     "Each row's summed negative log-likelihood of its answer"
     h,head = self._at_answers(pk, x)
-    some = lambda i: (pk.y[i], pk.prompts.index_select(0, pk.row[i]) if smooth[1] else None, smooth)
-    if len(h)<=chunk: l = _nats(h, head.weight, head.bias, *some(slice(None)))
-    else: l = torch.cat([checkpoint(_nats, h[i], head.weight, head.bias, *some(i), use_reentrant=False)
-        for j in range(0, len(h), chunk) for i in [slice(j,j+chunk)]])
+    if len(h)<=chunk: l = _nats(h, head.weight, head.bias, pk.y)
+    else: l = torch.cat([checkpoint(_nats, a, head.weight, head.bias, y, use_reentrant=False)
+        for a,y in zip(h.split(chunk), pk.y.split(chunk))])
     return torch.zeros(len(pk.lens), device=l.device).index_add_(0, pk.row, l)
 
 @patch
@@ -292,11 +277,10 @@ def grad(self:Lean,
     pk:Pack, # rows of n adapters as one stream, from `pack`
     x:Tensor, # [n, P]
     weight:float=1., # of each row
-    smooth:tuple=(0.,0.), # see `smoothed_nats`
 )->tuple: # (nats a token [rows], gradient of their weighted sum [n, P])
     "Losses and gradient of one micro-batch"
     x = x.detach().requires_grad_()
-    l = self.nats(pk, x, smooth=smooth)/pk.lens
+    l = self.nats(pk, x)/pk.lens
     keep = torch.arange(len(l), device=l.device)<len(l)-pk.rounded
     return l.detach()[:len(l)-pk.rounded], torch.autograd.grad(torch.where(keep, l, 0.).sum()*weight, x)[0]
 
@@ -338,10 +322,9 @@ def pack(self:Lean,
     rows, # list of Row
     owner, # [rows] adapter of each
     part:int=0, # number of the micro-batch
-    prompts:bool=False, # also the prompts' words, for smoothed targets?
     backward:bool=True, # also what a backward pass needs?
 )->Pack:
     "`pack` as this engine wants it for the micro-batch of this number, with what the layers below the first adapter make of these rows"
-    pk = pack(rows, owner, device=self.device, weight=self.spec.n_params/5e5, backward=backward, prompts=prompts)
+    pk = pack(rows, owner, device=self.device, weight=self.spec.n_params/5e5, backward=backward)
     if self.first: pk.stem = torch.cat(self.below(rows)).index_select(0, pk.src)
     return pk

@@ -9,7 +9,7 @@ import numpy as np, torch
 from torch import Tensor
 
 # %% auto #0
-__all__ = ['block_size', 'Pack', 'buckets', 'prompt_tokens', 'pack', 'micro_batches']
+__all__ = ['block_size', 'Pack', 'buckets', 'pack', 'micro_batches']
 
 # %% ../../nbs/fast/packing.ipynb #1d3140ea
 def block_size(
@@ -42,7 +42,6 @@ class Pack:
     lens:Tensor # [rows] answer tokens of each row
     rounded:bool=False # is the last row one that does not exist?
     cu:Tensor=None # [sequences + 1] where each begins in the stream, and where the last ends: in place of buckets
-    prompts:Tensor=None # [rows, w] how answers begin that begin with a word of the prompt, see `prompt_tokens`; for smoothed targets only
     stem:Tensor=None # [N, d] residual stream where the first adapted layer begins, if it was kept
     @property
     def block(self)->int: "Tokens a block"; return len(self.ids)//len(self.owner)
@@ -157,21 +156,6 @@ def _lay_ragged(rows, lens, owner, block, room): # the fields of a Pack with seq
     return d | dict(cu=cu.astype(np.int32), shapes=[(len(cu)-1,
         _size(int(np.diff(cu).max()), 64, max(room[1], default=0)))])
 
-# %% ../../nbs/fast/packing.ipynb #233ee435
-def prompt_tokens(
-    rows, # list of Row with `words`
-    most:int=64, # tokens of a row, at most
-)->Tensor: # [rows, most], -1 where there are fewer
-    "How an answer begins that begins with a word of the row's prompt; of more than `most` such tokens some at even distances"
-    res = np.full((len(rows),most), -1)
-    for r,to in zip(rows, res):
-        if r.words is None:
-            raise ValueError('smoothed targets need the words of the prompts: encode_rows(…, words=True)')
-        t = r.words
-        if len(t)>most: t = [t[i*len(t)//most] for i in range(most)]
-        to[:len(t)] = t
-    return torch.from_numpy(res)
-
 # %% ../../nbs/fast/packing.ipynb #8353c7a3
 def pack(
     rows:list, # of Row
@@ -182,7 +166,6 @@ def pack(
     rounded:bool=False, # round all sizes up, so that few shapes occur, see below
     room=(0,{},0), # … to at least so many tokens, rows of each width, and predictions
     backward:bool=True, # also what a backward pass needs?
-    prompts:bool=False, # also the prompts' words, for smoothed targets?
     ragged:bool=False, # sequences in place of buckets, see below; sizes are rounded
 )->Pack:
     "Put rows into one stream"
@@ -192,7 +175,6 @@ def pack(
         d = _lay_out(rows, lens, owner, block or (64 if rounded else block_size(lens, owner, weight)), rounded)
         if rounded: d = _round(d, room)
         d |= {k:np.concatenate([x.ravel() for x in d[k]]) for k in ('to','real')}
-    if prompts: d['prompts'] = np.pad(prompt_tokens(rows).numpy(), ((0,int(rounded)),(0,0)))
     def put(x):
         x = torch.from_numpy(np.ascontiguousarray(x))
         return x.pin_memory().to(device, non_blocking=True) if torch.device(device).type=='cuda' else x
