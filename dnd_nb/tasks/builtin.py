@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['BUILTIN', 'FRAMES', 'YN', 'DAYS', 'MONTHS', 'UNIT_PAIRS', 'PAIRS', 'ANIMALS', 'FRUITS', 'COLOURS', 'THINGS', 'WORDS',
            'NAMES', 'SURNAMES', 'VERBS', 'ADJECTIVES', 'COUNTRIES', 'GOOD', 'BAD', 'NOUNS', 'JOY', 'WOE', 'SPORT',
-           'FOOD', 'FLYERS', 'SWIMMERS', 'WALKERS', 'BIG', 'SMALL', 'RIDES', 'Maker', 'task_maker', 'builtin_tasks',
-           'add', 'subtract', 'double', 'halve', 'next_number', 'previous_number', 'plus_ten', 'odd_even', 'over_fifty',
+           'FOOD', 'FLYERS', 'SWIMMERS', 'WALKERS', 'BIG', 'SMALL', 'RIDES', 'Maker', 'task_maker', 'add', 'subtract',
+           'double', 'halve', 'next_number', 'previous_number', 'plus_ten', 'odd_even', 'over_fifty',
            'multiple_of_five', 'digit_count', 'sign', 'next_weekday', 'previous_weekday', 'month_number', 'next_month',
            'previous_month', 'season', 'weekend', 'first_item', 'last_item', 'second_item', 'count_items',
            'contains_item', 'reverse_list', 'initials', 'csv_join', 'json_pair', 'larger', 'smaller', 'greater_true',
            'longer_word', 'alphabet_first', 'same_word', 'starts_with_vowel', 'animal_or_fruit', 'colour_or_thing',
-           'living', 'name_or_object', 'verb_or_adjective', 'review', 'happy_or_sad', 'sport_or_food', 'who', 'swap']
+           'living', 'name_or_object', 'verb_or_adjective', 'review', 'happy_or_sad', 'sport_or_food', 'who', 'swap',
+           'builtin_tasks']
 
 # %% ../../nbs/tasks/builtin.ipynb #783bb9b3
 import random
@@ -32,6 +33,7 @@ class Maker:
     draw:callable     # random.Random -> dict of blanks, with `answer` and perhaps `choices`
     frames:tuple      # what may stand around a wording, with the blank {q}
 
+# %% ../../nbs/tasks/builtin.ipynb #e29a25c4
 BUILTIN = {} # name -> Maker, in order of definition
 FRAMES = ('{q}',)*4 + ('Q: {q}', 'Question: {q}', 'Please answer: {q}', 'Tell me: {q}', '{q} Answer briefly.',
     'Quick one: {q}', 'Hello! {q}', '{q} Just the answer.', 'Try this. {q}', '{q} Thanks!')
@@ -45,8 +47,7 @@ def task_maker(
     "Decorator: register a function that draws (blanks, answer[, choices])"
     def _f(f):
         m = Maker(name or f.__name__, family, wordings, f, frames)
-        if len(set(wordings)) < 6:
-            raise TaskError(f'maker {m.name}: {len(set(wordings))} wordings, expected at least 6')
+        if (n := len(set(wordings))) < 6: raise TaskError(f'maker {m.name}: {n} wordings, expected at least 6')
         BUILTIN[m.name] = m
         return f
     return _f
@@ -73,36 +74,25 @@ def task(self:Maker, n_train:int=240, n_test:int=60, seed:int=0)->Task:
                             'asked for; lower n_train or n_test')
     return Task(self.name, self.family, [*rows.values()][n_test:], [*rows.values()][:n_test])
 
-# %% ../../nbs/tasks/builtin.ipynb #f280af42
-def builtin_tasks(
-    names:list=None,    # only these, in this order
-    families:list=None, # only of these families
-    n_train:int=240,    # training rows a task
-    n_test:int=60,      # test rows a task; none of their prompts is a training prompt
-    seed:int=0,         # same seed, same rows
-)->L: # of Task
-    "The built-in programmatic tasks"
-    known_names(names, BUILTIN, 'built-in task'); known_names(families, {m.family for m in BUILTIN.values()},
-        'built-in family')
-    return L(BUILTIN[n].task(n_train, n_test, seed)
-        for n in names or BUILTIN if families is None or BUILTIN[n].family in families)
-
 # %% ../../nbs/tasks/builtin.ipynb #d3ba084a
 def _cat(s): return tuple(s.split())
 def _pick(r, *xs): return r.choice(xs)
 def _yes(b): return ('no','yes')[bool(b)]
 YN = ['yes','no']
 
+# %% ../../nbs/tasks/builtin.ipynb #a3c68b93
 @task_maker('arithmetic', 'What is {a} plus {b}?', '{a} + {b} =', 'Add {a} and {b}.',
     'The sum of {a} and {b} is what?', 'Compute {a} + {b}.', 'How much is {a} and {b} together?',
     'I have {a} coins and find {b} more. How many coins now?')
 def add(r): a,b = r.randint(0,10), r.randint(0,10); return dict(a=a, b=b), a+b
 
+# %% ../../nbs/tasks/builtin.ipynb #64a38c2f
 @task_maker('arithmetic', 'What is {a} minus {b}?', '{a} - {b} =', 'Subtract {b} from {a}.',
     'Take {b} away from {a}.', 'Compute {a} - {b}.', 'How much is left of {a} after removing {b}?',
     'I have {a} coins and lose {b}. How many are left?')
 def subtract(r): b,a = sorted((r.randint(0,20), r.randint(0,20))); return dict(a=a, b=b), a-b
 
+# %% ../../nbs/tasks/builtin.ipynb #8fe23681
 @task_maker('arithmetic', 'What is twice {a}?', 'Double the number {a}.', '{a} times 2 =', 'What is two times {a}?',
     '2 x {a} =', 'Give the double of {a}.', 'How much is {a} doubled?')
 def double(r): a = r.randint(1,50); return dict(a=a), 2*a
@@ -111,6 +101,7 @@ def double(r): a = r.randint(1,50); return dict(a=a), 2*a
     'Split {a} into two equal parts. How big is one?', 'Give one half of {a}.', 'How much is {a} halved?')
 def halve(r): a = r.randint(1,30); return dict(a=2*a), a
 
+# %% ../../nbs/tasks/builtin.ipynb #c8004852
 @task_maker('arithmetic', 'Which number comes after {a}?', 'What is the next whole number after {a}?',
     'Count on by one from {a}.', 'What follows {a} when counting up?', 'Name the successor of {a}.',
     '{a} is followed by which number?', 'Continue counting: {b}, {a}, ...')
@@ -121,6 +112,7 @@ def next_number(r): a = r.randint(1,98); return dict(a=a, b=a-1), a+1
     '{a} is preceded by which number?', 'Continue counting down: {b}, {a}, ...')
 def previous_number(r): a = r.randint(1,98); return dict(a=a, b=a+1), a-1
 
+# %% ../../nbs/tasks/builtin.ipynb #b0539096
 @task_maker('arithmetic', 'What is {a} plus ten?', 'Add 10 to {a}.', '{a} + 10 =', 'Ten more than {a} is what?',
     'Increase {a} by ten.', 'Count on ten from {a}.')
 def plus_ten(r): a = r.randint(1,89); return dict(a=a), a+10
@@ -136,12 +128,13 @@ def odd_even(r): a = r.randint(0,99); return dict(a=a), ('even','odd')[a%2], ['e
     'Would you say {a} is larger than 50?')
 def over_fifty(r): a = _pick(r, r.randint(1,49), r.randint(51,99)); return dict(a=a), _yes(a>50), YN
 
+# %% ../../nbs/tasks/builtin.ipynb #b8b2d921
 @task_maker('number checks', 'Can {a} be divided by 5?', 'Is {a} a multiple of five?', 'Does 5 divide {a} evenly?',
     'Yes or no: {a} is divisible by 5.', 'Is {a} in the table of five?', 'Does {a} end in 0 or 5?')
 def multiple_of_five(r):
-    a = _pick(r, 5*r.randint(1,40), 5*r.randint(1,40)+r.randint(1,4))
-    return dict(a=a), _yes(a%5==0), YN
+    a = _pick(r, 5*r.randint(1,40), 5*r.randint(1,40)+r.randint(1,4)); return dict(a=a), _yes(a%5==0), YN
 
+# %% ../../nbs/tasks/builtin.ipynb #9f5454bc
 @task_maker('number checks', 'How many digits has {a}?', 'Count the digits of {a}.',
     'The number {a} is written with how many digits?', 'What is the digit count of {a}?',
     'How long is the number {a}, in digits?', '{a} consists of how many digits?')
@@ -151,13 +144,13 @@ def digit_count(r): k = r.randint(1,4); return dict(a=r.randint(10**(k-1), 10**k
     'What sign has {a}, positive or negative?', 'Does {a} lie below or above zero? Say positive or negative.',
     'The sign of the number {a} is?', 'Say whether {a} is a positive or a negative number.')
 def sign(r):
-    a = r.randint(1,99)*_pick(r,1,-1)
-    return dict(a=a), 'positive' if a>0 else 'negative', ['positive','negative']
+    a = r.randint(1,99)*_pick(r,1,-1); return dict(a=a), 'positive' if a>0 else 'negative', ['positive','negative']
 
 # %% ../../nbs/tasks/builtin.ipynb #30406029
 DAYS = 'Monday Tuesday Wednesday Thursday Friday Saturday Sunday'.split()
 MONTHS = 'January February March April May June July August September October November December'.split()
 
+# %% ../../nbs/tasks/builtin.ipynb #3438f11a
 @task_maker('dates', 'What day comes after {d}?', 'Which weekday follows {d}?', 'Today is {d}. What day is tomorrow?',
     'If today is {d}, what is the next day?', 'Name the day after {d}.', 'The day following {d} is?',
     'It is {d}. What day will it be tomorrow?')
@@ -168,6 +161,7 @@ def next_weekday(r): i = r.randrange(7); return dict(d=DAYS[i]), DAYS[(i+1)%7], 
     'Name the day before {d}.', 'The day just before {d} is?', 'It is {d}. What day was it yesterday?')
 def previous_weekday(r): i = r.randrange(7); return dict(d=DAYS[i]), DAYS[i-1], DAYS
 
+# %% ../../nbs/tasks/builtin.ipynb #fa7b850f
 @task_maker('dates', 'Which month number is {m}?', '{m} is month number what?', 'Give the number of the month {m}.',
     'Write {m} as a month number.', 'On a form, {m} is month number?',
     'Which place has {m} in the year, from 1 to 12?')
@@ -183,14 +177,15 @@ def next_month(r): i = r.randrange(12); return dict(m=MONTHS[i]), MONTHS[(i+1)%1
     '{m} comes right after which month?', 'If this month is {m}, what was the previous month?')
 def previous_month(r): i = r.randrange(12); return dict(m=MONTHS[i]), MONTHS[i-1]
 
+# %% ../../nbs/tasks/builtin.ipynb #8d730521
 @task_maker('dates', 'In the north, which season is {m}?', 'What season is it in {m}?', '{m} falls in which season?',
     'Name the season of {m}.', 'Spring, summer, autumn or winter: {m}?',
     'If it is {m} in Europe, which season is it?')
 def season(r):
-    i = r.randrange(12)
-    s = ['winter','spring','summer','autumn']
+    i,s = r.randrange(12),['winter','spring','summer','autumn']
     return dict(m=MONTHS[i]), s[(i+1)//3%4], s
 
+# %% ../../nbs/tasks/builtin.ipynb #e60371e5
 @task_maker('dates', 'Is {d} a weekday or part of the weekend?', 'Weekday or weekend: {d}?',
     'Say weekday or weekend for {d}.', 'Does {d} belong to the weekend? Say weekday or weekend.',
     '{d}, is it weekend or weekday?', 'Which is {d}: weekend or weekday?')
@@ -200,9 +195,8 @@ def weekend(r):
 
 # %% ../../nbs/tasks/builtin.ipynb #3c4a8eaf
 UNIT_PAIRS = dict(cm_in_metres=('metres','centimetres',100), minutes_in_hours=('hours','minutes',60),
-    grams_in_kilos=('kilograms','grams',1000),
-    days_in_weeks=('weeks','days',7), months_in_years=('years','months',12), legs_of_spiders=('spiders','legs',8),
-    wheels_of_cars=('cars','wheels',4))
+    grams_in_kilos=('kilograms','grams',1000), days_in_weeks=('weeks','days',7),
+    months_in_years=('years','months',12), legs_of_spiders=('spiders','legs',8), wheels_of_cars=('cars','wheels',4))
 
 def _unit_maker(name, big, small, k):
     @task_maker('units', f'How many {small} are in {{a}} {big}?', f'{{a}} {big} make how many {small}?',
@@ -238,9 +232,12 @@ PAIRS = dict(
          'farmer|read reader|swim swimmer|play player|build builder|work worker|lead leader|hunt hunter|speak '
          'speaker|win winner|ride rider|help helper|own owner|print printer|climb climber|dream dreamer|clean '
          'cleaner|think thinker|jump jumper|sell seller|buy buyer|hike hiker')
+
+# %% ../../nbs/tasks/builtin.ipynb #b279ebdb
 PAIRS = {k:dict(p.split() for p in v.split('|')) for k,v in PAIRS.items()}
 PAIRS['superlative'] = {k:{'better':'best','worse':'worst'}.get(v, v[:-1]+'st') for k,v in PAIRS['comparative'].items()}
 
+# %% ../../nbs/tasks/builtin.ipynb #54896738
 def _pair_maker(name, *wordings):
     @task_maker('word forms', *wordings, name=name)
     def _(r): w = r.choice(list(PAIRS[name])); return dict(w=w), PAIRS[name][w]
@@ -251,12 +248,16 @@ _pair_maker('past', 'What is the past tense of {w}?', 'Today I {w}. Yesterday I 
     'Put {w} into the past.', 'Write the verb {w} as it was yesterday.', 'Simple past of {w}?')
 _pair_maker('ing', 'What is the -ing form of {w}?', 'Add -ing to {w}.', 'Right now I {w}; I am what?',
     'Present participle of "{w}"?', 'Write {w} with its ing ending.', 'Turn {w} into its -ing form.')
+
+# %% ../../nbs/tasks/builtin.ipynb #c980faab
 _pair_maker('comparative', 'What is the comparative of {w}?', 'Comparative form of "{w}"?',
     'This is {w}, but that is even what?', 'More {w} in one word?', 'Write {w} as used before "than".',
     'Compare two things: one is {w}, the other is what?')
 _pair_maker('superlative', 'What is the superlative of {w}?', 'Superlative form of "{w}"?',
     'Of all three, this is the most {w}: the what?', 'Most {w} in one word?', 'Write {w} to its highest degree.',
     'Compare all things: one is the most {w}, the what?')
+
+# %% ../../nbs/tasks/builtin.ipynb #b0e7ab39
 _pair_maker('opposite', 'What is the opposite of {w}?', 'Opposite of "{w}"?',
     'Not {w}, but the contrary. Which word?', 'Give an antonym of {w}.',
     'Name the word that means the reverse of {w}.', 'Antonym: {w}')
@@ -275,9 +276,11 @@ THINGS = _cat('table chair lamp hammer spoon phone door window box pen book shoe
 WORDS = tuple(dict.fromkeys(ANIMALS+FRUITS+THINGS
     +_cat('river cloud music garden summer paper bread stone winter sugar train plane friend market island silver')))
 
+# %% ../../nbs/tasks/builtin.ipynb #310ebaa5
 def _items(r, lo=3, hi=5): return r.sample(WORDS, r.randint(lo, hi))
 def _listed(xs): return dict(l=', '.join(xs))
 
+# %% ../../nbs/tasks/builtin.ipynb #b9b68125
 @task_maker('lists', 'What is the first item of this list: {l}?', 'First of: {l}', 'Which word comes first in {l}?',
     'Name the first thing in the list {l}.', '{l}. Which of these was first?', 'The list {l} starts with what?')
 def first_item(r): xs = _items(r); return _listed(xs), xs[0]
@@ -291,17 +294,19 @@ def last_item(r): xs = _items(r); return _listed(xs), xs[-1]
     'In the list {l}, what is number two?')
 def second_item(r): xs = _items(r); return _listed(xs), xs[1]
 
+# %% ../../nbs/tasks/builtin.ipynb #c3053e47
 @task_maker('lists', 'How many items are in this list: {l}?', 'Count the items: {l}', 'How many words are in {l}?',
     'Give the length of the list {l}.', '{l}. How many things is that?', 'The list {l} has how many items?')
 def count_items(r): xs = _items(r, 1, 6); return _listed(xs), len(xs)
 
+# %% ../../nbs/tasks/builtin.ipynb #ef64c940
 @task_maker('lists', 'Does this list contain {w}: {l}?', 'Is {w} among {l}?', 'Look for {w} in: {l}. Is it there?',
     'Is the word {w} in the list {l}?', '{l}. Was {w} one of these?', 'Yes or no: the list {l} includes {w}.')
 def contains_item(r):
-    xs = _items(r)
-    yes = r.random()<.5
+    xs = _items(r); yes = r.random()<.5
     return dict(w=r.choice(xs if yes else [w for w in WORDS if w not in xs]), **_listed(xs)), _yes(yes), YN
 
+# %% ../../nbs/tasks/builtin.ipynb #d71be003
 @task_maker('lists', 'Put this list in reverse order: {l}', 'Reverse the list {l}.', '{l}. Say them backwards.',
     'List from last to first: {l}', 'Turn around the order of {l}.', 'Write the items {l} in the opposite order.')
 def reverse_list(r): xs = _items(r, 2, 3); return _listed(xs), ', '.join(xs[::-1])
@@ -311,8 +316,11 @@ NAMES = _cat('Anna Ben Carla David Emma Felix Grace Henry Iris Jack Karen Leo Ma
              'Victor')
 SURNAMES = _cat('Adams Baker Clark Davis Evans Fisher Green Hill Irwin Jones King Lopez Moore Nash Owens Price Quinn '
                 'Reed Smith Turner')
+
+# %% ../../nbs/tasks/builtin.ipynb #c12e5adf
 def _word(f): return lambda r: (lambda w: (dict(w=w, u=w.upper(), c=w.capitalize()), f(w)))(r.choice(WORDS))
 
+# %% ../../nbs/tasks/builtin.ipynb #493d1ae6
 task_maker('formats', 'Write {w} in capital letters.', 'Upper case: {w}', 'Shout the word {w} in all caps.',
     'Convert {w} to uppercase.', 'Put "{w}" in capitals.', 'What is {w} in big letters?',
     name='upper_case')(_word(str.upper))
@@ -322,6 +330,8 @@ task_maker('formats', 'Write {u} in small letters.', 'Lower case: {u}', 'Say the
 task_maker('formats', 'Write {w} with a capital first letter.', 'Capitalise: {w}',
     'Begin the word {w} with a capital.', 'Put {w} as at the start of a sentence.',
     'Make only the first letter of "{w}" big.', 'Title case of {w}?', name='capitalise')(_word(str.capitalize))
+
+# %% ../../nbs/tasks/builtin.ipynb #f4b56f91
 task_maker('formats', 'Put the word {w} in square brackets.', 'Wrap {w} in [ and ].', 'Bracket this: {w}',
     'Surround {w} with square brackets.', 'Write {w} between brackets.', 'Enclose the word {w} in [ ].',
     name='brackets')(_word('[{}]'.format))
@@ -332,6 +342,7 @@ task_maker('formats', 'Make the word {w} bold in markdown.', 'Markdown bold: {w}
     'Surround {w} with ** for bold.', 'Write {w} in bold with asterisks.', 'How do I make {w} bold in markdown?',
     name='bold')(_word('**{}**'.format))
 
+# %% ../../nbs/tasks/builtin.ipynb #36c70a38
 @task_maker('formats', 'What are the initials of {n} {s}?', 'Initials: {n} {s}',
     'Shorten the name {n} {s} to initials.', 'Write {n} {s} as two initials.', '{n} {s} signs with which initials?',
     'Give the first letters of the name {n} {s}.')
@@ -341,6 +352,7 @@ def initials(r): n,s = r.choice(NAMES), r.choice(SURNAMES); return dict(n=n, s=s
     'Put commas between these words: {l}', 'CSV row for {l}?', 'Separate by commas, no spaces: {l}')
 def csv_join(r): xs = _items(r, 2, 4); return dict(l=' '.join(xs)), ','.join(xs)
 
+# %% ../../nbs/tasks/builtin.ipynb #765a78c2
 @task_maker('formats', 'Write as JSON: {k} is {v}.', 'JSON object with key {k} and value {v}?',
     'Make a JSON pair, {k}: {v}', 'Turn "{k} = {v}" into JSON.', 'Encode {k} as {v} in JSON.',
     'A JSON object where {k} has the value {v}?')
@@ -350,6 +362,7 @@ def json_pair(r): k,v = r.choice(THINGS), r.randint(1,20); return dict(k=k, v=v)
 def _two(r): return dict(zip('ab', r.sample(range(1,100), 2)))
 def _words2(r): return dict(zip('ab', r.sample(WORDS, 2)))
 
+# %% ../../nbs/tasks/builtin.ipynb #64e0134d
 @task_maker('comparisons', 'Which number is larger, {a} or {b}?', 'The bigger of {a} and {b}?',
     'Name the greater number: {a}, {b}', 'max({a}, {b}) =', 'Choose the larger: {a} or {b}',
     'Of {a} and {b}, which is more?')
@@ -360,11 +373,13 @@ def larger(r): d = _two(r); return d, max(d.values()), [str(v) for v in d.values
     'Of {a} and {b}, which is less?')
 def smaller(r): d = _two(r); return d, min(d.values()), [str(v) for v in d.values()]
 
+# %% ../../nbs/tasks/builtin.ipynb #0e01be07
 @task_maker('comparisons', 'True or false: {a} is greater than {b}.', 'Is it true that {a} > {b}? Say true or false.',
     '{a} > {b}, true or false?', 'Judge the claim: {a} is more than {b}. True or false?',
     'Claim: {a} exceeds {b}. True or false?', 'Say true or false: {b} is less than {a}.')
 def greater_true(r): d = _two(r); return d, str(d['a']>d['b']).lower(), ['true','false']
 
+# %% ../../nbs/tasks/builtin.ipynb #b9d36c66
 @task_maker('comparisons', 'Which word is longer, {a} or {b}?', 'The longer word of {a} and {b}?',
     'Which has more letters: {a} or {b}?', 'Compare lengths and name the longer: {a}, {b}',
     'Choose the word with more letters: {a} or {b}', 'Of {a} and {b}, which word is longer?')
@@ -372,6 +387,7 @@ def longer_word(r):
     a,b = r.choice([(a,b) for a in r.sample(WORDS, 8) for b in WORDS if abs(len(a)-len(b))>1])
     return dict(a=a, b=b), max(a, b, key=len), [a,b]
 
+# %% ../../nbs/tasks/builtin.ipynb #72a4c49f
 @task_maker('comparisons', 'Which comes first in the alphabet, {a} or {b}?',
     'In a dictionary, which is first: {a} or {b}?', 'Alphabetical order: which of {a} and {b} is first?',
     'Sort {a} and {b} by letters. Which one is first?', 'Alphabetically earlier: {a} or {b}?',
@@ -380,12 +396,12 @@ def alphabet_first(r):
     a,b = r.choice([(a,b) for a in r.sample(WORDS, 8) for b in WORDS if a[0]!=b[0]])
     return dict(a=a, b=b), min(a, b), [a,b]
 
+# %% ../../nbs/tasks/builtin.ipynb #77027ef9
 @task_maker('comparisons', 'Are these the same word: {a} and {b}?', 'Same or different: {a}, {b}?',
     'Is {a} equal to {b}? Say same or different.', 'Compare {a} with {b}: same or different?',
     'Do {a} and {b} match? Say same or different.', '{a} / {b}: same word or different words?')
 def same_word(r):
-    d = _words2(r)
-    yes = r.random()<.5
+    d = _words2(r); yes = r.random()<.5
     return dict(d, b=d['a'] if yes else d['b']), 'same' if yes else 'different', ['same','different']
 
 # %% ../../nbs/tasks/builtin.ipynb #91212a90
@@ -398,6 +414,8 @@ task_maker('spelling', 'What is the last letter of {w}?', 'The word {w} ends wit
 task_maker('spelling', 'Spell the word {w} with hyphens.', 'Spell out {w}, letter by letter.',
     'How do you spell {w}? Use hyphens.', 'Letters of "{w}", joined by hyphens?', 'Hyphenate every letter of {w}.',
     'Spelling of {w}, one letter at a time?', name='spell_out')(_word('-'.join))
+
+# %% ../../nbs/tasks/builtin.ipynb #90b510a1
 task_maker('spelling', 'How many letters has the word {w}?', 'Count the letters of {w}.',
     'Number of letters in "{w}"?', 'How long is the word {w}, in letters?',
     'The word {w} is written with how many letters?', 'Letter count of {w}?', name='letter_count')(_word(len))
@@ -405,17 +423,18 @@ task_maker('spelling', 'What are the first two letters of {w}?', 'The word {w} b
     'First two letters: {w}', 'Which pair of letters starts "{w}"?', 'Name the two letters at the start of {w}.',
     'Cut {w} down to two letters.', name='first_two_letters')(_word(lambda w: w[:2]))
 
+# %% ../../nbs/tasks/builtin.ipynb #d71fe298
 @task_maker('spelling', 'Does {w} start with a vowel?', 'Is the first letter of {w} a vowel?',
     'Yes or no: {w} begins with a vowel.', 'Would one say "an {w}"? Yes or no.',
     'Does the word {w} open with a, e, i, o or u?', 'Is there a vowel at the very start of {w}?')
 def starts_with_vowel(r):
-    v = r.random()<.5
-    return dict(w=r.choice([w for w in WORDS if (w[0] in 'aeiou')==v])), _yes(v), YN
+    v = r.random()<.5; return dict(w=r.choice([w for w in WORDS if (w[0] in 'aeiou')==v])), _yes(v), YN
 
 # %% ../../nbs/tasks/builtin.ipynb #aca1d9a9
 def _either(r, *classes): # classes: (label, words) each; labels are equally frequent
     label,words = r.choice(classes); return dict(w=r.choice(words)), label, [c[0] for c in classes]
 
+# %% ../../nbs/tasks/builtin.ipynb #74e936a1
 @task_maker('categories', 'Is {w} an animal or a fruit?', 'Animal or fruit: {w}?',
     'Say animal or fruit for the word {w}.', 'Which is {w}: a fruit or an animal?', 'Sort {w} into fruit or animal.',
     'Would {w} be in a zoo or a fruit bowl? Say animal or fruit.')
@@ -426,6 +445,7 @@ def animal_or_fruit(r): return _either(r, ('animal', ANIMALS), ('fruit', FRUITS)
     'Does {w} name a colour or a thing?')
 def colour_or_thing(r): return _either(r, ('colour', COLOURS[:-1]), ('thing', THINGS))
 
+# %% ../../nbs/tasks/builtin.ipynb #f25f1dbf
 @task_maker('categories', 'Is {w} living or not living?', 'Alive or lifeless: is {w} living or nonliving?',
     'Say living or nonliving for the word {w}.', 'Which is a {w}: living or nonliving?',
     'Sort {w} into living or nonliving.', 'Does a {w} breathe? Say living or nonliving.')
@@ -436,6 +456,7 @@ def living(r): return _either(r, ('living', ANIMALS), ('nonliving', THINGS))
     'Does {w} refer to a person or to a thing? Say name or object.')
 def name_or_object(r): return _either(r, ('name', NAMES), ('object', [t.capitalize() for t in THINGS]))
 
+# %% ../../nbs/tasks/builtin.ipynb #fd255142
 VERBS, ADJECTIVES = tuple(PAIRS['past']), tuple(PAIRS['comparative'])
 @task_maker('categories', 'Is {w} a verb or an adjective?', 'Verb or adjective: {w}?',
     'Which part of speech is {w}, adjective or verb?', 'Say verb or adjective for the word {w}.',
@@ -443,11 +464,19 @@ VERBS, ADJECTIVES = tuple(PAIRS['past']), tuple(PAIRS['comparative'])
 def verb_or_adjective(r): return _either(r, ('verb', VERBS), ('adjective', ADJECTIVES))
 
 # %% ../../nbs/tasks/builtin.ipynb #e6490cb6
-COUNTRIES = {c:tuple(v) for c,*v in (l.split() for l in '''France Paris French Europe|Germany Berlin German Europe|Spain Madrid Spanish Europe|Italy Rome Italian Europe|Portugal Lisbon Portuguese Europe
-|Greece Athens Greek Europe|Poland Warsaw Polish Europe|Sweden Stockholm Swedish Europe|Russia Moscow Russian Europe|Norway Oslo Norwegian Europe|Hungary Budapest Hungarian Europe|England London English Europe
-|Japan Tokyo Japanese Asia|China Beijing Chinese Asia|Thailand Bangkok Thai Asia|Vietnam Hanoi Vietnamese Asia|Korea Seoul Korean Asia|Iraq Baghdad Arabic Asia|Turkey Ankara Turkish Asia|Mongolia Ulaanbaatar Mongolian Asia
-|Egypt Cairo Arabic Africa|Kenya Nairobi Swahili Africa|Ethiopia Addis-Ababa Amharic Africa|Morocco Rabat Arabic Africa|Angola Luanda Portuguese Africa|Ghana Accra English Africa|Tunisia Tunis Arabic Africa
-|Brazil Brasilia Portuguese America|Argentina Buenos-Aires Spanish America|Peru Lima Spanish America|Chile Santiago Spanish America|Cuba Havana Spanish America|Canada Ottawa English America|Mexico Mexico-City Spanish America'''.replace('\n','').split('|'))}
+COUNTRIES = '''France Paris French Europe|Germany Berlin German Europe|Spain Madrid Spanish Europe
+Italy Rome Italian Europe|Portugal Lisbon Portuguese Europe|Greece Athens Greek Europe|Poland Warsaw Polish Europe
+Sweden Stockholm Swedish Europe|Russia Moscow Russian Europe|Norway Oslo Norwegian Europe
+Hungary Budapest Hungarian Europe|England London English Europe|Japan Tokyo Japanese Asia|China Beijing Chinese Asia
+Thailand Bangkok Thai Asia|Vietnam Hanoi Vietnamese Asia|Korea Seoul Korean Asia|Iraq Baghdad Arabic Asia
+Turkey Ankara Turkish Asia|Mongolia Ulaanbaatar Mongolian Asia|Egypt Cairo Arabic Africa|Kenya Nairobi Swahili Africa
+Ethiopia Addis-Ababa Amharic Africa|Morocco Rabat Arabic Africa|Angola Luanda Portuguese Africa
+Ghana Accra English Africa|Tunisia Tunis Arabic Africa|Brazil Brasilia Portuguese America
+Argentina Buenos-Aires Spanish America|Peru Lima Spanish America|Chile Santiago Spanish America
+Cuba Havana Spanish America|Canada Ottawa English America|Mexico Mexico-City Spanish America'''
+COUNTRIES = {c:tuple(v) for c,*v in (l.split() for l in COUNTRIES.replace('\n', '|').split('|'))}
+
+# %% ../../nbs/tasks/builtin.ipynb #9f82966a
 def _place(name, q, a, *wordings): # blank and answer: 0 capital, 1 language, 2 continent, c country
     @task_maker('geography', *wordings, name=name)
     def _(r):
@@ -479,6 +508,7 @@ SPORT = ('scored two goals','won the race','kicked the ball','ran a marathon','s
 FOOD = ('baked a cake','cooked some rice','ate a pizza','fried two eggs','made a salad','drank some soup',
     'peeled the potatoes','ordered a burger')
 
+# %% ../../nbs/tasks/builtin.ipynb #ee68729c
 def _sentence(r, *classes):
     label,parts = r.choice(classes)
     return dict(s=f'{r.choice(NAMES)} {r.choice(parts)}.'), label, [c[0] for c in classes]
@@ -492,6 +522,7 @@ def review(r):
     label,words = r.choice([('positive',GOOD),('negative',BAD)])
     return dict(n=r.choice(NOUNS), a=r.choice(words)), label, ['positive','negative']
 
+# %% ../../nbs/tasks/builtin.ipynb #8212c108
 @task_maker('feeling and topic', '{s} Happy or sad?', 'How does the person feel, happy or sad? {s}',
     '{s} Is that a happy or a sad event?', 'Mood, happy or sad: {s}', '{s} Would that make one sad or happy?',
     'Tell the feeling (happy or sad) behind: {s}')
@@ -502,6 +533,7 @@ def happy_or_sad(r): return _sentence(r, ('happy',JOY), ('sad',WOE))
     'Name the theme (food or sport) of: {s}')
 def sport_or_food(r): return _sentence(r, ('sport',SPORT), ('food',FOOD))
 
+# %% ../../nbs/tasks/builtin.ipynb #a655c0b6
 @task_maker('feeling and topic', 'Who is this about? {s}', '{s} Who was it?', 'Name the person: {s}',
     '{s} Whose news is that?', 'Which person does this speak of? {s}', 'Find the name in: {s}')
 def who(r): n = r.choice(NAMES); return dict(s=f'{n} {r.choice(JOY+WOE+SPORT+FOOD)}.'), n
@@ -511,13 +543,15 @@ FLYERS, SWIMMERS = (_cat('eagle owl duck bee sparrow bat pigeon swan parrot crow
     _cat('shark whale dolphin salmon trout octopus crab squid tuna seal lobster jellyfish'))
 WALKERS, BIG = (_cat('cat dog horse cow pig sheep lion tiger bear wolf fox elephant goat deer rabbit camel'),
     _cat('elephant house whale mountain bridge ship train castle tower aeroplane stadium church'))
-SMALL, RIDES = _cat('spoon key coin bee mouse pen egg ring button nail grape needle'), _cat('car bus bicycle truck '
-    'taxi tractor scooter van lorry motorbike pram cart')
+SMALL = _cat('spoon key coin bee mouse pen egg ring button nail grape needle')
+RIDES = _cat('car bus bicycle truck taxi tractor scooter van lorry motorbike pram cart')
 
+# %% ../../nbs/tasks/builtin.ipynb #ae90fecd
 def _fact(name, yes, no, *wordings):
     @task_maker('yes-no facts', *wordings, name=name)
     def _(r): b = r.random()<.5; return dict(w=r.choice(yes if b else no)), _yes(b), YN
 
+# %% ../../nbs/tasks/builtin.ipynb #4d6e18cc
 _fact('can_fly', FLYERS, WALKERS, 'Can the {w} fly?', 'Does a {w} have wings to fly?', 'Yes or no: the {w} flies.',
     'Would you see the {w} up in the air?', 'Is flying something the {w} does?', 'The {w} can fly, yes or no?')
 _fact('lives_in_water', SWIMMERS, WALKERS, 'Does the {w} live in water?', 'Is the sea a home for the {w}?',
@@ -525,6 +559,8 @@ _fact('lives_in_water', SWIMMERS, WALKERS, 'Does the {w} live in water?', 'Is th
     'The {w} lives in the sea, yes or no?')
 _fact('edible', FRUITS, THINGS, 'Can you eat a {w}?', 'Is a {w} something to eat?', 'Yes or no: people eat the {w}.',
     'Would you put a {w} in a salad?', 'Is the {w} edible?', 'A {w} is food, yes or no?')
+
+# %% ../../nbs/tasks/builtin.ipynb #fcc57392
 _fact('bigger_than_a_car', BIG, SMALL, 'Is a {w} bigger than a car?', 'Is the {w} larger than a car?',
     'Yes or no: a {w} is bigger than a car.', 'Would a {w} be too big for a garage?',
     'Compared with a car, is a {w} large?', 'A {w} is larger than a car, yes or no?')
@@ -535,6 +571,7 @@ _fact('has_wheels', RIDES, THINGS, 'Does a {w} have wheels?', 'Are there wheels 
 # %% ../../nbs/tasks/builtin.ipynb #fe6f2dfe
 def _phrase(f): return lambda r: (lambda xs: (dict(p=' '.join(xs)), f(xs)))(r.sample(WORDS, r.randint(2,4)))
 
+# %% ../../nbs/tasks/builtin.ipynb #eb4c2fa5
 task_maker('copying', 'Repeat exactly: {p}', 'Say this again: {p}', 'Copy these words: {p}', 'Echo: {p}',
     'Write the same words once more: {p}', 'Repeat after me: {p}', name='copy')(_phrase(' '.join))
 task_maker('copying', 'Say the first word only: {p}', 'First word of "{p}"?', 'Keep just the first word: {p}',
@@ -543,9 +580,25 @@ task_maker('copying', 'Say the first word only: {p}', 'First word of "{p}"?', 'K
 task_maker('copying', 'Say the last word only: {p}', 'Last word of "{p}"?', 'Keep just the last word: {p}',
     'Which word closes "{p}"?', 'Drop all but the last word: {p}', 'End of the phrase {p}: which word?',
     name='last_word')(_phrase(lambda xs: xs[-1]))
+
+# %% ../../nbs/tasks/builtin.ipynb #15c1e76b
 task_maker('copying', 'Say the word twice: {w}', 'Repeat {w} two times.', 'Write {w} and then {w} again.',
     'Double the word {w}.', 'Echo the word {w} twice.', 'Two copies of the word {w}?',
     name='say_twice')(_word(lambda w: f'{w} {w}'))
 @task_maker('copying', 'Swap the two words: {a} {b}', 'Exchange {a} and {b}.', 'Write "{a} {b}" the other way round.',
     'Turn around the pair {a} {b}.', 'Change places: {a} {b}', 'Put the second word first: {a} {b}')
 def swap(r): d = _words2(r); return d, f'{d["b"]} {d["a"]}'
+
+# %% ../../nbs/tasks/builtin.ipynb #f280af42
+def builtin_tasks(
+    names:list=None,    # only these, in this order
+    families:list=None, # only of these families
+    n_train:int=240,    # training rows a task
+    n_test:int=60,      # test rows a task; none of their prompts is a training prompt
+    seed:int=0,         # same seed, same rows
+)->L: # of Task
+    "The built-in programmatic tasks"
+    known_names(names, BUILTIN, 'built-in task')
+    known_names(families, {m.family for m in BUILTIN.values()}, 'built-in family')
+    return L(BUILTIN[n].task(n_train, n_test, seed)
+        for n in names or BUILTIN if families is None or BUILTIN[n].family in families)

@@ -31,16 +31,25 @@ def _bb_example(
     if choices and len(choices) < 2: choices = None
     return Example(prefix+d['input'], str(target), choices) if str(target).strip() and d['input'].strip() else None
 
+# %% ../../nbs/tasks/hub.ipynb #ec5d3468
+def _cut(name, family, rows, n_train, n_test, seed):
+    "One row in five for test, both capped, drawn by seed"
+    if len(rows) < 5:
+        raise TaskError(f'task {name}: {len(rows)} usable rows, expected at least 5; one in five is for test')
+    rows = random.Random(stable_seed(name, seed)).sample(rows, len(rows)); k = min(n_test, len(rows)//5)
+    return Task(name, family, rows[k:k+n_train], rows[:k])
+
 # %% ../../nbs/tasks/hub.ipynb #c30599be
 def _bb_files(path:Path)->dict: # {task name: task.json}
     if path.is_file(): return {path.parent.name:path}
     found = sorted(path.rglob('task.json'))
     if not found:
         raise TaskError(f'{path}: no task.json in it; expected a BIG-bench task.json, its folder, or a folder of tasks')
-    # names begin at the outermost task
+    # a name begins at the outermost task
     base = next((p for p in [path, *path.parents] if not (p/'task.json').exists()), path)
     return {'__'.join(f.parent.relative_to(base).parts):f for f in found}
 
+# %% ../../nbs/tasks/hub.ipynb #1f903dcd
 def read_bigbench_json(
     path:Path,          # a task.json, or a folder of them (sub-tasks are named task__subtask)
     n_train:int=240, n_test:int=60, # at most; one row in five is for test where there are fewer
@@ -63,13 +72,6 @@ def read_bigbench_json(
     if skipped: warnings.warn(f'BIG-bench rows without one gold answer were left out: {skipped}')
     return res
 
-def _cut(name, family, rows, n_train, n_test, seed):
-    "One row in five for test, both capped, drawn by seed"
-    if len(rows) < 5:
-        raise TaskError(f'task {name}: {len(rows)} usable rows, expected at least 5; one in five is for test')
-    rows = random.Random(stable_seed(name, seed)).sample(rows, len(rows)); k = min(n_test, len(rows)//5)
-    return Task(name, family, rows[k:k+n_train], rows[:k])
-
 # %% ../../nbs/tasks/hub.ipynb #0fbf0eb2
 @dataclass(frozen=True)
 class Source:
@@ -90,8 +92,8 @@ class Source:
         q,options,gold = self.row(d)
         if gold is None: return None
         names = [f'{self.label}{i+1}' for i in range(len(options))] if self.label else list(options)
-        listed, gap = [f'{n.capitalize()}: {o}' for n,o in zip(names,
-            options)], '\n\n' if self.label == 'solution' else ' '
+        listed = [f'{n.capitalize()}: {o}' for n,o in zip(names, options)]
+        gap = '\n\n' if self.label == 'solution' else ' '
         parts = [self.ask.format(q=q), *([gap.join(listed)] if self.label else []), 'Answer format: ' + '/'.join(names)]
         return Example('\n\n'.join(parts), names[gold], names, q, list(options))
 
@@ -102,6 +104,8 @@ def _index_of(x, start=0):
 def _arc(q):
     def _(d): c = d['choices']; return d[q], c['text'], c['label'].index(d['answerKey']) if d['answerKey'] else None
     return _
+
+# %% ../../nbs/tasks/hub.ipynb #24b6d399
 def _ask(what='answer to'): return f'Please choose the correct {what} the question: {{q}}'
 
 _ABC = 'question', 'choices', 'answerKey'
@@ -116,10 +120,11 @@ HUB = dict(
         lambda d: (f'{d["activity_label"]}: {d["ctx"]}', d['endings'], _index_of(d['label'])),
         'Please choose the correct ending to complete the given sentence: {q}', 'ending'),
     boolq=Source('google/boolq', None, 'train', 'validation', ('question','answer'),
-    lambda d: (d['question'].rstrip('?')+'?', ['true','false'], None if d['answer'] is None else int(not d['answer'])),
+        lambda d: (d['question'].rstrip('?')+'?', ['true','false'],
+            None if d['answer'] is None else int(not d['answer'])),
         'Please answer the following question with true or false, question: {q}', None),
     winogrande=Source('allenai/winogrande', 'winogrande_xl', 'train', 'validation',
-    ('sentence','option1','option2','answer'),
+        ('sentence','option1','option2','answer'),
         lambda d: (d['sentence'], [d['option1'], d['option2']], _index_of(d['answer'], 1)),
         'Please choose the correct answer to fill in the blank to complete the given sentence: {q}', 'option'))
 
@@ -130,15 +135,18 @@ def _hub_rows(src:Source, path, split:str)->list: # [dict]
     if path is None: return list(datasets.load_dataset(src.repo, src.config, split=split))
     path = Path(path)
     if (path/split/'state.json').exists(): return list(datasets.load_from_disk(str(path/split)))
-    if (path/f'{split}.jsonl').exists(): return [json.loads(l)
-        for l in (path/f'{split}.jsonl').read_text(encoding='utf-8').split('\n') if l.strip()]
+    if (path/f'{split}.jsonl').exists():
+        text = (path/f'{split}.jsonl').read_text(encoding='utf-8')
+        return [json.loads(l) for l in text.split('\n') if l.strip()]
     if (path/f'{split}.parquet').exists():
         return list(datasets.Dataset.from_parquet(str(path/f'{split}.parquet'), cache_dir=str(path/'.cache')))
     raise TaskError(f'{path}: no split {split!r}; expected {split}/ (of save_to_disk), {split}.jsonl or '
                     f'{split}.parquet')
 
+# %% ../../nbs/tasks/hub.ipynb #51f482d2
 def _hub_split(name:str, path, split:str, n:int, seed:int)->list: # [Example]
-    src = HUB[name]; rows = _hub_rows(src, path, split); lack = set(src.fields) - set(rows[0] if rows else src.fields)
+    src = HUB[name]; rows = _hub_rows(src, path, split)
+    lack = set(src.fields) - set(rows[0] if rows else src.fields)
     if lack:
         raise TaskError(f'{name} {split}: no column {sorted(lack)[0]!r} among {sorted(rows[0])}; is this a copy of '
                         f'{src.repo}?')

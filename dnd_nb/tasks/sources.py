@@ -14,8 +14,8 @@ from statistics import median
 from fastcore.basics import patch
 from ..task import Example, Task, TaskError
 from .rows import SOURCES, Table, read_table, short, source
-from .shapes import (LABELS, PROMPTS, WHOLE, as_text, canon, chat, fill, find_shape, gold_index, marked,
-    name_labels, option_columns, options, turns, _blank)
+from .shapes import (LABELS, PROMPTS, WHOLE, Shape, as_text, canon, chat, fill, find_shape, gold_index,
+    marked, name_labels, option_columns, options, turns, _blank)
 
 # %% ../../nbs/tasks/sources.ipynb #71322ddc
 def _example(prompt, answer=None, choices=None, question=None, opts=None):
@@ -31,13 +31,26 @@ class Examples(list):
         self.table,self.shape,self.notes = table,shape,[*table.notes, *notes]
         self.at = list(range(len(self))) if at is None else at
     @property
-    def answered(self)->list: "Those that have an answer"; return [e for e in self if e.answer is not None]
+    def answered(self)->list:
+        "Those that have an answer"
+        return [e for e in self if e.answer is not None]
     def __repr__(self): return repr(describe(self))
     def _repr_markdown_(self): return describe(self)._repr_markdown_()
 
 # %% ../../nbs/tasks/sources.ipynb #2ce9fd37
 def _cell(r, c):
     return as_text(r.get(c), ' ' if canon(c) in ('tokens','words') else None if canon(c) == 'turns' else '\n')
+
+# %% ../../nbs/tasks/sources.ipynb #9ee05eb2
+def _must(ok, v, want):
+    if not ok: raise TaskError(f'{short(v)}: expected {want}')
+
+def _each(table, f): # f of each row; an error names the row
+    res = []
+    for i,r in enumerate(table.rows, 1):
+        try: res.append(f(r))
+        except TaskError as e: raise TaskError(f'{table.source}, row {i}: {e}') from None
+    return res
 
 # %% ../../nbs/tasks/sources.ipynb #3ba92a48
 def _pairs(table, shape):
@@ -55,17 +68,6 @@ def _pairs(table, shape):
         return '\n'.join(t for t in (as_text(r.get(system)), p) if t),a or as_text(r.get(shape.answer))
     return _each(table, pair)
 
-# %% ../../nbs/tasks/sources.ipynb #9ee05eb2
-def _must(ok, v, want):
-    if not ok: raise TaskError(f'{short(v)}: expected {want}')
-
-def _each(table, f): # f of each row; an error names the row
-    res = []
-    for i,r in enumerate(table.rows, 1):
-        try: res.append(f(r))
-        except TaskError as e: raise TaskError(f'{table.source}, row {i}: {e}') from None
-    return res
-
 # %% ../../nbs/tasks/sources.ipynb #2c9047cc
 def _prompts(table, shape, texts):
     "The prompt of each row; `texts` are the row's choices"
@@ -74,6 +76,21 @@ def _prompts(table, shape, texts):
         own = next(ts)
         return fill(shape.prompt, lambda b: ', '.join(own) if b == 'choices' and own else _cell(r, b)) or None
     return _each(table, prompt)
+
+# %% ../../nbs/tasks/sources.ipynb #06225c98
+def _scored(texts, scores): # the one best is right
+    fine = isinstance(texts, list) and isinstance(scores, list) and len(texts) == len(scores) and texts
+    _must(fine and all(isinstance(s, (int,float)) for s in scores), texts, 'choices, each with a score')
+    best = [i for i,s in enumerate(scores) if s == max(scores)]
+    return ([as_text(t) or '' for t in texts],[]),best[0] if len(best) == 1 else None
+
+# %% ../../nbs/tasks/sources.ipynb #9e03fe84
+def _wrong(r, cs, answer): # the right choice is put among the wrong ones by chance
+    wrong = options(r.get(cs[0]))[0] if len(cs) == 1 else [as_text(r.get(c)) or '' for c in cs]
+    right = as_text(r.get(answer))
+    if right is None: return (wrong,[]),None
+    ts = [*wrong, right]; random.Random(right).shuffle(ts)
+    return (ts,[]),ts.index(right)
 
 # %% ../../nbs/tasks/sources.ipynb #db20190b
 def _choices(table, shape):
@@ -92,25 +109,12 @@ def _choices(table, shape):
     both = _each(table, read)
     return [o for o,_ in both],[g for _,g in both]
 
-# %% ../../nbs/tasks/sources.ipynb #06225c98
-def _scored(texts, scores): # the one best is right
-    fine = isinstance(texts, list) and isinstance(scores, list) and len(texts) == len(scores) and texts
-    _must(fine and all(isinstance(s, (int,float)) for s in scores), texts, 'choices, each with a score')
-    best = [i for i,s in enumerate(scores) if s == max(scores)]
-    return ([as_text(t) or '' for t in texts],[]),best[0] if len(best) == 1 else None
-
-def _wrong(r, cs, answer): # the right choice is put among the wrong ones by chance
-    wrong = options(r.get(cs[0]))[0] if len(cs) == 1 else [as_text(r.get(c)) or '' for c in cs]
-    right = as_text(r.get(answer))
-    if right is None: return (wrong,[]),None
-    ts = [*wrong, right]; random.Random(right).shuffle(ts)
-    return (ts,[]),ts.index(right)
-
 # %% ../../nbs/tasks/sources.ipynb #3860f17e
 def _answer_of(v): # of a chat, its last word
     if not turns(v): return as_text(v)
     p,a = chat(v); return a or p or None
 
+# %% ../../nbs/tasks/sources.ipynb #6079dd72
 def _numbered(table, shape): # numbers as answers, where the choices are words
     asked = [r for r in table.rows if r.get(shape.choices[0])]
     vs = [r[shape.answer] for r in asked if r.get(shape.answer) is not None]
@@ -136,8 +140,8 @@ def _answers(table, shape, opts, golds, names, labels, first):
         numbers = shape.answer in names or _numbered(table, shape)
         asked = [a if o[0] else None for a,o in zip(raw, opts)] # a row without choices keeps its answer
         idx = golds if any(g is not None for g in golds) else gold_index(asked, opts, first, table.source, numbers)
-        return ([a if not o[0] else None if i is None else o[0][i] for i,o,a in zip(idx, opts, raw)],
-            [o[0] or None for o in opts])
+        said = [a if not o[0] else None if i is None else o[0][i] for i,o,a in zip(idx, opts, raw)]
+        return said,[o[0] or None for o in opts]
     if not shape.answer or canon(shape.answer) not in LABELS and not labels and not _classes(shape, raw):
         return raw,[None]*n
     if canon(shape.answer) in LABELS: raw = _each(table, lambda r: as_text(r.get(shape.answer), ', '))
@@ -154,9 +158,9 @@ def _kept(table):
         keep = [{k:v for k,v in r.items() if k != low['answer']} for r in rows if r[low['answer']] == 'accept']
         why = 'they were not accepted'
     if why is None: return table
-    if not keep: raise TaskError(f'{table.source}: of no row is anything to be learned: {why} everywhere')
-    return Table(keep, table.source, table.names, [*table.notes,
-        *([f'{len(rows)-len(keep)} rows left out, since {why}'] if len(keep) < len(rows) else [])])
+    if not keep: raise TaskError(f'{table.source}: nothing can be learned from these rows: {why} in all of them')
+    gone = [f'{len(rows)-len(keep)} rows left out, since {why}'] if len(keep) < len(rows) else []
+    return Table(keep, table.source, table.names, [*table.notes, *gone])
 
 # %% ../../nbs/tasks/sources.ipynb #00f36034
 def _listed(table, shape, prompts, answers, choices, letters):
@@ -257,17 +261,23 @@ class Description:
     choices:int=0     # rows with choices
     notes:list=field(default_factory=list)
 
+# %% ../../nbs/tasks/sources.ipynb #e52ac870
+def _length(xs): return (int(median(n)), max(n)) if (n := [len(x) for x in xs]) else () # (median, longest)
+
+def _shares(got): # of answers, if these are labels: all rows have the same choices, or answers are few and come back
+    count = Counter(e.answer for e in got)
+    same = got and got[0].choices and all(e.choices == got[0].choices for e in got)
+    labels = same or 2 <= len(count) <= min(20, len(got)//2)
+    return {a:k/len(got) for a,k in count.most_common()} if labels else {}
+
 # %% ../../nbs/tasks/sources.ipynb #f1a713e4
 def describe(
     examples:list, # [Example], as `read_examples` gives them or a plain list
     most:int=5000, # rows looked at for near-duplicates
 )->Description:
     "Rows, answers, lengths, label shares, duplicates, and three examples"
-    got = [e for e in examples if e.answer is not None]; count = Counter(e.answer for e in got)
-    lens = [tuple((int(median(n)), max(n)) if (n := [len(x) for x in xs]) else ())
-        for xs in ([e.prompt for e in examples], [e.answer for e in got])]
-    same = got and got[0].choices and all(e.choices == got[0].choices for e in got)
-    labels = {a:k/len(got) for a,k in count.most_common()} if same or 2 <= len(count) <= min(20, len(got)//2) else {}
+    got = [e for e in examples if e.answer is not None]
+    lens = _length([e.prompt for e in examples]),_length([e.answer for e in got])
     seen = defaultdict(set)
     for e in got: seen[e.prompt].add(e.answer)
     twice = len({j for _,j in near_duplicates([e.prompt for e in examples[:most]])})
@@ -276,25 +286,8 @@ def describe(
     if table and (rest := _unused(table, examples.shape)):
         notes.append(f'columns not read: {short(", ".join(map(str, rest)))}')
     return Description(table.source if table else 'examples', str(getattr(examples, 'shape', '')), len(examples),
-        len(got), *lens, labels, twice, sum(len(v)-1 for v in seen.values()), list(examples[:3]),
+        len(got), *lens, _shares(got), twice, sum(len(v)-1 for v in seen.values()), list(examples[:3]),
         sum(bool(e.choices) for e in examples), notes)
-
-# %% ../../nbs/tasks/sources.ipynb #45c42016
-def _three(self):
-    texts = [(e.prompt, e.answer or '', ', '.join(e.choices or [])) for e in self.first]
-    return [[short(t, n) for t,n in zip(r, (70,40,40))] for r in texts]
-
-@patch
-def __repr__(self:Description):
-    return '\n'.join([self.source, *(f'  {f}' for f in self.facts()),
-        *(f'  {i}. {" → ".join(c for c in r[:2] if c)}' for i,r in enumerate(_three(self), 1))])
-
-# %% ../../nbs/tasks/sources.ipynb #b1e4c174
-@patch
-def _repr_markdown_(self:Description):
-    rows = [f'| {" | ".join(r)} |' for r in _three(self)]
-    return '\n'.join([f'**{self.source}**', '', *(f'- {f}' for f in self.facts()), '', '| prompt | answer | choices |',
-        '|---|---|---|', *rows])
 
 # %% ../../nbs/tasks/sources.ipynb #a077b238
 @patch
@@ -314,6 +307,23 @@ def facts(self:Description)->list: # of str
     if self.differ: res.append(f'prompts that came before with another answer: {self.differ}')
     return [*res, *self.notes]
 
+# %% ../../nbs/tasks/sources.ipynb #45c42016
+def _three(self):
+    texts = [(e.prompt, e.answer or '', ', '.join(e.choices or [])) for e in self.first]
+    return [[short(t, n) for t,n in zip(r, (70,40,40))] for r in texts]
+
+@patch
+def __repr__(self:Description):
+    return '\n'.join([self.source, *(f'  {f}' for f in self.facts()),
+        *(f'  {i}. {" → ".join(c for c in r[:2] if c)}' for i,r in enumerate(_three(self), 1))])
+
+# %% ../../nbs/tasks/sources.ipynb #b1e4c174
+@patch
+def _repr_markdown_(self:Description):
+    rows = [f'| {" | ".join(r)} |' for r in _three(self)]
+    return '\n'.join([f'**{self.source}**', '', *(f'- {f}' for f in self.facts()), '', '| prompt | answer | choices |',
+        '|---|---|---|', *rows])
+
 # %% ../../nbs/tasks/sources.ipynb #cb278077
 def _column(table, given, name): # the column given, or the one of that name if it has few values
     if given and canon(given) not in map(canon, table.columns):
@@ -322,6 +332,7 @@ def _column(table, given, name): # the column given, or the one of that name if 
     few = c and (given or len({str(r.get(c)) for r in table.rows}) <= max(1, len(table)//5))
     return c if few else None
 
+# %% ../../nbs/tasks/sources.ipynb #64e929d1
 def _parts(xs, name, n_train, n_test, seed): # (train, test), each prompt on one side
     groups = defaultdict(list)
     for e in xs: groups[_plain(e.prompt) or e.prompt].append(e)
@@ -332,6 +343,7 @@ def _parts(xs, name, n_train, n_test, seed): # (train, test), each prompt on one
     k = min(n_test, len(order)//5) or 1
     return [e for g in order[k:] for e in g][:n_train],[e for g in order[:k] for e in g][:n_test]
 
+# %% ../../nbs/tasks/sources.ipynb #b283fbf6
 def _file_name(s): return re.sub(r'[^\w-]+', '_', str(s)).strip('_').lower() or 'task'
 
 # %% ../../nbs/tasks/sources.ipynb #450d8e34

@@ -57,6 +57,7 @@ def _by_family(tasks)->dict: # {family: [Task]}
     for t in tasks: res[t.family].append(t)
     return res
 
+# %% ../../nbs/tasks/split.ipynb #67614f9d
 def _draw_families(
     fams:dict,   # {family: [Task]}
     n:int,       # tasks to draw
@@ -74,30 +75,7 @@ def _draw_families(
                         'more tasks; ask for fewer or add tasks')
     return pool[:n]
 
-# %% ../../nbs/tasks/split.ipynb #5317ab1a
-def split_tasks(
-    tasks:list,           # [Task]
-    held_out_near=2,      # how many, or their names
-    held_out_far=2,       # how many, or their names; their relatives are left out
-    n_train:int=None,     # at most so many training tasks: first two relatives of each near task, then evenly by family
-    seed:int=0,           # of every draw
-)->Split:
-    "Split by family: a held-out task's relatives are trained on (near) or not (far)"
-    tasks, rng = L(tasks), random.Random(stable_seed('split', seed)); byname = {t.name:t for t in tasks}
-    def named(x): known_names(x, byname, 'task'); return [byname[n] for n in x]
-    near = [] if isinstance(held_out_near, int) else named(held_out_near)
-    nearf = {t.family for t in near}
-    far = (_draw_families({f:ts for f,ts in _by_family(tasks).items() if f not in nearf}, held_out_far, 1, 0, rng,
-        'far') if isinstance(held_out_far, int) else named(held_out_far))
-    farf = {t.family for t in far}
-    rest = {f:ts for f,ts in _by_family(tasks).items() if f not in farf}
-    if isinstance(held_out_near, int): near = _draw_families(rest, held_out_near, 3, 2, rng, 'near')
-    out = {t.name for t in near+far}
-    train = _even([t for ts in rest.values() for t in ts if t.name not in out], [t.family for t in near], n_train, rng)
-    used = out | {t.name for t in train}
-    return Split(train.sorted(lambda t: list(byname).index(t.name)), near, far,
-        left_out=tasks.filter(lambda t: t.name not in used))
-
+# %% ../../nbs/tasks/split.ipynb #e19243cb
 def _even(
     tasks:list,      # [Task] to choose from
     first:list,      # families that get two tasks before others get one
@@ -113,6 +91,31 @@ def _even(
     tail = [fams[f][i] for i in range(max(map(len, fams.values())))
         for f in order if i < len(fams[f]) and fams[f][i] not in head]
     return L((head+tail)[:n])
+
+# %% ../../nbs/tasks/split.ipynb #5317ab1a
+def split_tasks(
+    tasks:list,           # [Task]
+    held_out_near=2,      # how many, or their names
+    held_out_far=2,       # how many, or their names; their relatives are left out
+    n_train:int=None,     # at most so many training tasks: first two relatives of each near task, then evenly by family
+    seed:int=0,           # of every draw
+)->Split:
+    "Split by family: a held-out task's relatives are trained on (near) or not (far)"
+    tasks, rng = L(tasks), random.Random(stable_seed('split', seed)); byname = {t.name:t for t in tasks}
+    def named(x): known_names(x, byname, 'task'); return [byname[n] for n in x]
+    near = [] if isinstance(held_out_near, int) else named(held_out_near)
+    nearf = {t.family for t in near}
+    apart = {f:ts for f,ts in _by_family(tasks).items() if f not in nearf}
+    far = (_draw_families(apart, held_out_far, 1, 0, rng, 'far') if isinstance(held_out_far, int)
+        else named(held_out_far))
+    farf = {t.family for t in far}
+    rest = {f:ts for f,ts in _by_family(tasks).items() if f not in farf}
+    if isinstance(held_out_near, int): near = _draw_families(rest, held_out_near, 3, 2, rng, 'near')
+    out = {t.name for t in near+far}
+    train = _even([t for ts in rest.values() for t in ts if t.name not in out], [t.family for t in near], n_train, rng)
+    used = out | {t.name for t in train}
+    return Split(train.sorted(lambda t: list(byname).index(t.name)), near, far,
+        left_out=tasks.filter(lambda t: t.name not in used))
 
 # %% ../../nbs/tasks/split.ipynb #4b4487f5
 def fold_split(
@@ -141,26 +144,7 @@ def near_fold(
     names = {t.name for t in out}
     return Split([t for t in tasks if t.name not in names], out)
 
-# %% ../../nbs/tasks/split.ipynb #f129ec6d
-def val_split(
-    tasks,             # a Split, or [Task]: the training side
-    share:float=.15,   # of the training tasks, at most (but one family or task at least)
-    families:list=None,# these families instead of drawn ones
-    near:bool=False,   # single tasks of families that keep two, instead of whole families
-    seed:int=0, # of the draw of families or tasks
-)->Split: # with .train and .val
-    "Carve validation tasks from the training side for selection"
-    sp = tasks if isinstance(tasks, Split) else Split(tasks)
-    fams, most, rng = _by_family(sp.train), max(1, round(share*len(sp.train))), random.Random(stable_seed('val', seed))
-    known_names(families, fams, 'training family')
-    if near: out = _draw_families({f:ts for f,ts in fams.items() if families is None or f in families},
-        most if families is None else len(families), 3, 2, rng, 'near validation')
-    else:
-        out = [t for f in (_val_families(fams, {t.family for t in sp.held_out_near}, most, rng) if families is None
-            else families) for t in fams[f]]
-    names = {t.name for t in out}
-    return replace(sp, train=[t for t in sp.train if t.name not in names], val=out)
-
+# %% ../../nbs/tasks/split.ipynb #91c8c5c4
 def _val_families(
     fams:dict,      # {family: [Task]} of the training side
     protected:set,  # families that must stay in training: the near tasks' relatives
@@ -175,6 +159,28 @@ def _val_families(
         raise TaskError('every training family has a held-out near task, so none can be carved whole; use '
                         'val_split(…, near=True)')
     return res
+
+# %% ../../nbs/tasks/split.ipynb #f129ec6d
+def val_split(
+    tasks,             # a Split, or [Task]: the training side
+    share:float=.15,   # of the training tasks, at most (but one family or task at least)
+    families:list=None,# these families instead of drawn ones
+    near:bool=False,   # single tasks of families that keep two, instead of whole families
+    seed:int=0, # of the draw of families or tasks
+)->Split: # with .train and .val
+    "Carve validation tasks from the training side for selection"
+    sp = tasks if isinstance(tasks, Split) else Split(tasks)
+    fams, most, rng = _by_family(sp.train), max(1, round(share*len(sp.train))), random.Random(stable_seed('val', seed))
+    known_names(families, fams, 'training family')
+    if near:
+        asked = {f:ts for f,ts in fams.items() if families is None or f in families}
+        out = _draw_families(asked, most if families is None else len(families), 3, 2, rng, 'near validation')
+    else:
+        kin = {t.family for t in sp.held_out_near}
+        whole = families if families is not None else _val_families(fams, kin, most, rng)
+        out = [t for f in whole for t in fams[f]]
+    names = {t.name for t in out}
+    return replace(sp, train=[t for t in sp.train if t.name not in names], val=out)
 
 # %% ../../nbs/tasks/split.ipynb #d88e35e7
 @dataclass
@@ -195,6 +201,7 @@ class LabelReport:
             *(f'| {r["task"]} | {r["n"]} | {table_cell(r["label"], 40)} | '
               f'{r["share"]:.0%}{" ✗" if r["lopsided"] else ""} |' for r in top)])
 
+# %% ../../nbs/tasks/split.ipynb #a57fadd1
 def label_report(
     tasks:list,           # [Task]
     threshold:float=.9,   # a larger share of one label is lopsided
@@ -214,10 +221,12 @@ def label_report(
 # %% ../../nbs/tasks/split.ipynb #3c9d0bca
 def _words(s): return re.findall(r'\w+|[^\w\s]', s.lower())
 
+# %% ../../nbs/tasks/split.ipynb #ccfe1355
 def _text(e:Example, least:int)->str:
     "What is compared: the bare question where it is long enough to stand alone, else the prompt"
     return e.question if e.question and len(_words(e.question)) >= least+2 else e.prompt
 
+# %% ../../nbs/tasks/split.ipynb #98fe1a13
 def _grams(
     words:list,  # of one row
     vocab:dict,  # word -> number from 1, grows
@@ -236,6 +245,7 @@ class _Grams:
     rare:np.ndarray   # [n_grams] rows that contain it
     total:np.ndarray  # [n] summed weight of a row
 
+# %% ../../nbs/tasks/split.ipynb #949d9e91
 def _index(
     texts:list, # one a row
     tasks:list, # the row's task number
@@ -255,16 +265,19 @@ def _prefix(ix:_Grams, i:int, t:float)->list:
     g = ix.rows[i]; g = g[np.lexsort((g, ix.rare[g]))]; c = np.cumsum(ix.weight[g])
     return g[:np.searchsorted(c, (1-t)*c[-1]+1e-9, side='right')+1].tolist()
 
+# %% ../../nbs/tasks/split.ipynb #9275ab48
 def _candidates(ix:_Grams, light:list, heavy:list, t:float)->set: # of (light row, heavy row)
     post = defaultdict(list); asked = np.zeros(len(ix.weight), dtype=bool)
     for i in light:
         for g in _prefix(ix, i, t): post[g].append(i); asked[g] = True
     return {(i,j) for j in heavy for g in ix.rows[j][asked[ix.rows[j]]].tolist() for i in post[g]}
 
+# %% ../../nbs/tasks/split.ipynb #b7ce9bb5
 def _score(ix:_Grams, i:int, j:int)->tuple: # share of the lighter row's weight, effective number of shared 3-grams
     w = ix.weight[np.intersect1d(ix.rows[i], ix.rows[j], assume_unique=True)]
     return w.sum() / min(ix.total[i], ix.total[j]), w.sum()**2 / max((w**2).sum(), 1e-12)
 
+# %% ../../nbs/tasks/split.ipynb #470ace65
 def _near_pairs(ix:_Grams, a:list, b:list, t:float, least:int)->list: # (score, row of a, row of b)
     "All pairs that score at least t, exactly"
     cand = sorted(_candidates(ix, a, b, t) | {(i,j) for j,i in _candidates(ix, b, a, t)})
@@ -275,7 +288,7 @@ def _near_pairs(ix:_Grams, a:list, b:list, t:float, least:int)->list: # (score, 
 @dataclass
 class Overlap:
     "Held-out prompts that occur in training tasks"
-    pairs:list       # dicts: kind (exact, near), score, held_out, held_out_prompt, train, part (train, test), row, train_prompt
+    pairs:list       # dicts: kind (exact, near), score, held_out, held_out_prompt, train, part, row, train_prompt
     n_held_out:int   # rows compared
     n_train:int
     threshold:float
@@ -298,9 +311,9 @@ class Overlap:
         if not self.pairs:
             return f'no overlap: {self.n_held_out} held-out rows against {self.n_train} rows of training tasks'
         (h,t,_),_ = self.by_tasks().most_common(1)[0]
+        dropped = f'; training tasks dropped whole: {", ".join(self.dropped)}' if self.dropped else ''
         return (f'{len(self.prompts)} of {self.n_held_out} held-out prompts occur in {len(self.rows)} rows of training '
-                f'tasks (most: {h} in {t})') + (f'; training tasks dropped whole: {", ".join(self.dropped)}'
-                if self.dropped else '')
+                f'tasks (most: {h} in {t}){dropped}')
     def __repr__(self): return f'Overlap({self.summary()})'
     def _repr_markdown_(self):
         rows = [f'| {h} | {t} | {k} | {n} |' for (h,t,k),n in self.by_tasks().most_common(8)]
@@ -313,6 +326,7 @@ class Overlap:
 def _flat(tasks):
     return [(t, part, i, e) for t in tasks for part in ('train','test') for i,e in enumerate(getattr(t, part))]
 
+# %% ../../nbs/tasks/split.ipynb #bb09e3cf
 def overlap_report(
     train_tasks:list,      # [Task]: trained on, or used to select
     held_out_tasks:list,   # [Task]
@@ -330,9 +344,8 @@ def overlap_report(
     a,b = ([i for i in r if len(ix.rows[i]) >= least] for r in (range(len(tr), len(rows)), range(len(tr))))
     for s,j,i in _near_pairs(ix, a, b, threshold, least): pairs.setdefault((j,i), (float(s), 'near'))
     res = Overlap([dict(kind=k, score=s, held_out=rows[j][0].name, held_out_prompt=rows[j][3].prompt,
-        train=rows[i][0].name, part=rows[i][1], row=rows[i][2],
-                        train_prompt=rows[i][3].prompt) for (j,i),(s,k) in sorted(pairs.items())], len(ho), len(tr),
-                        threshold)
+        train=rows[i][0].name, part=rows[i][1], row=rows[i][2], train_prompt=rows[i][3].prompt)
+        for (j,i),(s,k) in sorted(pairs.items())], len(ho), len(tr), threshold)
     if strict and res.pairs:
         raise TaskError(f'{res.summary()}; clean the training tasks with remove_overlap, or hold out other tasks')
     return res
