@@ -47,6 +47,18 @@ class Blobs:
 # %% ../../nbs/io/blobs.ipynb #7776f334
 def _sha(v): return hashlib.sha256(v).hexdigest()
 
+# %% ../../nbs/io/blobs.ipynb #a6558766
+@patch
+def _shrink(self:Blobs):
+    over = self.size-self.most
+    if over<=0: return
+    gone = []
+    for name,size in self.db.execute('select name, size from blobs order by used, name'):
+        gone.append((name,)); over -= size
+        if over<=0: break
+    with self.db: self.db.executemany('delete from blobs where name=?', gone)
+
+# %% ../../nbs/io/blobs.ipynb #5a3b2fec
 @patch
 def put(self:Blobs,
     values:dict, # name → bytes
@@ -58,16 +70,7 @@ def put(self:Blobs,
             [(n, now, len(v), _sha(v), v) for n,v in values.items()])
     self._shrink()
 
-@patch
-def _shrink(self:Blobs):
-    over = self.size-self.most
-    if over<=0: return
-    gone = []
-    for name,size in self.db.execute('select name, size from blobs order by used, name'):
-        gone.append((name,)); over -= size
-        if over<=0: break
-    with self.db: self.db.executemany('delete from blobs where name=?', gone)
-
+# %% ../../nbs/io/blobs.ipynb #b36a2c85
 @patch
 def get(self:Blobs,
     names:list, # of the values that are wanted

@@ -22,7 +22,7 @@ __all__ = ['FOLDER', 'MARKER', 'RESERVED', 'sync', 'remove', 'sweep', 'atomic_wr
 # %% ../../nbs/io/files.ipynb #5aec305e
 @contextmanager
 def _naming(path):
-    "What the disk refuses is an error that names what was not written, in whose words ever it comes"
+    "An error of the disk names the file that was not written, whichever library raised it"
     try: yield
     except (OSError, SafetensorError) as e:
         # the last is numpy's
@@ -32,6 +32,7 @@ def _naming(path):
         if getattr(e, 'errno', None) is None or e.filename is not None: raise
         raise OSError(e.errno, e.strerror, str(path)) from None # a failed sync names no file
 
+# %% ../../nbs/io/files.ipynb #c5e0b272
 def _host(): return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
 def _stem(path): # its name, or what stands for a very long one
     b = os.fsencode(path.name)
@@ -50,6 +51,7 @@ def sync(
     try: os.fsync(fd)
     finally: os.close(fd)
 
+# %% ../../nbs/io/files.ipynb #b9c8031d
 def remove(
     path, # of a file, a link or a folder; may be gone
 ):
@@ -71,6 +73,7 @@ def _stale(o): # seconds since an entry of `os.scandir` changed, above a day
     with suppress(OSError): return time.time()-o.stat(follow_symlinks=False).st_mtime>86400
     return False
 
+# %% ../../nbs/io/files.ipynb #2d69a2ad
 def sweep(
     folder, # to look in
     name:str=None, # only scratch of this file or folder; None: of all, in subfolders too
@@ -84,6 +87,12 @@ def sweep(
             place = Path(at)/(name or m['stem'])
             if m['old'] and not place.exists(): os.rename(o.path, place)
             else: remove(o.path)
+
+# %% ../../nbs/io/files.ipynb #e97b454d
+def _what(path): # the kind of thing that lies there
+    m = os.stat(path).st_mode
+    kinds = dict(folder=stat.S_ISDIR, pipe=stat.S_ISFIFO, socket=stat.S_ISSOCK, device=stat.S_ISCHR, disk=stat.S_ISBLK)
+    return next((f'a {k}' for k,is_ in kinds.items() if is_(m)), 'a file')
 
 # %% ../../nbs/io/files.ipynb #9c312102
 @contextmanager
@@ -108,7 +117,6 @@ def atomic_write(
             sync(path.parent)
         finally: tmp.unlink(missing_ok=True)
 
-
 # %% ../../nbs/io/files.ipynb #a82cc9df
 def regular(
     path, # of a file to read
@@ -121,11 +129,6 @@ def regular(
     if not path.is_file(): raise ValueError(f'{path}: {_what(path)}, expected a file')
     if (n := path.stat().st_size)>most: raise ValueError(f'{path}: {n:,} bytes, expected at most {most:,}')
     return path
-
-def _what(path): # the kind of thing that lies there
-    m = os.stat(path).st_mode
-    kinds = dict(folder=stat.S_ISDIR, pipe=stat.S_ISFIFO, socket=stat.S_ISSOCK, device=stat.S_ISCHR, disk=stat.S_ISBLK)
-    return next((f'a {k}' for k,is_ in kinds.items() if is_(m)), 'a file')
 
 # %% ../../nbs/io/files.ipynb #2d2a3309
 def sha256(
@@ -160,22 +163,25 @@ def write_json(
     except UnicodeEncodeError: text = json.dumps(obj, indent=1) + '\n' # half a surrogate pair has no bytes of its own
     with atomic_write(path) as f: f.write(text)
 
+# %% ../../nbs/io/files.ipynb #ac7882ba
 def as_json(
     cfg, # an instance of a dataclass
 )->dict:
     "A dataclass as JSON gives it back: lists for tuples"
     return json.loads(json.dumps(asdict(cfg)))
 
+# %% ../../nbs/io/files.ipynb #72570824
 def loads(
     text:str, # of JSON
 ):
-    "`json.loads`; what is nested too deep for Python or has endless digits is said as other faults are"
+    "`json.loads`, where too deep nesting and endless digits are errors like other faults"
     try: return json.loads(text)
     except json.JSONDecodeError: raise
     except (RecursionError, ValueError) as e:
         why = 'nested too deep' if isinstance(e, RecursionError) else str(e)
         raise json.JSONDecodeError(why, text[:99], 0) from None
 
+# %% ../../nbs/io/files.ipynb #e4e398a1
 def read_json(
     path, # file to read
 ):
@@ -202,16 +208,7 @@ class Format:
     def _check(self): return fastjsonschema.compile(self.schema)
     def __repr__(self): return f'Format({self.kind}, version {self.version}: {", ".join(self.schema["properties"])})'
 
-# %% ../../nbs/io/files.ipynb #acac26ee
-@patch
-def check(self:Format,
-    obj, # what was read
-    path, # for the message
-)->dict:
-    "The object, if it is of this kind, of a version that is known, and its fields are what they should be"
-    if bad := self._fault(obj): raise ValueError(f'{path}: {bad}')
-    return obj
-
+# %% ../../nbs/io/files.ipynb #f473bb5f
 @patch
 def _fault(self:Format, obj)->str: # '' if there is none
     v = obj.get('format', 0 if self.oldest==0 else None) if isinstance(obj, dict) else None
@@ -226,9 +223,30 @@ def _fault(self:Format, obj)->str: # '' if there is none
         return f'{re.sub("^data[. ]?", "", e.message)}; damaged or changed: {self.mend}'
     return ''
 
+# %% ../../nbs/io/files.ipynb #acac26ee
+@patch
+def check(self:Format,
+    obj, # what was read
+    path, # for the message
+)->dict:
+    "The object; an error if its kind, its version or a field is not as expected"
+    if bad := self._fault(obj): raise ValueError(f'{path}: {bad}')
+    return obj
+
 # %% ../../nbs/io/files.ipynb #07049c79
 def _json_sum(obj): return sha256(json.dumps(obj, sort_keys=True))
 
+# %% ../../nbs/io/files.ipynb #e6f65810
+@patch
+def write(self:Format,
+    path, # file to (re)place
+    obj:dict, # name → value; kind and format are added
+):
+    "Check and write, with kind, format and a checksum"
+    obj = json.loads(json.dumps(dict(kind=self.kind, format=self.version) | obj))
+    write_json(path, self.check(obj, path) | dict(sha256=_json_sum(obj)))
+
+# %% ../../nbs/io/files.ipynb #ebb9470c
 @patch
 def read(self:Format,
     path, # JSON file of this kind
@@ -239,28 +257,13 @@ def read(self:Format,
         raise ValueError(f'{path}: its checksum is not the recorded one, so it was damaged or changed: {self.mend}')
     return self.check(obj, path)
 
-@patch
-def write(self:Format,
-    path, # file to (re)place
-    obj:dict, # name → value; kind and format are added
-):
-    "Check and write, with kind, format and a checksum"
-    obj = json.loads(json.dumps(dict(kind=self.kind, format=self.version) | obj))
-    write_json(path, self.check(obj, path) | dict(sha256=_json_sum(obj)))
-
+# %% ../../nbs/io/files.ipynb #4b3417d2
 FOLDER = Format('folder', 1, dict(
     holds=dict(type='string'), # e.g. adapter
     files=dict(type='object', additionalProperties=dict(type='string')))) # path → SHA-256
-
-# %% ../../nbs/io/files.ipynb #24f344dc
 MARKER = '.dnd_nb.json'
 
-def file_sums(
-    folder, # with all below it
-)->dict: # path within the folder → SHA-256
-    "Checksums of all files in a folder but the marker; a link is an error"
-    return {p.relative_to(folder).as_posix():sha256(regular(p)) for p in sorted(_walk(folder)) if p.name!=MARKER}
-
+# %% ../../nbs/io/files.ipynb #1843cb53
 def _walk(folder): # all files below a folder; one that cannot be looked into is an error
     def stop(e): raise e
     for at,ds,fs in os.walk(folder, onerror=stop):
@@ -269,6 +272,14 @@ def _walk(folder): # all files below a folder; one that cannot be looked into is
             if p.is_symlink(): raise ValueError(f'{p}: a symbolic link, expected a file; copy the file there')
             if n in fs: yield p
 
+# %% ../../nbs/io/files.ipynb #24f344dc
+def file_sums(
+    folder, # with all below it
+)->dict: # path within the folder → SHA-256
+    "Checksums of all files in a folder but the marker; a link is an error"
+    return {p.relative_to(folder).as_posix():sha256(regular(p)) for p in sorted(_walk(folder)) if p.name!=MARKER}
+
+# %% ../../nbs/io/files.ipynb #ac446e0f
 def mark(
     folder, # that holds the files; the marker is written into it
     kind:str, # e.g. 'adapter'
@@ -276,6 +287,7 @@ def mark(
     "Write the marker: this package wrote these files"
     FOLDER.write(Path(folder)/MARKER, dict(holds=kind, files=file_sums(folder)))
 
+# %% ../../nbs/io/files.ipynb #4472b607
 def marked(
     folder, # that may hold a marker
 )->dict|None: # with fields holds and files
@@ -289,19 +301,12 @@ def changed(
 )->list: # of str
     "Files of a marked folder that are not as they were written: changed, missing or added"
     if (mark := marked(folder)) is None:
-        raise FileNotFoundError(f'{folder}: no marker, or the folder went while it was looked at')
+        raise FileNotFoundError(f'{folder}: no marker, or the folder was removed meanwhile')
     was,now = mark['files'],file_sums(folder)
     def word(k): return 'is missing' if k not in now else 'was changed' if k in was else 'was added'
     return [f'{k} {word(k)}' for k in sorted({*was, *now}) if was.get(k)!=now.get(k)]
 
-def replaceable(
-    path, # folder to (re)place
-    kind:str, # what will be written
-):
-    "An error unless nothing lies at `path`, or an empty folder, or what this package wrote there and nobody changed"
-    path = Path(path)
-    if bad := _not_ours(path, kind): raise ValueError(f'{path}: {bad}; nothing was written, name another folder')
-
+# %% ../../nbs/io/files.ipynb #fda7b043
 def _not_ours(path, kind)->str: # '' if it may be replaced
     if path.is_symlink(): return 'a symbolic link'
     if not path.exists(): return ''
@@ -313,6 +318,15 @@ def _not_ours(path, kind)->str: # '' if it may be replaced
     if m['holds']!=kind: return f'holds {m["holds"]}, not {kind}'
     return next((f'{b} since dnd_nb wrote this folder' for b in changed(path) if not b.endswith('missing')), '')
 
+# %% ../../nbs/io/files.ipynb #09063958
+def replaceable(
+    path, # folder to (re)place
+    kind:str, # what will be written
+):
+    "An error if `path` holds anything but an empty folder, or a folder of ours that nobody changed"
+    path = Path(path)
+    if bad := _not_ours(path, kind): raise ValueError(f'{path}: {bad}; nothing was written, name another folder')
+
 # %% ../../nbs/io/files.ipynb #5a9b550c
 def _exchange(a, b)->bool:
     "Swap two names in one step; False where system or file system cannot"
@@ -323,6 +337,7 @@ def _exchange(a, b)->bool:
     if e in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM): return False
     raise OSError(e, os.strerror(e), str(b))
 
+# %% ../../nbs/io/files.ipynb #41aff634
 def _swap(tmp, path):
     "Folder `tmp` becomes `path`; what was there is where `tmp` was, or that with .old"
     if not path.exists(): os.rename(tmp, path)
@@ -361,6 +376,7 @@ def _head(h:dict)->bytes: # length and header, sorted, padded as safetensors wan
     t += b' '*(-len(t)%8)
     return len(t).to_bytes(8, 'little')+t
 
+# %% ../../nbs/io/files.ipynb #863e8d34
 def write_tensors(
     path, # file to (re)place
     tensors:dict, # name → tensor, on any device
@@ -380,6 +396,7 @@ def write_tensors(
 def _torn(path, why):
     return ValueError(f'{path}: not a whole safetensors file ({why}); was the copy cut short? fetch or make it again')
 
+# %% ../../nbs/io/files.ipynb #4cb1d20e
 def read_meta(
     path, # a safetensors file
 )->tuple: # (header without __metadata__, metadata, where the values begin)
@@ -393,6 +410,7 @@ def read_meta(
         raise _torn(path, 'its header is damaged')
     return head,head.pop('__metadata__', None) or {},8+n
 
+# %% ../../nbs/io/files.ipynb #e8f57f6c
 def check_tensors(
     path, # a safetensors file
 )->dict: # its metadata
@@ -410,6 +428,7 @@ def check_tensors(
         raise ValueError(f'{path}: its checksum is not the recorded one, so it was damaged or changed')
     return meta
 
+# %% ../../nbs/io/files.ipynb #68bda4b7
 def read_tensors(
     path, # a safetensors file
 )->tuple: # (name → tensor, metadata)
@@ -444,11 +463,12 @@ def _name_fault(s)->str: # '' if it will do
     if s in RESERVED or _windows.fullmatch(s): return 'it is reserved'
     return 'expected at most 120 bytes' if len(s.encode())>120 else ''
 
+# %% ../../nbs/io/files.ipynb #689544f2
 def check_name(
     name:str, # of a task or an adapter
     what:str='task', # for the message
 )->str: # the name
-    "A name that is a folder's name on every system, and none that this package uses itself"
+    "A name that every system allows for a folder, and that this package does not use itself"
     if bad := _name_fault(name): raise ValueError(f'{what} {name!r}: no name for a folder, {bad}')
     return name
 

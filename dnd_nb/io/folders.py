@@ -6,7 +6,7 @@
 from __future__ import annotations
 import re
 from pathlib import Path
-import huggingface_hub
+import huggingface_hub, huggingface_hub.constants # the second is not loaded with the first
 from safetensors.torch import load_file
 from .files import regular
 
@@ -16,12 +16,14 @@ __all__ = ['find_adapters', 'adapter_folder', 'load_tensors', 'adapter_tensors',
 # %% ../../nbs/io/folders.ipynb #18565370
 def _natural(k): return [int(s) if s.isdigit() else s for s in re.split(r'(\d+)', k)]
 
+# %% ../../nbs/io/folders.ipynb #326728d7
 def _snapshot(folder):
     "The snapshot of a Hub-cache folder: what `refs/main` says, else the last that came"
     ref,snaps = folder/'refs'/'main',sorted((folder/'snapshots').glob('*'), key=lambda p: p.stat().st_mtime)
     main = folder/'snapshots'/ref.read_text(encoding='utf-8').strip() if ref.exists() else None
     return main if main and main.exists() else snaps[-1] if snaps else folder
 
+# %% ../../nbs/io/folders.ipynb #033d5743
 def _below(folder, depth=3):
     "Folders with an adapter_config.json in or below `folder`, snapshots and links followed"
     if (folder/'snapshots').is_dir(): folder = _snapshot(folder)
@@ -41,6 +43,7 @@ def _call(folder, top):
     if step and folder!=top: return folder.parent.name,int(step[1])
     return folder.name,0
 
+# %% ../../nbs/io/folders.ipynb #847a4837
 def find_adapters(
     folder, # an adapter's folder, one that holds some at any depth up to three, or the Hub's cache
 )->dict: # (name, step) → folder
@@ -60,12 +63,14 @@ def _seen(folder):
     names = [p.name+'/'*p.is_dir() for p in sorted(folder.iterdir())]
     return f'it holds {_few(names, 6)}' if names else 'it is empty'
 
+# %% ../../nbs/io/folders.ipynb #7eecc228
 def _in_hub_cache(name):
     "The snapshot of a Hub name, or None"
     cache = huggingface_hub.constants.HF_HUB_CACHE
     hit = huggingface_hub.try_to_load_from_cache(name, 'adapter_config.json', cache_dir=cache)
     return Path(hit).parent if isinstance(hit, str) else None
 
+# %% ../../nbs/io/folders.ipynb #f1ce35ab
 def adapter_folder(
     folder, # an adapter's folder, one with a single adapter below it, or a name in the Hub's cache
 )->Path: # with adapter_config.json in it
@@ -92,6 +97,7 @@ def load_tensors(
         raise ValueError(f'{path}: not a whole safetensors file ({e}); was the copy cut short? '
             + 'fetch or train it again') from None
 
+# %% ../../nbs/io/folders.ipynb #248ecd04
 def adapter_tensors(
     folder, # an adapter's folder
 )->dict: # key → tensor
@@ -110,6 +116,7 @@ _wrappers = r'(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped
 _wrapped = re.compile(_wrappers + r'|^(?:base_model\.model\.|module\.)+')
 _lora = re.compile(r'^(?P<mod>.+)\.lora_(?P<ab>[AB])(?:\.(?P<name>.+))?\.weight$')
 
+# %% ../../nbs/io/folders.ipynb #1d2e7b7a
 def clean_key(
     key, # of a tensor in an adapter file
 )->str: # as the base model names its modules
@@ -117,6 +124,7 @@ def clean_key(
     while (new := _wrapped.sub('', key))!=key: key = new
     return key
 
+# %% ../../nbs/io/folders.ipynb #17cbf2a5
 def split_tensors(
     ts, # key → tensor
     where, # the folder, for messages

@@ -12,19 +12,21 @@ from ..adapter import Adapters, _modules
 from .files import atomic_dir, atomic_write
 
 # %% auto #0
-__all__ = ['ARCHS', 'TURNED', 'gguf_names', 'save_gguf_lora', 'merged', 'save_merged', 'merged_gguf', 'copied']
+__all__ = ['ARCHS', 'TURNED', 'gguf_names', 'save_gguf_lora', 'merged', 'save_merged', 'copied', 'merged_gguf']
 
 # %% ../../nbs/io/gguf.ipynb #de89f353
 ARCHS = dict(llama='llama', mistral='llama', smollm3='smollm3', granite='granite', qwen2='qwen2', qwen3='qwen3',
     gemma='gemma', gemma2='gemma2', gemma3_text='gemma3', phi3='phi3', gpt2='gpt2')
 TURNED = ('llama','mistral','smollm3','granite') # rows of q and k in another order
 
+# %% ../../nbs/io/gguf.ipynb #d2fd7bca
 def _arch(config):
     "llama.cpp's name of an architecture"
     if config.model_type in ARCHS: return ARCHS[config.model_type]
     known = ', '.join(ARCHS)
     raise ValueError(f'model type {config.model_type!r}: its GGUF layout is not known here; known are {known}')
 
+# %% ../../nbs/io/gguf.ipynb #3af4ca61
 def gguf_names(
     modules, # names of modules
     config, # of the base model
@@ -37,11 +39,19 @@ def gguf_names(
         if v is None: raise ValueError(f'{k}: llama.cpp has no tensor for it in {config.model_type!r}')
     return res
 
+# %% ../../nbs/io/gguf.ipynb #f9048f77
 def _turned(x, k, config): # x [out, …] of module k, rows as llama.cpp keeps them
     heads = dict(q_proj='num_attention_heads', k_proj='num_key_value_heads').get(k.split('.')[-1])
     if heads is None or config.model_type not in TURNED: return x
     n = getattr(config, heads)
     return x.reshape(n, 2, x.shape[0]//n//2, *x.shape[1:]).swapaxes(1, 2).reshape(x.shape)
+
+# %% ../../nbs/io/gguf.ipynb #39c8bb1d
+def _np(x:Tensor): return np.ascontiguousarray(x.detach().float().cpu().numpy())
+
+def _to(w, f): # a GGUFWriter writes to paths only: its three parts into an open file
+    w.fout,w.state = [f],gguf.gguf_writer.WriterState.EMPTY
+    w.write_header_to_file(); w.write_kv_data_to_file(); w.write_tensors_to_file()
 
 # %% ../../nbs/io/gguf.ipynb #0ea61283
 def save_gguf_lora(
@@ -66,11 +76,13 @@ def save_gguf_lora(
         _to(w, f)
     return path
 
-def _np(x:Tensor): return np.ascontiguousarray(x.detach().float().cpu().numpy())
-
-def _to(w, f): # a GGUFWriter writes to paths only: its three parts into an open file
-    w.fout,w.state = [f],gguf.gguf_writer.WriterState.EMPTY
-    w.write_header_to_file(); w.write_kv_data_to_file(); w.write_tensors_to_file()
+# %% ../../nbs/io/gguf.ipynb #71a105bf
+def _untie(model, adapted):
+    "Give an adapted output head weights of its own"
+    head,emb = model.get_output_embeddings(),model.get_input_embeddings()
+    if head not in adapted or head.weight is not emb.weight: return
+    head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
+    model.config.get_text_config().tie_word_embeddings = model.config.tie_word_embeddings = False
 
 # %% ../../nbs/io/gguf.ipynb #b23f87a3
 @torch.no_grad()
@@ -91,13 +103,7 @@ def merged(
         W.copy_((W.float() + (dW.T if type(mods[k]).__name__=='Conv1D' else dW)).to(W.dtype))
     return res
 
-def _untie(model, adapted):
-    "Give an adapted output head weights of its own"
-    head,emb = model.get_output_embeddings(),model.get_input_embeddings()
-    if head not in adapted or head.weight is not emb.weight: return
-    head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
-    model.config.get_text_config().tie_word_embeddings = model.config.tie_word_embeddings = False
-
+# %% ../../nbs/io/gguf.ipynb #004bab11
 def save_merged(
     adapters:Adapters, # n adapters
     folder, # made anew
@@ -108,6 +114,24 @@ def save_merged(
     "Write the base model with adapter `i` in its weights, as `from_pretrained` opens it"
     with atomic_dir(folder) as d: merged(adapters, model, i).save_pretrained(d); tok.save_pretrained(d)
     return Path(folder)
+
+# %% ../../nbs/io/gguf.ipynb #c6366b9e
+def copied(
+    r, # a gguf.GGUFReader
+)->gguf.GGUFWriter:
+    "A writer with the keys and values of an open GGUF file"
+    w = gguf.GGUFWriter(None, r.fields['general.architecture'].contents())
+    for k,f in r.fields.items():
+        if k.startswith('GGUF.') or k=='general.architecture': continue
+        listed = f.types[0]==gguf.GGUFValueType.ARRAY
+        w.add_key_value(k, f.contents(), f.types[0], sub_type=f.types[-1] if listed else None)
+    return w
+
+# %% ../../nbs/io/gguf.ipynb #0bb95c7f
+def _plus(t, delta): return gguf.quants.dequantize(t.data, t.tensor_type) + _np(delta)
+def _add(w, name, x, kind):
+    q = gguf.GGMLQuantizationType[kind]
+    w.add_tensor(name, gguf.quants.quantize(x.astype(np.float32), q), raw_dtype=q)
 
 # %% ../../nbs/io/gguf.ipynb #612d0d37
 def merged_gguf(
@@ -134,19 +158,3 @@ def merged_gguf(
             if t.name=='token_embd.weight' and head is not None: _add(w, 'output.weight', _plus(t, head), kind)
         _to(w, f)
     return Path(path)
-
-def _plus(t, delta): return gguf.quants.dequantize(t.data, t.tensor_type) + _np(delta)
-def _add(w, name, x, kind):
-    q = gguf.GGMLQuantizationType[kind]
-    w.add_tensor(name, gguf.quants.quantize(x.astype(np.float32), q), raw_dtype=q)
-
-def copied(
-    r, # a gguf.GGUFReader
-)->gguf.GGUFWriter:
-    "A writer with the keys and values of an open GGUF file"
-    w = gguf.GGUFWriter(None, r.fields['general.architecture'].contents())
-    for k,f in r.fields.items():
-        if k.startswith('GGUF.') or k=='general.architecture': continue
-        listed = f.types[0]==gguf.GGUFValueType.ARRAY
-        w.add_key_value(k, f.contents(), f.types[0], sub_type=f.types[-1] if listed else None)
-    return w

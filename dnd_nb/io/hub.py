@@ -19,11 +19,13 @@ def endpoint()->str:
     "Address of the Hub: `HF_ENDPOINT`, or the client's own"
     return (os.environ.get('HF_ENDPOINT') or huggingface_hub.constants.ENDPOINT).rstrip('/')
 
+# %% ../../nbs/io/hub.ipynb #912e76ab
 def offline()->bool:
     "Was the Hub's client told to stay off the network?"
     said = os.environ.get('HF_HUB_OFFLINE','').upper()
     return huggingface_hub.constants.HF_HUB_OFFLINE or said in ('1','ON','YES','TRUE')
 
+# %% ../../nbs/io/hub.ipynb #8f28de38
 def probe(
     url, # of a server
     timeout=4., # seconds, for everything together
@@ -42,7 +44,8 @@ def probe(
     return res[0]
 
 # %% ../../nbs/io/hub.ipynb #8f33aa85
-class HubError(RuntimeError): "The Hub did not do what was asked; the message says why, and what to do"
+class HubError(RuntimeError):
+    "The Hub did not do what was asked; the message says why, and what to do"
 
 def _hub_error(what, e): # e: of the Hub's client
     name,said = type(e).__name__,' '.join(str(e).split())
@@ -55,6 +58,7 @@ def _hub_error(what, e): # e: of the Hub's client
         return 'needs a token that may write there: set HF_TOKEN, or run `hf auth login`'
     return f'{name}: {said[:250]}'
 
+# %% ../../nbs/io/hub.ipynb #e8547c83
 def ask_hub(
     what, # a repository's name, for messages
     f, # what to ask, without arguments
@@ -73,6 +77,22 @@ def _sendable(folder): # files of a folder that are no scratch
     def hidden(p): return any(o[0]=='.' for o in p.relative_to(folder).parts)
     return [p.relative_to(folder).as_posix() for p in ps if not hidden(p) or p.name==MARKER and p.parent==Path(folder)]
 
+# %% ../../nbs/io/hub.ipynb #86165750
+def _push(repo, parts, kind, private, revision, message):
+    api = HfApi(endpoint=endpoint(), library_name='dnd_nb')
+    url = api.create_repo(repo, repo_type=kind, private=private, exist_ok=True)
+    if revision: api.create_branch(url.repo_id, branch=revision, repo_type=kind, exist_ok=True)
+    parts += [CommitOperationDelete(p) for p in _left(url.repo_id, parts, kind, revision)]
+    done = api.create_commit(url.repo_id, parts, commit_message=message, repo_type=kind, revision=revision)
+    return str(done.commit_url)
+
+def _left(repo, parts, kind, revision): # files of an earlier push that are not sent now; what others put there stays
+    try: f = huggingface_hub.hf_hub_download(repo, MARKER, repo_type=kind, revision=revision, endpoint=endpoint())
+    except huggingface_hub.errors.EntryNotFoundError: return []
+    sent = {o.path_in_repo for o in parts}
+    return [p for p in (*read_json(f)['files'], MARKER) if p not in sent]
+
+# %% ../../nbs/io/hub.ipynb #e314f5a8
 def push_folder(
     folder, # what to send
     repo, # its name on the Hub, as me/my-adapter; made if it is not there
@@ -92,20 +112,6 @@ def push_folder(
     if card is not None: parts.append(CommitOperationAdd('README.md', card.encode('utf-8')))
     return ask_hub(repo, lambda: _push(repo, parts, kind, private, revision, message))
 
-def _push(repo, parts, kind, private, revision, message):
-    api = HfApi(endpoint=endpoint(), library_name='dnd_nb')
-    url = api.create_repo(repo, repo_type=kind, private=private, exist_ok=True)
-    if revision: api.create_branch(url.repo_id, branch=revision, repo_type=kind, exist_ok=True)
-    parts += [CommitOperationDelete(p) for p in _left(url.repo_id, parts, kind, revision)]
-    done = api.create_commit(url.repo_id, parts, commit_message=message, repo_type=kind, revision=revision)
-    return str(done.commit_url)
-
-def _left(repo, parts, kind, revision): # files of an earlier push that are not sent now; what others put there stays
-    try: f = huggingface_hub.hf_hub_download(repo, MARKER, repo_type=kind, revision=revision, endpoint=endpoint())
-    except huggingface_hub.errors.EntryNotFoundError: return []
-    sent = {o.path_in_repo for o in parts}
-    return [p for p in (*read_json(f)['files'], MARKER) if p not in sent]
-
 # %% ../../nbs/io/hub.ipynb #cb995a8c
 def _kept(repo, kind): return cache_home()/'hub'/f'{kind}s--{repo.replace("/","--")}'
 
@@ -114,6 +120,26 @@ def _last(at, revision): # the commit that a branch or tag named when it was las
     sha = (read_json(f) if f.exists() else {}).get(revision, revision)
     return sha if (at/sha).is_dir() else None
 
+# %% ../../nbs/io/hub.ipynb #c12d2e31
+def _sound(folder): # as it was written, if that is known
+    if not (folder/MARKER).exists(): return folder
+    bad = [b for b in changed(folder) if not b.startswith('README.md')] # the card may be another
+    bad = [b for b in bad if not b.endswith('was added')] # by others
+    if bad: raise HubError(f'{folder}: {bad[0]} since it was written; delete the folder and fetch it again')
+    return folder
+
+# %% ../../nbs/io/hub.ipynb #7d9d1a79
+def _fetch(repo, sha, kind, at): # whole or not at all
+    tmp = at/f'.{sha}-{os.getpid()}'
+    try:
+        huggingface_hub.snapshot_download(repo, repo_type=kind, revision=sha, local_dir=tmp, endpoint=endpoint(),
+            ignore_patterns=['*.bin','*.pt','*.pth','*.pkl','*.py']) # nothing to unpickle or run
+        remove(tmp/'.cache')
+        (tmp/'.gitattributes').unlink(missing_ok=True)
+        if not (at/sha).is_dir(): tmp.rename(at/sha)
+    finally: remove(tmp)
+
+# %% ../../nbs/io/hub.ipynb #70bfbf64
 def hub_folder(
     repo, # its name on the Hub, as me/my-adapter
     revision=None, # branch, tag or commit; None: main
@@ -135,21 +161,3 @@ def hub_folder(
     known = read_json(at/'refs.json') if (at/'refs.json').exists() else {}
     write_json(at/'refs.json', known | {rev:sha})
     return _sound(at/sha)
-
-# %% ../../nbs/io/hub.ipynb #c12d2e31
-def _fetch(repo, sha, kind, at): # whole or not at all
-    tmp = at/f'.{sha}-{os.getpid()}'
-    try:
-        huggingface_hub.snapshot_download(repo, repo_type=kind, revision=sha, local_dir=tmp, endpoint=endpoint(),
-            ignore_patterns=['*.bin','*.pt','*.pth','*.pkl','*.py']) # nothing to unpickle or run
-        remove(tmp/'.cache')
-        (tmp/'.gitattributes').unlink(missing_ok=True)
-        if not (at/sha).is_dir(): tmp.rename(at/sha)
-    finally: remove(tmp)
-
-def _sound(folder): # as it was written, if that is known
-    if not (folder/MARKER).exists(): return folder
-    bad = [b for b in changed(folder) if not b.startswith('README.md')] # the card may be another
-    bad = [b for b in bad if not b.endswith('was added')] # by others
-    if bad: raise HubError(f'{folder}: {bad[0]} since it was written; delete the folder and fetch it again')
-    return folder

@@ -20,6 +20,7 @@ def cache_home()->Path:
     "Where fetched weights are kept: `DND_NB_CACHE`, else `dnd_nb` in the user's cache folder"
     return Path(os.environ.get('DND_NB_CACHE') or xdg_cache_home()/'dnd_nb').expanduser()
 
+# %% ../../nbs/io/identity.ipynb #40841078
 def file_sum(
     path, # of a file
     again:bool=False, # compute it although it is remembered?
@@ -44,12 +45,14 @@ def _plain(c): # a config without what decides nothing
     if not isinstance(c, dict): return c
     return {k:_plain(v) for k,v in c.items() if k not in _volatile and not k.startswith('_')}
 
+# %% ../../nbs/io/identity.ipynb #26cb5461
 def config_sum(
     config, # of a transformers model
 )->str:
     "SHA-256 of what in a config differs from its class and decides what the model computes"
     return sha256(json.dumps(_plain(config.to_diff_dict()), sort_keys=True, default=str))
 
+# %% ../../nbs/io/identity.ipynb #1fa02cb2
 def tokenizer_sum(
     tok, # of transformers
 )->str:
@@ -72,6 +75,7 @@ def tensors_sum(
         h.update(t.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return h.hexdigest()
 
+# %% ../../nbs/io/identity.ipynb #c278cd41
 def folder_sum(
     folder, # of a model
     again:bool=False, # compute the sums although they are remembered?
@@ -93,6 +97,7 @@ def identity(
     res = dict(weights=model.dnd_weights, config=config_sum(model.config))
     return res if tok is None else res | dict(tokenizer=tokenizer_sum(tok))
 
+# %% ../../nbs/io/identity.ipynb #f4190499
 def same_base(
     was:dict, # as recorded; None or {}: by an older version, which recorded nothing
     now:dict, # of `identity`
@@ -138,7 +143,7 @@ def whole(
     folder, # for the message
     ignore:str='', # regular expression of names that may be missing or extra
 ):
-    "An error unless every tensor of the model was in the files, every one in the files was used, and the shapes agree"
+    "An error if a tensor is missing, extra or of another shape"
     said = dict(missing_keys='are missing', unexpected_keys='belong to no module', mismatched_keys='have another shape')
     for k,what in said.items():
         bad = sorted(str(o[0] if isinstance(o, tuple) else o) for o in info.get(k) or ())
@@ -169,18 +174,6 @@ def safe_base(
     if not isinstance(read_json(folder/'config.json'), dict):
         raise ValueError(f'{folder}/config.json: expected an object')
 
-def safe_encoder(
-    folder, # of a sentence-transformers model
-):
-    "An error if a sentence encoder's folder names other modules than those on the list, or pickled weights"
-    folder = Path(folder)
-    if not (folder/'modules.json').exists():
-        raise ValueError(f'{folder}: no modules.json, so no sentence encoder; others are named hf:{folder}:mean')
-    ms = read_json(folder/'modules.json')
-    if not isinstance(ms, list) or not all(isinstance(m, dict) for m in ms):
-        raise ValueError(f'{folder}/modules.json: expected a list of modules')
-    for m in ms: _safe_module(folder, m)
-
 # %% ../../nbs/io/identity.ipynb #ef6e79f9
 def _safe_module(folder, m):
     t = str(m.get('type'))
@@ -193,3 +186,16 @@ def _safe_module(folder, m):
     act = read_json(c).get('activation_function') if t.endswith('.Dense') and c.exists() else None
     if act and not re.fullmatch(r'torch\.nn\.modules\.(activation|linear)\.\w+', act):
         raise ValueError(f'{c}: activation {act!r} is none of torch.nn; code of others is not run')
+
+# %% ../../nbs/io/identity.ipynb #ace7729e
+def safe_encoder(
+    folder, # of a sentence-transformers model
+):
+    "An error if a sentence encoder's folder names other modules than those on the list, or pickled weights"
+    folder = Path(folder)
+    if not (folder/'modules.json').exists():
+        raise ValueError(f'{folder}: no modules.json, so no sentence encoder; others are named hf:{folder}:mean')
+    ms = read_json(folder/'modules.json')
+    if not isinstance(ms, list) or not all(isinstance(m, dict) for m in ms):
+        raise ValueError(f'{folder}/modules.json: expected a list of modules')
+    for m in ms: _safe_module(folder, m)

@@ -50,9 +50,20 @@ class _Say(Exception):
     "An answer that is an error: status, and the name that the Hub's client knows"
     def __init__(self, code, name='', body=None): self.code,self.name,self.body = code,name,body or {}
 
+# %% ../../nbs/io/local_hub.ipynb #f5349064
+_routes = [] # (pattern, verbs, method)
+
+def _route(pattern, verbs):
+    "A method that answers such requests"
+    def add(f): _routes.append((pattern, verbs, f)); return f
+    return add
+
+# %% ../../nbs/io/local_hub.ipynb #c20d8dd7
 class LocalHub:
     "Repositories, and what is asked for them"
-    def __init__(self, key): self.key,self.repos,self.lfs,self.asked,self.url = key,{},{},[],''
+    def __init__(self,
+        key, # the token of private repositories and uploads
+    ): self.key,self.repos,self.lfs,self.asked,self.url = key,{},{},[],''
     def repo(self,
         kind, # model or dataset
         name, # owner/name
@@ -77,14 +88,7 @@ class LocalHub:
                 return f(self, body, signed, *(unquote(g) if g else None for g in m.groups()))
         raise _Say(404, 'EntryNotFound')
 
-# %% ../../nbs/io/local_hub.ipynb #f5349064
-_routes = [] # (pattern, verbs, method)
-
-def _route(pattern, verbs):
-    "A method that answers such requests"
-    def add(f): _routes.append((pattern, verbs, f)); return f
-    return add
-
+# %% ../../nbs/io/local_hub.ipynb #55cc6e98
 _at = r'/api/(model|dataset)s/([^/]+/[^/]+)'
 
 @_route('/api/whoami-v2', 'GET')
@@ -92,6 +96,7 @@ def _me(hub, body, signed):
     if not signed: raise _Say(401, 'Unauthorized')
     return dict(name='me', type='user', orgs=[])
 
+# %% ../../nbs/io/local_hub.ipynb #66ac727d
 @_route('/api/repos/create', 'POST')
 def _create(hub, body, signed):
     o = json.loads(body)
@@ -114,6 +119,7 @@ def _modes(hub, body, signed, kind, name, rev):
     paths = [f['path'] for f in json.loads(body)['files']]
     return dict(files=[dict(path=p, uploadMode=mode(p), shouldIgnore=False) for p in paths])
 
+# %% ../../nbs/io/local_hub.ipynb #0c22ed10
 @_route(r'/(datasets/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch', 'POST')
 def _batch(hub, body, signed, kind, name):
     new = [o for o in json.loads(body)['objects']]
@@ -123,6 +129,7 @@ def _batch(hub, body, signed, kind, name):
 @_route('/lfs/([0-9a-f]{64})', 'PUT')
 def _put(hub, body, signed, oid): hub.lfs[oid] = body; return {}
 
+# %% ../../nbs/io/local_hub.ipynb #513ea7f3
 @_route(_at+'/commit/([^/]+)', 'POST')
 def _commit(hub, body, signed, kind, name, rev):
     r,files,head = hub.repo(kind, name, signed),{},{}
@@ -144,6 +151,7 @@ def _ref(hub, body, signed, kind, name, what, ref):
     r.refs[new] = r.sha(ref if what=='tag' else o.get('startingPoint', 'main'))
     return {}
 
+# %% ../../nbs/io/local_hub.ipynb #3a8cfae8
 @_route(_at+'(?:/revision/([^/]+))?', 'GET')
 def _info(hub, body, signed, kind, name, rev):
     r = hub.repo(kind, name, signed); sha = r.sha(rev or 'main')
@@ -151,12 +159,14 @@ def _info(hub, body, signed, kind, name, rev):
     files = [dict(rfilename=p) for p in r.at(sha)]
     return dict(id=name, sha=sha, private=r.private, tags=[], downloads=0, likes=0, siblings=files)
 
+# %% ../../nbs/io/local_hub.ipynb #366ee07f
 @_route(_at+'/tree/([^/]+)', 'GET')
 def _tree(hub, body, signed, kind, name, rev):
     r = hub.repo(kind, name, signed)
     if r.sha(rev) is None: raise _Say(404, 'RevisionNotFound')
     return [dict(type='file', path=p, size=len(b), oid=hashlib.sha256(b).hexdigest()[:40]) for p,b in r.at(rev).items()]
 
+# %% ../../nbs/io/local_hub.ipynb #1dc7d8fe
 @_route(r'/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)', 'GET HEAD')
 def _file(hub, body, signed, kind, name, rev, path):
     r = hub.repo('dataset' if kind else 'model', name, signed)
@@ -191,6 +201,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         else: self._send(200, json.dumps(o).encode(), Content_Type='application/json')
     do_HEAD = do_POST = do_PUT = do_GET
 
+# %% ../../nbs/io/local_hub.ipynb #3b8538b9
+@contextlib.contextmanager
+def _pointed(url, cache, token):
+    "The Hub's client talks to `url` and keeps what it fetches in `cache`"
+    env = dict(HF_ENDPOINT=url, HF_TOKEN=token, HF_HUB_CACHE=cache, DND_NB_CACHE=f'{cache}/dnd_nb', HF_HUB_OFFLINE='',
+        NO_PROXY='127.0.0.1', no_proxy='127.0.0.1', HF_TOKEN_PATH=f'{cache}/none')
+    own = dict(ENDPOINT=url, HF_HUB_CACHE=cache, HF_HUB_OFFLINE=False, HF_HUB_DISABLE_XET=True,
+        HF_TOKEN_PATH=f'{cache}/none',
+        HUGGINGFACE_CO_URL_TEMPLATE=url+'/{repo_id}/resolve/{revision}/{filename}')
+    with contextlib.ExitStack() as on:
+        on.enter_context(mock.patch.dict(os.environ, env))
+        for k,v in own.items(): on.enter_context(mock.patch.object(huggingface_hub.constants, k, v))
+        yield
+
 # %% ../../nbs/io/local_hub.ipynb #2f94d3a0
 @contextlib.contextmanager
 def local_hub(
@@ -205,16 +229,3 @@ def local_hub(
     try:
         with tempfile.TemporaryDirectory() as d, _pointed(hub.url, d, key if signed else ''): yield hub
     finally: srv.shutdown(); srv.server_close()
-
-@contextlib.contextmanager
-def _pointed(url, cache, token):
-    "The Hub's client talks to `url` and keeps what it fetches in `cache`"
-    env = dict(HF_ENDPOINT=url, HF_TOKEN=token, HF_HUB_CACHE=cache, DND_NB_CACHE=f'{cache}/dnd_nb', HF_HUB_OFFLINE='',
-        NO_PROXY='127.0.0.1', no_proxy='127.0.0.1', HF_TOKEN_PATH=f'{cache}/none')
-    own = dict(ENDPOINT=url, HF_HUB_CACHE=cache, HF_HUB_OFFLINE=False, HF_HUB_DISABLE_XET=True,
-        HF_TOKEN_PATH=f'{cache}/none',
-        HUGGINGFACE_CO_URL_TEMPLATE=url+'/{repo_id}/resolve/{revision}/{filename}')
-    with contextlib.ExitStack() as on:
-        on.enter_context(mock.patch.dict(os.environ, env))
-        for k,v in own.items(): on.enter_context(mock.patch.object(huggingface_hub.constants, k, v))
-        yield

@@ -27,14 +27,18 @@ def _ours(note)->bool: # does nothing lie there, or a note of ours?
     try: return not os.path.lexists(note) or {'name','pid','host','since'}<=set(read_json(note))
     except (OSError, ValueError, TypeError): return False
 
-def writer()->str: "What this process is called"; return os.path.basename(sys.argv[0] or 'python').removesuffix('.py')
+# %% ../../nbs/io/lock.ipynb #7e7f79c9
+def writer()->str:
+    "Name of this command"
+    return os.path.basename(sys.argv[0] or 'python').removesuffix('.py')
 
+# %% ../../nbs/io/lock.ipynb #507c1570
 @contextmanager
 def lock(
     folder, # made if missing
     wait:float=0., # seconds to wait for another writer
 ):
-    "This process alone writes in the folder inside the block; `Busy` if another one does. Leftovers are swept"
+    "Inside the block only this process writes in the folder; `Busy` if another one does. Leftovers are swept"
     folder = Path(folder).resolve()
     key = str(folder),threading.get_ident()
     if key in _held: yield; return

@@ -19,6 +19,7 @@ def _limit(top)->float: # bytes that a container leaves; infinite where there is
         except (OSError, ValueError): continue # not there, or "max"
     return float('inf')
 
+# %% ../../nbs/io/memory.ipynb #6362f8a8
 def free_memory(
     device='cpu', # cpu, or a GPU
 )->int: # bytes
@@ -33,6 +34,7 @@ def gb(
     "Bytes in words"
     return f'{n/2**30:,.1f} GB' if n>=2**27 else f'{n/2**20:,.0f} MB'
 
+# %% ../../nbs/io/memory.ipynb #aab5b08d
 def must_fit(
     need:int, # bytes, at least
     what:str, # will be made, for the message

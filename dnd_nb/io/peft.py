@@ -20,11 +20,12 @@ from .folders import adapter_folder, adapter_tensors, find_adapters, load_tensor
 from .folders import _few, _natural
 
 # %% auto #0
-__all__ = ['KeyReport', 'match_keys', 'PeftFile', 'LoadReport', 'read_peft', 'load_peft', 'as_peft', 'save_peft', 'peft_tensors']
+__all__ = ['KeyReport', 'match_keys', 'PeftFile', 'LoadReport', 'read_peft', 'load_peft', 'as_peft', 'peft_tensors', 'save_peft']
 
 # %% ../../nbs/io/peft.ipynb #27a3d4e1
 _key = re.compile(r'^(?:base_model\.model\.)?(?P<mod>.+)\.lora_(?P<ab>[AB])(?:\.[^.]+)?\.weight$')
 
+# %% ../../nbs/io/peft.ipynb #2a16c2af
 @dataclass
 class KeyReport:
     "Which tensors of an adapter belong to a spec"
@@ -49,6 +50,7 @@ def _wanted(modules, r): # key → shape
     shape = lambda w,i,o: (r,i) if w=='A' else (o,r)
     return {f'{k}.lora_{w}.weight':shape(w, *io) for k,io in modules.items() for w in 'AB'}
 
+# %% ../../nbs/io/peft.ipynb #59828109
 def match_keys(
     shapes:dict, # key in PEFT's style → shape (or tensor)
     spec:LoraSpec, # what is wanted
@@ -76,6 +78,7 @@ _swift = {'lora_dtype', 'lorap_lr_ratio', 'lorap_emb_lr'} # how ms-swift trained
 _moves_base = re.compile(r'(pissa(_niter_\d+)?|olora|corda|lora_ga)$') # W₀ ← W₀ − sB₀A₀ before training
 _inits = (True, False, None, 'gaussian', 'eva', 'orthogonal', 'mica') # W₀ stays
 
+# %% ../../nbs/io/peft.ipynb #f3af3098
 def _check_init(c, folder, initial):
     "Refuse an adapter whose training began from a changed base model, unless it is to be converted"
     init = c.get('init_lora_weights', True)
@@ -87,6 +90,7 @@ def _check_init(c, folder, initial):
     raise ValueError(where+'training began from a changed base model. '
         + 'Convert it: load_peft(…, model=base, initial=FOLDER), FOLDER as PEFT saved it before the first step' + base)
 
+# %% ../../nbs/io/peft.ipynb #b22c2dab
 def _peft_config(folder, initial=None):
     "The adapter_config.json of a folder, refused by field where it asks for what a plain LoRA cannot do"
     c = read_json(Path(folder)/'adapter_config.json')
@@ -111,7 +115,9 @@ class PeftFile:
     converted:bool=False # from a LoRA on a changed base model?
 
     @property
-    def shapes(self)->dict: "module → (in, out)"; return {k:(a.shape[1], self.B[k].shape[0]) for k,a in self.A.items()}
+    def shapes(self)->dict:
+        "module → (in, out)"
+        return {k:(a.shape[1], self.B[k].shape[0]) for k,a in self.A.items()}
     @property
     def even(self)->bool:
         "One rank and scale, those of the config?"
@@ -132,6 +138,16 @@ class PeftFile:
 
 def _scale(r, alpha, c): return alpha/(r**.5 if c.get('use_rslora') else r)
 
+# %% ../../nbs/io/peft.ipynb #f58650a6
+@patch
+def _check_patterns(self:PeftFile)->PeftFile:
+    "Every pattern meets a module"
+    for f in ('rank_pattern','alpha_pattern'):
+        for p in self.config.get(f) or {}:
+            if any(re.match(rf'(.*\.)?({p})$', k) for k in self.A): continue
+            raise ValueError(f'{self.folder}: {f} {p!r} matches no module of the adapter (first: {next(iter(self.A))})')
+    return self
+
 # %% ../../nbs/io/peft.ipynb #f429d031
 @patch
 def check(self:PeftFile)->PeftFile:
@@ -148,15 +164,6 @@ def check(self:PeftFile)->PeftFile:
     if bad: raise ValueError(where+f'{len(bad)} tensors hold NaN or infinity (first: {bad[0]}); train it again')
     return self._check_patterns()
 
-@patch
-def _check_patterns(self:PeftFile)->PeftFile:
-    "Every pattern meets a module"
-    for f in ('rank_pattern','alpha_pattern'):
-        for p in self.config.get(f) or {}:
-            if any(re.match(rf'(.*\.)?({p})$', k) for k in self.A): continue
-            raise ValueError(f'{self.folder}: {f} {p!r} matches no module of the adapter (first: {next(iter(self.A))})')
-    return self
-
 # %% ../../nbs/io/peft.ipynb #8e9429b2
 @patch
 def spec(self:PeftFile,
@@ -169,6 +176,7 @@ def spec(self:PeftFile,
     rank = max(a.shape[0] for a in self.A.values())
     return LoraSpec(modules or self.shapes, rank, _scale(c['r'], c['lora_alpha'], c)*rank, **kw)
 
+# %% ../../nbs/io/peft.ipynb #905932cb
 @patch
 def adapters(self:PeftFile,
     spec:LoraSpec, # to write it in, of at least its rank
@@ -190,6 +198,7 @@ def _from_base(m, r, s, init):
     root = (S[:r]/s).sqrt()
     return root[:,None]*Vh[:r],U[:,:r]*root
 
+# %% ../../nbs/io/peft.ipynb #98864bc3
 def _initial(f, initial, model):
     "module → (A₀, B₀), from a folder or from the base model's weights"
     init = f.config['init_lora_weights']
@@ -232,6 +241,17 @@ def _prefixes(names, known):
             if k!=end and not k.endswith('.'+end): continue
             if all(n.startswith(old) and new+n[len(old):] in known for n in lost): yield old,new
 
+# %% ../../nbs/io/peft.ipynb #5b0fb027
+@patch
+def _patterns(self:PeftFile, new): # new: old name → new name
+    "The config with its patterns written out for renamed modules"
+    res = dict(self.config)
+    for p in ('rank_pattern','alpha_pattern'):
+        was = self.config.get(p) or {}
+        res[p] = {re.escape(n):was[q] for k,n in new.items() if (q := get_pattern_key(was.keys(), k)) in was}
+    return res
+
+# %% ../../nbs/io/peft.ipynb #baeacc8d
 def _swap(k, known, old, new): return k if k in known or not k.startswith(old) else new+k[len(old):]
 
 @patch
@@ -251,15 +271,6 @@ def renamed(self:PeftFile,
     extras = {_swap(k, known, *p):t for k,t in self.extras.items()}
     return PeftFile(self.folder, self._patterns(new), A, B, extras, self.notes+[note], self.converted)
 
-@patch
-def _patterns(self:PeftFile, new): # new: old name → new name
-    "The config with its patterns written out for renamed modules"
-    res = dict(self.config)
-    for p in ('rank_pattern','alpha_pattern'):
-        was = self.config.get(p) or {}
-        res[p] = {re.escape(n):was[q] for k,n in new.items() if (q := get_pattern_key(was.keys(), k)) in was}
-    return res
-
 # %% ../../nbs/io/peft.ipynb #efe14ba3
 def _other_base(said, base):
     "What a mismatch may come from, by the names of the base models"
@@ -272,6 +283,7 @@ def _other_base(said, base):
 def _known(model): return {k:s for k,m in _modules(model).items() if (s := _features(m))}
 def _name(model): return getattr(model, 'dnd_id', None) or getattr(model.config, '_name_or_path', '')
 
+# %% ../../nbs/io/peft.ipynb #576dcc91
 @patch
 def meets(self:PeftFile,
     known:dict, # module → (in, out) of the base model
@@ -301,6 +313,7 @@ def _extra(k, t, own):
     sizes = f'{list(t.shape)} against {list(own[name].shape)}'
     return f"not the base model's ({sizes}): trained along with the LoRA, which holds no such change"
 
+# %% ../../nbs/io/peft.ipynb #34796eba
 @patch
 def check_extras(self:PeftFile,
     model=None, # the base model; without it, any tensor beside A and B is an error
@@ -320,11 +333,14 @@ class LoadReport:
     missing:list # modules that the config names and the file lacks: left as they are
     notes:list # what was done to read it
     @property
-    def expected(self)->int: "Modules that the config names or the file has"; return self.applied+len(self.missing)
+    def expected(self)->int:
+        "Modules that the config names or the file has"
+        return self.applied+len(self.missing)
     def __repr__(self):
         lack = f' (no A and B: {_few(self.missing, 2)})' if self.missing else ''
         return '; '.join([f'{self.name}: {self.applied}/{self.expected} modules applied{lack}', *self.notes])
 
+# %% ../../nbs/io/peft.ipynb #3a973ea6
 def _asked(c, model):
     "Modules of the model that the config's targets name, by PEFT's own rule"
     if not c.get('target_modules'): return []
@@ -332,6 +348,18 @@ def _asked(c, model):
     which = ('target_modules','exclude_modules','layers_to_transform','layers_pattern','modules_to_save')
     cfg = LoraConfig(**{k:c.get(k) for k in which})
     return [k for k in _known(model) if check_target_module_exists(cfg, k)]
+
+# %% ../../nbs/io/peft.ipynb #8a69ddae
+@patch
+def ordered(self:PeftFile,
+    model, # the base model
+)->PeftFile:
+    "With the model's names, in the model's order: that in which specs and generators count"
+    known = _known(model)
+    f = self.renamed(known)
+    f.meets(known, _name(model))
+    f.A,f.B = ({k:x[k] for k in known if k in x} for x in (f.A, f.B))
+    return f
 
 # %% ../../nbs/io/peft.ipynb #4f340abd
 def read_peft(
@@ -347,17 +375,6 @@ def read_peft(
     f = PeftFile(p, c, A, B, rest, notes).check()
     if model is not None: f = f.ordered(model)
     return f if initial in (None,'itself') else f.plain(initial, model)
-
-@patch
-def ordered(self:PeftFile,
-    model, # the base model
-)->PeftFile:
-    "With the model's names, in the model's order: that in which specs and generators count"
-    known = _known(model)
-    f = self.renamed(known)
-    f.meets(known, _name(model))
-    f.A,f.B = ({k:x[k] for k in known if k in x} for x in (f.A, f.B))
-    return f
 
 # %% ../../nbs/io/peft.ipynb #a5e579ae
 def _listed(f):
@@ -377,6 +394,17 @@ def from_peft(
 
 def _own_spec(f, model): return f.spec({k:f.shapes[k] for k in (list(f.A) if model is not None else _listed(f))})
 
+# %% ../../nbs/io/peft.ipynb #3d8e25dc
+def _fits(f, spec):
+    "An adapter has the modules of a spec; its rank and scale too, unless they were its own by module"
+    own,hint = f.spec(),_other_base(f.config.get('base_model_name_or_path'), spec.base_model)
+    if own.rank>spec.rank or (f.even and own.rank!=spec.rank):
+        raise ValueError(f'{f.folder}: rank {own.rank}, expected {spec.rank}; adapters of one zoo share a rank')
+    if f.even and own.scale!=spec.scale: raise ValueError(f'{f.folder}: scale {own.scale:g}, expected {spec.scale:g}')
+    rep = match_keys(_wanted(f.shapes, own.rank), LoraSpec(spec.modules, own.rank))
+    first = rep.missing or rep.unexpected or rep.misshaped
+    if first: raise ValueError(f'{f.folder}: {rep} (first: {first[0]}); {hint}')
+
 # %% ../../nbs/io/peft.ipynb #c9a075bc
 def load_peft(
     folder, # a PEFT adapter folder, one that holds it, or a name in the Hub's cache
@@ -394,20 +422,29 @@ def load_peft(
     ad.report = LoadReport(f.folder.name, len(spec.modules), [k for k in asked if k not in spec.modules], f.notes)
     return ad
 
-def _fits(f, spec):
-    "An adapter has the modules of a spec; its rank and scale too, unless they were its own by module"
-    own,hint = f.spec(),_other_base(f.config.get('base_model_name_or_path'), spec.base_model)
-    if own.rank>spec.rank or (f.even and own.rank!=spec.rank):
-        raise ValueError(f'{f.folder}: rank {own.rank}, expected {spec.rank}; adapters of one zoo share a rank')
-    if f.even and own.scale!=spec.scale: raise ValueError(f'{f.folder}: scale {own.scale:g}, expected {spec.scale:g}')
-    rep = match_keys(_wanted(f.shapes, own.rank), LoraSpec(spec.modules, own.rank))
-    first = rep.missing or rep.unexpected or rep.misshaped
-    if first: raise ValueError(f'{f.folder}: {rep} (first: {first[0]}); {hint}')
-
 # %% ../../nbs/io/peft.ipynb #0f4d082e
 def _probe(model, b=1, t=24): # ids that any vocabulary has
     return (torch.arange(b*t).view(b,t)*7+5) % min(model.config.get_text_config().vocab_size, 200)
 
+def _off(m, ad, k): # m: PEFT's module
+    x = torch.linspace(-1, 1, ad.A[k].shape[-1])
+    A,B = (getattr(m, w)['default'].weight.float().cpu() for w in ('lora_A','lora_B'))
+    theirs,ours = m.scaling['default']*(B@(A@x)),ad.spec.scale*(ad.B[k][0]@(ad.A[k][0]@x)).cpu()
+    return float((theirs-ours).norm()/theirs.norm().clamp(min=1e-12))
+
+# %% ../../nbs/io/peft.ipynb #dcec6c8e
+def _under_peft(f, adapter, model, ids):
+    "PEFT's own reading of a file with cleaned keys: logits, and how far ΔW·x of a module is off"
+    sd = {f'base_model.model.{k}.lora_{w}.weight':t.contiguous() for w,x in (('A',f.A), ('B',f.B)) for k,t in x.items()}
+    picks = dict.fromkeys(('modules_to_save','layers_to_transform','layers_pattern','exclude_modules'))
+    c = f.config | picks | dict(target_modules=list(f.A))
+    with tempfile.TemporaryDirectory() as d:
+        save_file(sd, f'{d}/adapter_model.safetensors'); write_json(f'{d}/adapter_config.json', c)
+        pm = PeftModel.from_pretrained(model, d)
+    try: return pm.eval()(ids).logits.float(),max(_off(pm.base_model.model.get_submodule(k), adapter, k) for k in f.A)
+    finally: pm.unload() # the model is left as it was
+
+# %% ../../nbs/io/peft.ipynb #48be6370
 @torch.no_grad()
 def as_peft(
     folder, # an adapter's folder
@@ -429,24 +466,32 @@ def as_peft(
     said = f' to {gap:.1g}' if exact else f': ΔW equal to {worst:.1g}'
     return f'moves logits by {effect:.2g} on a probe, as PEFT{said}'
 
-def _under_peft(f, adapter, model, ids):
-    "PEFT's own reading of a file with cleaned keys: logits, and how far ΔW·x of a module is off"
-    sd = {f'base_model.model.{k}.lora_{w}.weight':t.contiguous() for w,x in (('A',f.A), ('B',f.B)) for k,t in x.items()}
-    picks = dict.fromkeys(('modules_to_save','layers_to_transform','layers_pattern','exclude_modules'))
-    c = f.config | picks | dict(target_modules=list(f.A))
-    with tempfile.TemporaryDirectory() as d:
-        save_file(sd, f'{d}/adapter_model.safetensors'); write_json(f'{d}/adapter_config.json', c)
-        pm = PeftModel.from_pretrained(model, d)
-    try: return pm.eval()(ids).logits.float(),max(_off(pm.base_model.model.get_submodule(k), adapter, k) for k in f.A)
-    finally: pm.unload() # the model is left as it was
-
-def _off(m, ad, k): # m: PEFT's module
-    x = torch.linspace(-1, 1, ad.A[k].shape[-1])
-    A,B = (getattr(m, w)['default'].weight.float().cpu() for w in ('lora_A','lora_B'))
-    theirs,ours = m.scaling['default']*(B@(A@x)),ad.spec.scale*(ad.B[k][0]@(ad.A[k][0]@x)).cpu()
-    return float((theirs-ours).norm()/theirs.norm().clamp(min=1e-12))
-
 # %% ../../nbs/io/peft.ipynb #aa6a81a9
+def peft_tensors(
+    adapter:Adapters, # one
+)->dict: # PEFT's key → tensor
+    "An adapter's tensors as PEFT names them"
+    ab = dict(A=adapter.A, B=adapter.B)
+    t = lambda w,k: ab[w][k][0].detach().cpu().contiguous()
+    return {f'base_model.model.{k}.lora_{w}.weight':t(w,k) for k in adapter.spec.modules for w in 'AB'}
+
+# %% ../../nbs/io/peft.ipynb #98243194
+def _config(s):
+    return LoraConfig(r=s.rank, lora_alpha=s.alpha, use_rslora=s.rslora, target_modules=list(s.modules),
+        fan_in_fan_out=s.fan_in_fan_out, base_model_name_or_path=s.base_model,
+        task_type='CAUSAL_LM', lora_dropout=0., inference_mode=True)
+
+def _may_write(folder, sd):
+    "Only an adapter is replaced by an adapter, and only by one of finite values"
+    other = [p.name for p in ([folder] if folder.is_file() else sorted(folder.glob('*')))]
+    if other and not (folder/'adapter_config.json').exists():
+        raise ValueError(f'{folder}: is there and holds no adapter but {other[0]}; nothing was written, '
+            + 'name another folder')
+    bad = [k for k,v in sd.items() if not v.isfinite().all()]
+    if bad: raise ValueError(f'{folder.name}: {len(bad)} tensors hold NaN or infinity (first: {bad[0]}); '
+        + 'nothing was written. Did training diverge? Lower the learning rate')
+
+# %% ../../nbs/io/peft.ipynb #2a8d7f36
 def save_peft(
     adapters:Adapters, # n adapters
     folder, # made anew, or replaced as a whole if it holds an adapter
@@ -469,26 +514,3 @@ def save_peft(
         if prompts is not None: write_json(d/'prompts.json', list(prompts))
         for k,v in (extra or {}).items(): v(d/k) if callable(v) else write_json(d/k, v)
     return folder
-
-def peft_tensors(
-    adapter:Adapters, # one
-)->dict: # PEFT's key → tensor
-    "An adapter's tensors as PEFT names them"
-    ab = dict(A=adapter.A, B=adapter.B)
-    t = lambda w,k: ab[w][k][0].detach().cpu().contiguous()
-    return {f'base_model.model.{k}.lora_{w}.weight':t(w,k) for k in adapter.spec.modules for w in 'AB'}
-
-def _config(s):
-    return LoraConfig(r=s.rank, lora_alpha=s.alpha, use_rslora=s.rslora, target_modules=list(s.modules),
-        fan_in_fan_out=s.fan_in_fan_out, base_model_name_or_path=s.base_model,
-        task_type='CAUSAL_LM', lora_dropout=0., inference_mode=True)
-
-def _may_write(folder, sd):
-    "Only an adapter is replaced by an adapter, and only by one of finite values"
-    other = [p.name for p in ([folder] if folder.is_file() else sorted(folder.glob('*')))]
-    if other and not (folder/'adapter_config.json').exists():
-        raise ValueError(f'{folder}: is there and holds no adapter but {other[0]}; nothing was written, '
-            + 'name another folder')
-    bad = [k for k,v in sd.items() if not v.isfinite().all()]
-    if bad: raise ValueError(f'{folder.name}: {len(bad)} tensors hold NaN or infinity (first: {bad[0]}); '
-        + 'nothing was written. Did training diverge? Lower the learning rate')

@@ -26,12 +26,18 @@ def claim(
     "The folder, marked as this command's; an error if others have something there under one of the names"
     folder = Path(folder)
     mark = folder/f'.{by}.json'
-    if os.path.lexists(folder) and not folder.is_dir(): raise ValueError(f'{folder}: is no folder; name another one')
+    if os.path.lexists(folder) and not folder.is_dir(): raise ValueError(f'{folder}: not a folder; name another one')
     if mark.exists(): CLAIM.read(mark); return folder
     if (n := _there(folder, names)) and not before(folder):
         raise ValueError(f'{folder}: holds {n}, which {by} did not write; nothing was written, name another folder')
     CLAIM.write(mark, dict(by=by))
     return folder
+
+# %% ../../nbs/io/places.ipynb #0b76fe52
+def _is_result(path, fields):
+    try: old = read_json(regular(path))
+    except (OSError, ValueError): return False
+    return isinstance(old, dict) and set(fields)<=old.keys()
 
 # %% ../../nbs/io/places.ipynb #3256ac24
 def may_write(
@@ -47,8 +53,3 @@ def may_write(
     if not up.is_dir() or not os.access(up, os.W_OK):
         raise ValueError(f'{path}: {up} cannot be written in; name another file')
     return path
-
-def _is_result(path, fields):
-    try: old = read_json(regular(path))
-    except (OSError, ValueError): return False
-    return isinstance(old, dict) and set(fields)<=old.keys()

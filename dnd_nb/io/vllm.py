@@ -19,6 +19,7 @@ def vllm_rank(
     "The smallest --max-lora-rank that an adapter fits into"
     return next((m for m in RANKS if m>=r), None)
 
+# %% ../../nbs/io/vllm.ipynb #1e89812b
 def vllm_limits(
     spec:LoraSpec, # of the adapters to serve
 )->list: # of str, empty if nothing is in the way
