@@ -18,7 +18,7 @@ from .io.moved import moved
 from .io.peft import load_tensors
 from .dataset import prompt_batches
 from .delta import delta_embedding
-from .condition import condition_texts
+from .dataset import condition_texts
 from .evaluate import METRICS, run_panel
 from .zoo import Zoo
 from .run import Run, Stage, TrainConfig, as_now

@@ -286,7 +286,7 @@ def _shared_out(z, tasks, val, held_out, seed): # (tasks; names that choose, tha
     return ts, vals, held, [t for t in z.tasks if t not in {*vals, *held}]
 
 def _after_training(run, cache, tasks): # what a new run is to be told first
-    from dnd_nb.condition import condition_texts
+    from dnd_nb.dataset import condition_texts
     from dnd_nb.strength import unfollowed
     own = next((condition_texts(t.train, run.cfg.answers) for t in tasks if t.name in run.config['train_tasks']), None)
     if own and (why := unfollowed(run, cache, own[:16])): return f'✗ {why}. Next: dnd_doctor {run.folder}'

@@ -7,10 +7,10 @@ from __future__ import annotations
 import numpy as np, torch
 from torch import Tensor, nn
 from .encoder import masked_mean
-from .io.files import sha256
+from .io.moved import moved
 
 # %% auto #0
-__all__ = ['pad_sets', 'pad_tokens', 'encode_batches', 'mean_pool', 'AttentionPool', 'token_ids', 'condition_texts', 'conditions']
+__all__ = ['pad_sets', 'pad_tokens', 'encode_batches', 'mean_pool', 'AttentionPool', 'token_ids', 'conditions']
 
 # %% ../nbs/06c_condition.ipynb #9ff58557
 def pad_sets(
@@ -98,18 +98,6 @@ def token_ids(
             for i in p][:max_len])
     return pad_sets([one(b) for b in batches])
 
-# %% ../nbs/06c_condition.ipynb #20ecb535
-def condition_texts(
-    examples, # rows of a task
-    mode='prompt', # prompt, prompt+answer, or mix
-    seed=0, # of the choice under mix
-)->list: # one text a row
-    "What the encoder reads of each row"
-    if mode not in ('prompt','prompt+answer','mix'):
-        raise ValueError(f'mode {mode!r}: expected prompt, prompt+answer or mix')
-    def with_answer(e): return mode=='prompt+answer' or (mode=='mix' and int(sha256(f'{seed}:{e.prompt}')[:8],16)%2)
-    return [f'{e.prompt} {e.answer}' if with_answer(e) else e.prompt for e in examples]
-
 # %% ../nbs/06c_condition.ipynb #5136a9e2
 def conditions(
     cache, # PromptCache or Encoder
@@ -120,3 +108,6 @@ def conditions(
     "The conditions of n prompt batches, as a generator takes them"
     x,mask = (o.to(device) for o in (token_ids if takes=='ids' else encode_batches)(cache, batches))
     return (mean_pool(x, mask), None) if takes=='vector' else (x, mask)
+
+# %% ../nbs/06c_condition.ipynb #5c1d7e02
+__getattr__ = moved('dnd_nb.condition', {'dnd_nb.dataset': 'condition_texts'})

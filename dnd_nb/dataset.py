@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from fastcore.basics import patch
 from .adapter import Adapters
-from .condition import condition_texts
+from .io.files import sha256
 from .zoo import Zoo
 
 # %% auto #0
-__all__ = ['ANSWERS', 'draw_prompts', 'prompt_batches', 'mix_prompts', 'Pair', 'collate_pairs', 'PairDataset']
+__all__ = ['ANSWERS', 'draw_prompts', 'prompt_batches', 'mix_prompts', 'condition_texts', 'Pair', 'collate_pairs', 'PairDataset']
 
 # %% ../nbs/05_dataset.ipynb #a37b54fe
 def draw_prompts(
@@ -52,6 +52,18 @@ def mix_prompts(
     res = rng.sample(a, len(a)-n) + rng.sample(b, n)
     rng.shuffle(res)
     return res
+
+# %% ../nbs/05_dataset.ipynb #20ecb535
+def condition_texts(
+    examples, # rows of a task
+    mode='prompt', # prompt, prompt+answer, or mix
+    seed=0, # of the choice under mix
+)->list: # one text a row
+    "What the encoder reads of each row"
+    if mode not in ('prompt','prompt+answer','mix'):
+        raise ValueError(f'mode {mode!r}: expected prompt, prompt+answer or mix')
+    def with_answer(e): return mode=='prompt+answer' or (mode=='mix' and int(sha256(f'{seed}:{e.prompt}')[:8],16)%2)
+    return [f'{e.prompt} {e.answer}' if with_answer(e) else e.prompt for e in examples]
 
 # %% ../nbs/05_dataset.ipynb #f95c71d3
 ANSWERS = ('prompt','prompt+answer','mix')

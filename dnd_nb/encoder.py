@@ -478,5 +478,5 @@ def __repr__(self:PromptCache):
 
 # %% ../nbs/06_encoder.ipynb #a9a7c1d9
 __getattr__ = moved('dnd_nb.encoder', {
-    'dnd_nb.condition': 'pad_sets pad_tokens encode_batches mean_pool AttentionPool token_ids condition_texts '
-                        'conditions'})
+    'dnd_nb.condition': 'pad_sets pad_tokens encode_batches mean_pool AttentionPool token_ids conditions',
+    'dnd_nb.dataset': 'condition_texts'})

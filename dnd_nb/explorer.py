@@ -17,7 +17,7 @@ from .io.peft import load_peft
 from .dataset import prompt_batches
 from .diagnostics import heatmap
 from .strength import Novelty, unfollowed
-from .condition import condition_texts
+from .dataset import condition_texts
 from .evaluate import _answers, _read_prompts, _score_batch, _spread, behind, cache_of
 from .generator import module_place
 from .io.peft import save_peft

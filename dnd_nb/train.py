@@ -16,7 +16,8 @@ from fastcore.basics import patch
 from .adapter import *
 from .crew import Crew, bar_over, own_device, versions
 from .dataset import PairDataset, prompt_batches
-from .condition import condition_texts, conditions, encode_batches, mean_pool
+from .dataset import condition_texts
+from .condition import conditions, encode_batches, mean_pool
 from .evaluate import score
 from .fast.graphs import engine_for
 from .generator import Condition, make_generator, save_generator, teacher_spread

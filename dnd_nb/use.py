@@ -11,7 +11,7 @@ import numpy as np, pandas as pd, torch
 from fastcore.basics import patch
 from scipy import stats
 from .adapter import Adapters
-from .condition import condition_texts
+from .dataset import condition_texts
 from .evaluate import answers, bare, in_context, score, window
 from .examples import stack, tuned, write
 from .fast.graphs import engine_for
