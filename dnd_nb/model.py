@@ -16,9 +16,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AttentionInterface, AttentionMaskInterface, AutoConfig, AutoModelForCausalLM
 from transformers import AutoModelForImageTextToText, AutoTokenizer, PreTrainedTokenizerFast
 from .device import _dtype, check_device, fast_dtype
-from .io.files import atomic_dir, atomic_write, read_json, remove, sha256, write_json
+from .io.files import atomic_dir, atomic_write, read_json, regular, remove, sha256, write_json
 from .io.hub import endpoint as _endpoint, offline as _offline, probe
-from .io.identity import cache_home, file_sum, safe_base, safe_encoder, whole
+from .io.identity import cache_home, file_sum, safe_base, safe_encoder, shards, whole
 
 # %% auto #0
 __all__ = ['SPECIALS', 'CHAT', 'TINY', 'PACKAGED', 'tiny_tokenizer', 'tiny_base', 'quiet', 'base_id', 'tiny_encoder',
@@ -215,9 +215,7 @@ _wanted = ['*.json', '*.safetensors', '*.txt', '*.model', '*.jinja'] # nothing t
 def _complete(folder):
     "Does `folder` hold a config and every shard of its weights?"
     folder = Path(folder)
-    idx = folder/'model.safetensors.index.json'
-    need = set(read_json(idx)['weight_map'].values()) if idx.exists() else {'model.safetensors'}
-    return (folder/'config.json').exists() and all((folder/o).exists() for o in need)
+    return (folder/'config.json').exists() and all((folder/o).exists() for o in shards(folder))
 
 def hub_cached(
     name, # of a model on the Hub
@@ -342,7 +340,7 @@ def _reads_ahead(model):
 def _load(folder, dtype, device='cpu'):
     "Model and tokenizer from a folder, or from a GGUF file"
     folder,kw = Path(folder),dict(local_files_only=True, trust_remote_code=False)
-    if folder.suffix=='.gguf': folder,kw = folder.parent,kw | dict(gguf_file=folder.name)
+    if folder.suffix=='.gguf': folder,kw = regular(folder).parent,kw | dict(gguf_file=folder.name)
     if 'gguf_file' not in kw and not _complete(folder):
         raise NoWeights(f'{folder}: not a model folder (config.json and model.safetensors '
                         f'expected{"; this is an adapter, name its base model" if (folder/"adapter_config.json").exists() else ""})')

@@ -359,7 +359,12 @@ def index(ws, what):
     "A base in parts whose index points elsewhere"
     (ws/'base/model.safetensors').rename(ws/'base/part.safetensors')
     (ws/'base/model.safetensors.index.json').write_text(json.dumps(dict(metadata={}, weight_map={'model.norm.weight':what})))
+INDEXES = dict(gone='gone.safetensors', folder='.', itself='model.safetensors.index.json', nul='a\0', deep='a/../part.safetensors', none=None,
+    number=3, code='evil.py', far='/etc/passwd', empty='')
 def index_out(ws): index(ws, '../adapter/adapter_model.safetensors')
+def enc_index_pipe(ws):
+    os.mkfifo(ws/'enc/pipe.safetensors'); (ws/'enc/model.safetensors').unlink()
+    (ws/'enc/model.safetensors.index.json').write_text(json.dumps(dict(metadata={}, weight_map=dict(a='pipe.safetensors'))))
 def index_pipe(ws): os.mkfifo(ws/'base/pipe.safetensors'); index(ws, 'pipe.safetensors')
 ADAPTER = dict(target_modules='(a+)+$', auto_mapping=dict(base_model_class='evil', parent_library='evil'), r=10**9, lora_alpha=float('nan'),
     base_model_name_or_path='../../thesis.txt', rank_pattern={'(a+)+$':3}, alpha_pattern={'.*':-1}, modules_to_save=['lm_head','os'],
@@ -370,19 +375,28 @@ HOSTILE = dict(base_code=base_code, base_type=base_type, base_hub=base_hub, base
     base_quant=base_quant, base_adapter_in_config=base_adapter_in_config, base_template=base_template, tok_code=tok_code, tok_file=tok_file,
     enc_type=enc_type, enc_path=enc_path, enc_auto=enc_auto, enc_router=enc_router, dense=dense, pickled=pickled, pickled_adapter=pickled_adapter,
     pickled_delta=pickled_delta, pickled_generator=pickled_generator, stray=stray, path_out=path_out, task_out=task_out, absolute=absolute,
-    nul_entry=nul_entry, link_out=link_out, marker_out=marker_out, index_out=index_out, index_pipe=index_pipe) | {
+    nul_entry=nul_entry, link_out=link_out, marker_out=marker_out, index_out=index_out, index_pipe=index_pipe, enc_index_pipe=enc_index_pipe) | {
+    f'index {k}':lambda ws,v=v: index(ws, v) for k,v in INDEXES.items()} | {
     f'adapter {k}':lambda ws,k=k,v=v: edit(ws/'theirs/adapter_config.json', **{k:v}) for k,v in ADAPTER.items()}
 FILES = ('tasks/add.train.jsonl','tasks/families.json','base/config.json','base/model.safetensors','base/tokenizer.json',
     'base/generation_config.json','enc/modules.json','enc/config.json','enc/model.safetensors','zoo/manifest.json','run/config.json',
     'run/selected.json','run/generator.safetensors','run/state/state.safetensors','run/log.jsonl','prompts.txt','examples.jsonl',
     'zoo/add/prompts.json','zoo/add/step_00004/adapter_config.json','zoo/add/step_00004/adapter_model.safetensors',
     'zoo/add/step_00004/delta.npy','gen/generator.safetensors','theirs/adapter_config.json','theirs/adapter_model.safetensors',
-    'theirs/prompts.json','demo/report.json','demo/times.json','demo/zoo/manifest.json','evaluation.json','.lock','zoo/.lock','zoo/.lock.json')
+    'theirs/prompts.json','demo/report.json','demo/times.json','demo/zoo/manifest.json','evaluation.json','.lock','zoo/.lock','zoo/.lock.json',
+    'tasks/add.test.jsonl','zoo/multitask','run/state','emb','theirs/README.md','theirs/adapter_model-00001-of-00002.safetensors','theirs/probes.json',
+    'theirs/delta.npy','gen/generator.json') + tuple(f'base/{n}' for n in ('tokenizer_config.json','special_tokens_map.json',
+    'added_tokens.json','chat_template.jinja','additional_chat_templates/x.jinja','vocab.json','merges.txt','tokenizer.model','processor_config.json',
+    'adapter_config.json','model.safetensors.index.json','pytorch_model.bin','manifest.json','README.md')) + tuple(f'enc/{n}' for n in (
+    '1_Pooling/config.json','1_Pooling','tokenizer.json','tokenizer_config.json','config_sentence_transformers.json','sentence_bert_config.json',
+    'model.safetensors.index.json','pytorch_model.bin','special_tokens_map.json','additional_chat_templates/x.jinja'))
 
 def odd_file(n, how):
     "Something else in place of a file"
     def f(ws):
         p = ws/n
+        p.parent.mkdir(exist_ok=True)
+        if p.is_dir(): shutil.rmtree(p)
         p.unlink(missing_ok=True)
         if how=='pipe': os.mkfifo(p)
         elif how=='folder': p.mkdir()

@@ -2,31 +2,31 @@
 
 First three processes read a zoo of so many adapters and one writes into it, for so long. What a reader sees must be whole.
 Then teachers of so many tasks are collected, and the process is killed every so many seconds. The end must be that of an
-unbroken run. Random two-layer models; a smaller trial is written into results/faults/load.json, with its sizes."""
+unbroken run. Random two-layer models. The result and its sizes are in results/faults/load.json."""
 import json, os, random, shutil, signal, sys, tempfile, time
 from dataclasses import replace
 from pathlib import Path
 from faults import start, ended, sums
 from fastcore.script import call_parse
 
-def world():
-    "Base model, tokenizer, tasks as many as asked for, and how they are trained"
+def world(steps=8):
+    "Base model, tokenizer, and how its teachers are trained"
     import torch
     from dnd_nb.adapter import LoraSpec
     from dnd_nb.model import tiny_base
     from dnd_nb.teacher import TeacherConfig
     torch.set_num_threads(1)
     model,tok = tiny_base(hidden=16)
-    return model,tok,LoraSpec.from_model(model, rank=2, alpha=4),TeacherConfig(steps=8, rows=2, max_len=64, keep=(1.,), at_once=16)
+    return model,tok,LoraSpec.from_model(model, rank=2, alpha=4),TeacherConfig(steps=steps, rows=2, max_len=64, keep=(1.,), at_once=16)
 
 def named_tasks(n, prefix='t'):
     from dnd_nb.tasks.builtin import builtin_tasks
     some = builtin_tasks(n_train=8, n_test=2)
     return [replace(some[i%len(some)], name=f'{prefix}{i:05d}') for i in range(n)]
 
-def collect(folder, tasks, save_every=.2):
+def collect(folder, tasks, save_every=.2, steps=8):
     from dnd_nb.collect import train_teachers
-    model,tok,spec,cfg = world()
+    model,tok,spec,cfg = world(steps)
     return train_teachers(model, tok, tasks, spec, folder, cfg, save_every=save_every, progress=False)
 
 def large_zoo(folder, n, made=32):
@@ -79,28 +79,29 @@ def crowd(top, n, seconds, readers=3):
         written=sum(g.get('written',0) for g in got), entries=len(z), damaged=len([b for b in z.verify() if b]), failed=bad)
     return res | dict(right=not bad and res['entries']==n+res['written'] and not res['damaged'])
 
-def broken(top, n, every):
+def broken(top, n, every, steps):
     "A collect that is killed every so many seconds, against one that is not"
     tasks,kills,t0 = named_tasks(n),0,time.time()
-    start_whole = start(lambda: collect(top/'whole', tasks, 1e9), top)
+    start_whole = start(lambda: collect(top/'whole', tasks, 1e9, steps), top)
     whole = ended(*start_whole, 3600)
     if whole.rc: raise SystemExit(whole.err[-1000:])
     alone = time.time()-t0
     while True:
-        p = start(lambda: collect(top/'broken', tasks), top)
+        p = start(lambda: collect(top/'broken', tasks, steps=steps), top)
         r = ended(*p, every)
         if not r.hung: break
         kills += 1
     if r.rc: raise SystemExit(r.err[-1000:])
     a,b = (sums(top/f) for f in ('whole','broken'))
     a,b = ({k:v for k,v in s.items() if k.endswith('.safetensors')} for s in (a,b))
-    return dict(tasks=n, every=every, kills=kills, seconds_unbroken=round(alone), same_files=sum(a[k]==b.get(k) for k in a), files=len(a), right=a==b)
+    return dict(tasks=n, steps=steps, every=every, kills=kills, seconds_unbroken=round(alone), same_files=sum(a[k]==b.get(k) for k in a), files=len(a), right=a==b)
 
 @call_parse
 def main(
     adapters:int=10000, # in the zoo that is read
     seconds:float=300., # of reading and writing
     tasks:int=1400, # to collect
+    steps:int=64, # of each teacher
     every:float=20., # seconds between kills
     out:str='', # JSON to write
 ):
@@ -109,7 +110,7 @@ def main(
     import dnd_nb.collect, dnd_nb.model, dnd_nb.tasks.builtin
     from dnd_nb.crew import this_commit, versions
     top = Path(tempfile.mkdtemp(prefix='load-'))
-    try: res = dict(crowd=crowd(top, adapters, seconds), broken=broken(top, tasks, every), commit=this_commit(), versions=versions('peft'))
+    try: res = dict(crowd=crowd(top, adapters, seconds), broken=broken(top, tasks, every, steps), commit=this_commit(), versions=versions('peft'))
     finally: shutil.rmtree(top, ignore_errors=True)
     print(json.dumps(res, indent=1))
     if out: Path(out).write_text(json.dumps(res, indent=1)+'\n', encoding='utf-8')

@@ -13,7 +13,8 @@ from .files import atomic_write, inside, read_json, regular, sha256
 
 # %% auto #0
 __all__ = ['MODULES', 'cache_home', 'file_sum', 'config_sum', 'tokenizer_sum', 'tensors_sum', 'folder_sum', 'identity',
-           'same_base', 'first_change', 'same_settings', 'whole', 'not_finite', 'safe_base', 'safe_encoder']
+           'same_base', 'first_change', 'same_settings', 'whole', 'not_finite', 'shards', 'only_files', 'safe_base',
+           'safe_encoder']
 
 # %% ../../nbs/io/identity.ipynb #fe952cf0
 def cache_home()->Path:
@@ -161,6 +162,43 @@ def not_finite(
     return next((f'{n} holds NaN or infinity' for n,t in (*ts, *more.items()) if t.is_floating_point()
         and not t.isfinite().all()), '')
 
+# %% ../../nbs/io/identity.ipynb #4353dddb
+def shards(
+    folder, # of a model
+)->list: # of names of files
+    "The files with a model's weights: those that its index names, or the only one"
+    idx = Path(folder)/'model.safetensors.index.json'
+    return _named_by(idx) if idx.exists() else ['model.safetensors']
+
+def _named_by(idx): # the files that an index names
+    m = read_json(idx)
+    m = m.get('weight_map') if isinstance(m, dict) else None
+    if not isinstance(m, dict) or not m or not all(isinstance(o, str) for o in m.values()):
+        raise ValueError(f'{idx}: expected a weight_map from tensors to names of files; fetch the model again')
+    return sorted(set(m.values()))
+
+
+# %% ../../nbs/io/identity.ipynb #44c87d9d
+_chat = 'additional_chat_templates' # the folder that transformers looks into
+def _own(folder): # the folder that its files must lie in: itself, or in the Hub's cache the repository's
+    up = [Path(os.path.abspath(folder)), *Path(os.path.abspath(folder)).parents]
+    return next((p.parents[1] for p in up[:-2] if p.parent.name=='snapshots' and p.parents[1].name.startswith('models--')),
+        up[0])
+
+def only_files(
+    folder, # of a model, an encoder or an adapter
+):
+    "An error unless what lies in a folder, and what its indexes name, are regular files inside it"
+    folder = Path(folder)
+    top,there = os.path.realpath(_own(folder)),sorted(folder.iterdir())
+    named = [folder/n for p in there if p.name.endswith('.index.json') for n in _named_by(p)]
+    for p in (*(p for p in there if not p.is_dir() or p.name==_chat), *named):
+        if '\0' in str(p) or not os.path.realpath(p).startswith(top+os.sep):
+            raise ValueError(f'{p!s}: leads out of {folder}; copy the file there')
+        if p in named or p.name!=_chat: regular(p)
+    if (folder/_chat).is_dir(): only_files(folder/_chat)
+
+
 # %% ../../nbs/io/identity.ipynb #cd0af3d4
 MODULES = ('Transformer','Pooling','Normalize','Dense','LayerNorm','Dropout','StaticEmbedding') # the list
 
@@ -169,6 +207,7 @@ def safe_base(
 ):
     "An error if something in a base model's folder would be applied or run unasked"
     folder = Path(folder)
+    only_files(folder)
     if (folder/'adapter_config.json').exists():
         raise ValueError(f'{folder}: an adapter lies beside the base model and would be applied; move it away')
     if not isinstance(read_json(folder/'config.json'), dict):
@@ -180,6 +219,7 @@ def _safe_module(folder, m):
     if not t.startswith('sentence_transformers.') or t.rpartition('.')[2] not in MODULES:
         raise ValueError(f'{folder}/modules.json: {t!r} is none of {", ".join(MODULES)}; code of others is not run')
     at = inside(folder, str(m['path'])) if m.get('path') else folder
+    if at.is_dir(): only_files(at)
     if bad := sorted(at.glob('*.bin')):
         raise ValueError(f'{bad[0]}: pickled weights are not opened; save the encoder as safetensors')
     c = at/'config.json'

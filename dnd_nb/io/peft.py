@@ -15,9 +15,10 @@ from peft.tuners.tuners_utils import check_target_module_exists
 from peft.utils.other import get_pattern_key
 from safetensors.torch import save_file
 from ..adapter import Adapters, LoraSpec, apply_adapters, peft_doubts, _features, _modules, _targets
-from .files import atomic_dir, read_json, write_json
+from .files import atomic_dir, read_json, write_json, write_tensors
 from .folders import adapter_folder, adapter_tensors, find_adapters, load_tensors, split_tensors
 from .folders import _few, _natural
+from .identity import only_files
 
 # %% auto #0
 __all__ = ['KeyReport', 'match_keys', 'PeftFile', 'LoadReport', 'read_peft', 'load_peft', 'as_peft', 'peft_tensors', 'save_peft']
@@ -369,6 +370,7 @@ def read_peft(
 )->PeftFile:
     "What an adapter folder holds, refused where a plain LoRA cannot do the same"
     p = adapter_folder(folder)
+    only_files(p)
     c = _peft_config(p, initial)
     A,B,rest,odd = split_tensors(adapter_tensors(p), p)
     notes = [f'{o} taken off the keys' for o in sorted(odd)] + [f'found in {p.name}/']*(p!=Path(folder))
@@ -439,7 +441,7 @@ def _under_peft(f, adapter, model, ids):
     picks = dict.fromkeys(('modules_to_save','layers_to_transform','layers_pattern','exclude_modules'))
     c = f.config | picks | dict(target_modules=list(f.A))
     with tempfile.TemporaryDirectory() as d:
-        save_file(sd, f'{d}/adapter_model.safetensors'); write_json(f'{d}/adapter_config.json', c)
+        write_tensors(f'{d}/adapter_model.safetensors', sd); write_json(f'{d}/adapter_config.json', c)
         pm = PeftModel.from_pretrained(model, d)
     try: return pm.eval()(ids).logits.float(),max(_off(pm.base_model.model.get_submodule(k), adapter, k) for k in f.A)
     finally: pm.unload() # the model is left as it was
