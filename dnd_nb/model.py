@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AttentionInterface, AttentionMaskInterface, AutoConfig, AutoModelForCausalLM
 from transformers import AutoModelForImageTextToText, AutoTokenizer, PreTrainedTokenizerFast
 from .device import _dtype, check_device, fast_dtype
-from .io.files import atomic_dir, atomic_write, read_json, regular, remove, sha256, write_json
+from .io.files import atomic_dir, atomic_write, read_json, regular, remove, sha256, write_json, _naming
 from .io.hub import endpoint as _endpoint, offline as _offline, probe
 from .io.identity import cache_home, file_sum, safe_base, safe_encoder, shards, whole
 
@@ -124,7 +124,7 @@ def tiny_encoder(
     tok = tiny_tokenizer(cls=True)
     cfg = transformers.BertConfig(vocab_size=len(tok), hidden_size=dim, num_hidden_layers=2, num_attention_heads=4,
         intermediate_size=2*dim, initializer_range=dim**-.5, pad_token_id=tok.pad_token_id)
-    with tempfile.TemporaryDirectory() as d, torch.random.fork_rng(devices=[]), quiet():
+    with tempfile.TemporaryDirectory() as d, _naming(d), torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(seed)
         transformers.BertModel(cfg).save_pretrained(d); tok.save_pretrained(d)
         write_json(f'{d}/modules.json', [dict(idx=i, name=str(i), path=p, type=f'sentence_transformers.models.{t}')

@@ -182,8 +182,8 @@ def _named_by(idx): # the files that an index names
 _chat = 'additional_chat_templates' # the folder that transformers looks into
 def _own(folder): # the folder that its files must lie in: itself, or in the Hub's cache the repository's
     up = [Path(os.path.abspath(folder)), *Path(os.path.abspath(folder)).parents]
-    return next((p.parents[1] for p in up[:-2] if p.parent.name=='snapshots' and p.parents[1].name.startswith('models--')),
-        up[0])
+    repos = [p.parents[1] for p in up[:-2] if p.parent.name=='snapshots']
+    return next((p for p in repos if p.name.startswith('models--')), up[0])
 
 def only_files(
     folder, # of a model, an encoder or an adapter
@@ -194,7 +194,7 @@ def only_files(
     named = [folder/n for p in there if p.name.endswith('.index.json') for n in _named_by(p)]
     for p in (*(p for p in there if not p.is_dir() or p.name==_chat), *named):
         if '\0' in str(p) or not os.path.realpath(p).startswith(top+os.sep):
-            raise ValueError(f'{p!s}: leads out of {folder}; copy the file there')
+            raise ValueError(f'{p}: leads out of {folder}; copy the file there')
         if p in named or p.name!=_chat: regular(p)
     if (folder/_chat).is_dir(): only_files(folder/_chat)
 
