@@ -448,6 +448,7 @@ def set_aside(
     path,n = Path(path),0
     while (to := path.with_name(f'{path.name}.bad{n or ""}')).exists(): n += 1
     os.rename(path, to)
+    why = str(why).removeprefix(f'{path}: ')
     warnings.warn(f'{path}: {why}; set aside as {to.name}, {then}', stacklevel=2)
     return to
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from ..io.files import read_json, sha256, write_json
+from ..io.files import Format, set_aside, sha256
 from ..task import TaskError
 from ..tasks.builtin import builtin_tasks
 from ..tasks.split import Split, fold_split, near_fold, overlap_report, val_split
 
 # %% auto #0
-__all__ = ['SPLITS', 'Fold', 'family_folds', 'held_out_fold', 'leave_one_out', 'tiny_tasks', 'refuse_leaks', 'clean', 'prepare',
-           'plan_of', 'planned']
+__all__ = ['SPLITS', 'PLAN', 'Fold', 'family_folds', 'held_out_fold', 'leave_one_out', 'tiny_tasks', 'refuse_leaks', 'clean',
+           'prepare', 'plan_of', 'planned']
 
 # %% ../../nbs/study/00_folds.ipynb #4b926ab4
 SPLITS = ('seen','held_out','held_out_near')
@@ -172,6 +172,14 @@ def plan_of(
         held={t.name:fold.split(t) for t in fold.held},
         removed=fold.removed)
 
+PLAN = Format('plan', 1, dict(key=dict(type='string'), rows=dict(type='object'), train=dict(type='array'),
+    val=dict(type='array'), removed=dict(type='object')), oldest=0)
+
+def _plan(path): # None if there is none
+    if not Path(path).exists(): return None
+    try: return PLAN.read(path)
+    except ValueError as e: set_aside(path, e, 'made again')
+
 def planned(
     fold:Fold, # not yet prepared
     path, # of its plan
@@ -180,8 +188,7 @@ def planned(
     "`prepare`, from its plan if there is one for these very rows"
     rows = lambda ts: [(t.name, t.family, _stamp(t.train), _stamp(t.test)) for t in ts]
     key = sha256(json.dumps([rows(fold.train), rows(fold.held), kw]))
-    if Path(path).exists():
-        p = read_json(path)
+    if p := _plan(path):
         if p['key']!=key:
             raise ValueError(f'{path}: made for other tasks or settings; choose another work folder, or delete this '
                              'one')
@@ -190,5 +197,5 @@ def planned(
         return replace(fold, train=[now[n] for n in p['train']], val=[now[n] for n in p['val']],
             removed=p['removed'])
     res = prepare(fold, **kw)
-    write_json(path, dict(key=key, **plan_of(fold, res)))
+    PLAN.write(path, dict(key=key, **plan_of(fold, res)))
     return res

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np, pandas as pd
 from fastcore.basics import patch
 from ..crew import this_commit, versions
-from ..io.files import as_json, read_json, write_json
+from ..io.files import as_json, write_json
 from .generated import Study
+from .rivals import CHOSEN
 from .report import METRICS, Resampled, bars, figures_of
-from .tables import get_table, put_table
+from .tables import get_table, put_table, there
 
 # %% auto #0
 __all__ = ['write_reports', 'headline']
@@ -43,8 +44,8 @@ def piece_file(self:Study,
 
 @patch
 def missing(self:Study)->list:
-    "Names of tables that are not there"
-    return [n for n in self.pieces() if not self.piece_file(n).exists()]
+    "Names of tables that are not there; a damaged one is set aside, and so missing"
+    return [n for n in self.pieces() if not there(self.piece_file(n))]
 
 @patch
 def prepared(self:Study)->dict: # name → function
@@ -78,6 +79,7 @@ def make(self:Study,
     def write(path):
         put_table(path, self.table(sources()).assign(fold=fold.name, seed=seed, draw=draw,
             seconds=lambda d: d.source.map(self.seconds), added=lambda d: d.source.map(self.added)))
+    there(self.piece_file(name)) # a damaged one is set aside
     self.once(self.piece_file(name), write)
 
 @patch
@@ -156,7 +158,8 @@ def reports(self:Study, **about)->dict: # group → report
 # %% ../../nbs/study/08_pieces.ipynb #4c41975e
 @patch
 def _about(self:Study, **about):
-    chosen = {f.name: {p.stem.removeprefix('chosen_'): read_json(p)
+    def choice(p): return {k:v for k,v in CHOSEN.read(p).items() if k in ('options','nats','chosen')}
+    chosen = {f.name: {p.stem.removeprefix('chosen_'): choice(p)
         for p in sorted(self.place(f, '').glob('chosen_*.json'))} for f in self.folds}
     folds = [dict(name=f.name, train=len(f.train), val=[t.name for t in f.val],
         held={t.name:f.split(t) for t in f.held}, removed=f.removed.get('rows', {})) for f in self.folds]

@@ -12,13 +12,13 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from ..adapter import Adapters
 from ..evaluate import window
 from ..examples import tuned
-from ..io.files import read_json, write_json
+from ..io.files import Format
 from .judge import closed
 from .settings import GAPS, MAX_LEN, POOL
 from .work import Study, by_turns
 
 # %% auto #0
-__all__ = ['STARTS', 'alike']
+__all__ = ['STARTS', 'CHOSEN', 'alike']
 
 # %% ../../nbs/study/05_rivals.ipynb #cce82df7
 @patch
@@ -120,6 +120,8 @@ def begins(self:Study,
         multitask=self.multitask(fold).flat())
 
 # %% ../../nbs/study/05_rivals.ipynb #f918785d
+CHOSEN = Format('choice', 1, dict(options=dict(type='array'), nats=dict(type='array'), chosen=dict(type='integer')), oldest=0)
+
 @patch
 def chosen(self:Study,
     fold, # a Fold of the study
@@ -131,9 +133,9 @@ def chosen(self:Study,
     path = self.place(fold, f'chosen_{kind}.json')
     def make(p):
         l = [losses(o) for o in options]
-        write_json(p, dict(options=[list(o) if isinstance(o, tuple) else o for o in options],
+        CHOSEN.write(p, dict(options=[list(o) if isinstance(o, tuple) else o for o in options],
             nats=[round(x, 5) for x in l], chosen=int(np.argmin(l))))
-    return options[read_json(self.once(path, make))['chosen']]
+    return options[self.sound(path, lambda: self.once(path, make), CHOSEN.read)['chosen']]
 
 @patch
 def multitask(self:Study,

@@ -14,7 +14,7 @@ from fastcore.basics import patch
 from ..adapter import Adapters, LoraSpec
 from ..examples import shuffled
 from ..generator import load_generator, save_generator
-from ..io.files import as_json, read_json, read_tensors, write_json, write_tensors
+from ..io.files import Format, as_json, read_tensors, set_aside, write_json, write_tensors
 from ..io.identity import identity, same_base, same_settings
 from ..pretrain import pretrain
 from .folds import planned
@@ -25,9 +25,11 @@ from ..task import encode_rows
 from ..teacher import AdapterTrainer, TeacherConfig, train_multitask
 
 # %% auto #0
-__all__ = ['Study', 'by_turns']
+__all__ = ['BEGUN', 'Study', 'by_turns']
 
 # %% ../../nbs/study/04_work.ipynb #ee6a47f2
+BEGUN = Format('study', 1, {}, oldest=0, mend='restore it from a copy, or choose another work folder')
+
 class Study:
     "Folds, settings, and a work folder"
     def __init__(self,
@@ -51,8 +53,8 @@ class Study:
 @patch
 def _begun_with(self:Study, name, now, check): # what is written first, and compared from then on
     path = self.work/name
-    if not path.exists(): write_json(path, now)
-    check(read_json(path), now)
+    if not path.exists(): BEGUN.write(path, now)
+    check(BEGUN.read(path), now)
 
 # %% ../../nbs/study/04_work.ipynb #62cda4df
 @patch
@@ -161,6 +163,19 @@ def once(self:Study,
     return path
 
 @patch
+def sound(self:Study,
+    path:Path, # file or folder that is made
+    make, # function without arguments that makes it, unless it is there
+    read, # function of the path that reads and checks it
+):
+    "What is read from a file, made if it is not there; a damaged one is set aside and made again"
+    make()
+    try: return read(path)
+    except ValueError as e: set_aside(path, e, 'made again')
+    make()
+    return read(path)
+
+@patch
 def adapter(self:Study,
     fold, # a Fold of the study
     name:str, # of the file, without its ending
@@ -168,10 +183,9 @@ def adapter(self:Study,
 )->Adapters: # n ≥ 1
     "Adapters of a fold, made once and kept as a file"
     path = self.place(fold, f'{name}.safetensors')
-    def get():
-        self.once(path, lambda p: write_tensors(p, dict(x=make().flat().detach().half().cpu().contiguous())))
-        return Adapters.from_flat(self.spec, read_tensors(path)[0]['x'].float().to(self.model.device))
-    return self.keep(path, get)
+    def put(): self.once(path, lambda p: write_tensors(p, dict(x=make().flat().detach().half().cpu().contiguous())))
+    def get(p): return Adapters.from_flat(self.spec, read_tensors(p)[0]['x'].float().to(self.model.device))
+    return self.keep(path, lambda: self.sound(path, put, get))
 
 # %% ../../nbs/study/04_work.ipynb #1d5cfe80
 @patch
@@ -247,5 +261,5 @@ def generator(self:Study,
             start=self.start(fold), progress=False, seed=seed, **self.cfg.generator)
         save_generator(gen, folder, torch.float16)
         write_json(folder/'losses.json', [round(float(l), 4) for l in losses])
-    self.once(folder/'losses.json', make)
-    return self.keep(folder, lambda: load_generator(folder, self.model.device))
+    def put(): self.once(folder/'losses.json', make)
+    return self.keep(folder, lambda: self.sound(folder, put, lambda f: load_generator(f, self.model.device)))
