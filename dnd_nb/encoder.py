@@ -11,7 +11,7 @@ import numpy as np, torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 from .io.files import MARKER, Format, atomic_dir, changed, sha256, sweep
-from .io.identity import safe_base, whole
+from .io.identity import safe_base, tokens_fit, whole
 from .io.lock import Busy, lock
 from .io.moved import moved
 from .model import base_id, find_weights, quiet
@@ -148,6 +148,7 @@ class HFEncoder(Encoder):
                                  f'{" ".join(str(e).split())[:200]}); fetch it again') from None
             # heads, which no pooling here reads
             whole(info, folder, r'(^|\.)pooler\.|^(lm_head|cls|score|classifier)\.')
+            tokens_fit(tok, model, folder)
         self.tok,self.pooling,self.max_len,self.tokens = tok,pooling,max_len,pooling=='tokens'
         super().__init__(f'{name or base_id(model)}-{pooling}', model.config.hidden_size, model, pooling=pooling,
             max_len=max_len, **kw)

@@ -18,7 +18,7 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer, PreTrainedT
 from .device import _dtype, check_device, fast_dtype
 from .io.files import atomic_dir, atomic_write, read_json, regular, remove, sha256, write_json, _naming
 from .io.hub import endpoint as _endpoint, offline as _offline, probe
-from .io.identity import cache_home, file_sum, safe_base, safe_encoder, shards, whole
+from .io.identity import cache_home, file_sum, safe_base, safe_encoder, shards, tokens_fit, whole
 
 # %% auto #0
 __all__ = ['SPECIALS', 'CHAT', 'TINY', 'PACKAGED', 'tiny_tokenizer', 'tiny_base', 'quiet', 'base_id', 'tiny_encoder',
@@ -495,6 +495,8 @@ def load_encoder(
             raise NoWeights(f'{folder}: no sentence encoder that can be read ({type(e).__name__}: {str(e)[:200]}); '
                             'fetch it again') from None
     _all_there(enc, folder)
+    inner = getattr(enc[0], 'auto_model', None)
+    if inner is not None: tokens_fit(enc.tokenizer, inner, folder)
     return _ready(enc, str(name))
 
 def _all_there(enc, folder):

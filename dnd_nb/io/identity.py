@@ -13,8 +13,8 @@ from .files import atomic_write, inside, read_json, regular, sha256
 
 # %% auto #0
 __all__ = ['MODULES', 'cache_home', 'file_sum', 'config_sum', 'tokenizer_sum', 'tensors_sum', 'folder_sum', 'identity',
-           'same_base', 'first_change', 'same_settings', 'whole', 'not_finite', 'shards', 'only_files', 'safe_base',
-           'safe_encoder']
+           'same_base', 'first_change', 'same_settings', 'whole', 'not_finite', 'tokens_fit', 'shards', 'only_files',
+           'safe_base', 'safe_encoder']
 
 # %% ../../nbs/io/identity.ipynb #fe952cf0
 def cache_home()->Path:
@@ -162,6 +162,19 @@ def not_finite(
     return next((f'{n} holds NaN or infinity' for n,t in (*ts, *more.items()) if t.is_floating_point()
         and not t.isfinite().all()), '')
 
+# %% ../../nbs/io/identity.ipynb #a52b315f
+def tokens_fit(
+    tok, # of transformers
+    model, # that reads its ids
+    where, # for the message
+):
+    "An error unless the model has a row for each special token"
+    n = model.get_input_embeddings().num_embeddings
+    if bad := [f'{t} ({i})' for t,i in zip(tok.all_special_tokens, tok.all_special_ids) if i>=n]:
+        raise ValueError(f'{where}: its tokenizer\'s {bad[0]} lies outside the model\'s vocabulary of {n}; is '
+                         'tokenizer_config.json missing, or the tokenizer another model\'s?')
+
+
 # %% ../../nbs/io/identity.ipynb #4353dddb
 def shards(
     folder, # of a model
@@ -180,6 +193,7 @@ def _named_by(idx): # the files that an index names
 
 # %% ../../nbs/io/identity.ipynb #44c87d9d
 _chat = 'additional_chat_templates' # the folder that transformers looks into
+_opened = re.compile(rf'.*\.(json|safetensors|txt|model|jinja|npy)|{_chat}') # names that libraries open
 def _own(folder): # the folder that its files must lie in: itself, or in the Hub's cache the repository's
     up = [Path(os.path.abspath(folder)), *Path(os.path.abspath(folder)).parents]
     repos = [p.parents[1] for p in up[:-2] if p.parent.name=='snapshots']
@@ -192,7 +206,7 @@ def only_files(
     folder = Path(folder)
     top,there = os.path.realpath(_own(folder)),sorted(folder.iterdir())
     named = [folder/n for p in there if p.name.endswith('.index.json') for n in _named_by(p)]
-    for p in (*(p for p in there if not p.is_dir() or p.name==_chat), *named):
+    for p in (*(p for p in there if not p.is_dir() or _opened.fullmatch(p.name)), *named):
         if '\0' in str(p) or not os.path.realpath(p).startswith(top+os.sep):
             raise ValueError(f'{p}: leads out of {folder}; copy the file there')
         if p in named or p.name!=_chat: regular(p)
