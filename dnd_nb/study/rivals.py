@@ -120,7 +120,8 @@ def begins(self:Study,
         multitask=self.multitask(fold).flat())
 
 # %% ../../nbs/study/05_rivals.ipynb #f918785d
-CHOSEN = Format('choice', 1, dict(options=dict(type='array'), nats=dict(type='array'), chosen=dict(type='integer')), oldest=0)
+CHOSEN = Format('choice', 1, dict(options=dict(type='array'), nats=dict(type='array'), chosen=dict(type='integer')),
+    oldest=0)
 
 @patch
 def chosen(self:Study,
