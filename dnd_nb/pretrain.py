@@ -10,6 +10,7 @@ from .adapter import Adapters, LoraSpec
 from .examples import ExampleBank, ExamplesConfig, ExampleTrainer
 from .generators.refine import RefiningGenerator
 from .reader import NoReader, Reader
+from .io.identity import identity
 from .task import Template
 from .crew import bar_over
 from .teacher import train_multitask
@@ -41,7 +42,7 @@ def pretrain(
     reader = reader or NoReader()
     bank = ExampleBank(reader, tasks, seed=seed, device=model.device)
     torch.manual_seed(seed)
-    about = dict(reader=reader.describe(), template=asdict(template or Template()))
+    about = dict(reader=reader.describe(), template=asdict(template or Template()), trained_on=identity(model, tok))
     gen = RefiningGenerator(spec, bank.width, reader.cut, network=not isinstance(reader, NoReader), **about, **kw)
     gen.set_base(start.to('cpu')).set_stats(bank.features)
     tr = ExampleTrainer(model, tok, gen, tasks, bank, cfg, template)

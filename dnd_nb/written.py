@@ -4,7 +4,7 @@
 
 # %% ../nbs/14b_written.ipynb #14d1e75a
 from __future__ import annotations
-import json, time
+import json, time, warnings
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, torch
@@ -13,6 +13,7 @@ from .examples import backward, tuned
 from .fast.graphs import engine_for
 from .generator import Generator
 from .io.files import read_json
+from .io.identity import identity
 from .io.gguf import save_gguf_lora, save_merged
 from .io.peft import save_peft
 from .model import base_id, load_base, quiet
@@ -82,7 +83,7 @@ def generate(
     if not xs: raise ValueError('no examples; give at least one prompt')
     if sum(e.answer is not None for e in xs)<2: keep_judged(out)
     if model is None: model,tok = load_base(gen.spec.base_model)
-    made_for(gen, model)
+    made_for(gen, model, tok)
     template = template or template_of(gen)
     known = [e for e in xs if e.answer is not None]
     if len(known)<2: d,ads,way,note = None, *_unjudged(model, tok, gen, xs, template, method, steps)
@@ -103,12 +104,18 @@ def generate(
 def made_for(
     gen:Generator, # its spec names a base model
     model, # frozen base
+    tok=None, # its tokenizer
 ):
-    "An error if a generator was made for another base model, by name: the full-precision weights of one that was unpacked will do"
+    "An error if a generator was made for a base model of another name; other weights under the same name are said"
     was,now = gen.spec.base_model,base_id(model)
     if Path(was).name.lower()!=Path(now).name.lower():
         raise ValueError(f'the generator was made for {was}, this is {now}: name that base model, or make a generator '
                          'for this one with dnd_nb.pretrain')
+    known = gen.config.get('trained_on') or {}
+    now = identity(model, tok) if known and tok is not None else {}
+    if odd := [k for k in known.keys() & now.keys() if known[k]!=now[k]]:
+        warnings.warn(f'the generator was trained on {was} with {odd[0]} {known[odd[0]][:12]}…, this one has '
+                      f'{now[odd[0]][:12]}…: it may serve less well; the decision judges it as it is')
 
 def keep_judged(
     folder, # that an adapter without a decision will be written to

@@ -36,12 +36,13 @@ class RefiningGenerator(LayerGenerator):
         alone:bool=False, # has a condition without answers a start of its own?
         reader:dict=None, # what reads examples, as its `describe` says; None: not recorded
         template:dict=None, # of the rows that it was trained on; None: not recorded
+        trained_on:dict=None, # `identity` of the base model that it was trained on; None: not recorded
         **kw, # as `LayerGenerator`
     ):
         kw.pop('betas', None) # of generators made before directions could be chosen
         super().__init__(spec, width, cut, **kw)
         self.config |= dict(steps=steps, rate=rate, network=network, alone=alone)
-        self.config |= {k:v for k,v in dict(reader=reader, template=template).items() if v}
+        self.config |= {k:v for k,v in dict(reader=reader, template=template, trained_on=trained_on).items() if v}
         self.register_buffer('part', part_of_value(spec), persistent=False)
         M = len(spec.modules)
         self.offset,self.log_scale = nn.Parameter(torch.zeros(spec.n_params)), nn.Parameter(torch.zeros(spec.n_params))
