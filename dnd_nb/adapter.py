@@ -18,8 +18,8 @@ from fastcore.basics import patch
 from .io.moved import moved
 
 # %% auto #0
-__all__ = ['LoraSpec', 'peft_doubts', 'Adapters', 'correct', 'apply_adapters', 'product_gram', 'pairwise_distance', 'product_sq',
-           'product_distance', 'canonical', 'truncate', 'regauged']
+__all__ = ['LoraSpec', 'peft_doubts', 'Adapters', 'correct', 'apply_adapters', 'product_sq', 'product_distance', 'product_gram',
+           'pairwise_distance', 'canonical', 'truncate', 'regauged']
 
 # %% ../nbs/00_adapter.ipynb #9a6edc36
 @dataclass(frozen=True)
@@ -34,9 +34,13 @@ class LoraSpec:
     doubtful:tuple=() # modules that PEFT opens elsewhere or not at all, see `peft_doubts`
 
     @property
-    def scale(self)->float: "s in h = W₀x + s·BAx"; return self.alpha/(self.rank**.5 if self.rslora else self.rank)
+    def scale(self)->float:
+        "s in h = W₀x + s·BAx"
+        return self.alpha/(self.rank**.5 if self.rslora else self.rank)
     @property
-    def n_params(self)->int: "Values in one adapter"; return sum(self.rank*(i+o) for i,o in self.modules.values())
+    def n_params(self)->int:
+        "Values in one adapter"
+        return sum(self.rank*(i+o) for i,o in self.modules.values())
     @property
     def groups(self)->dict:
         "(in, out) → names of the modules of that shape"
@@ -81,10 +85,12 @@ def _features(m)->tuple|None: # (in, out), or None if `m` is no linear map
     for io in (('in_features','out_features'), ('infeatures','outfeatures')): # packed weights
         if all(isinstance(getattr(m, o, None), int) for o in io): return tuple(getattr(m, o) for o in io)
 
+# %% ../nbs/00_adapter.ipynb #8faccf68
 def _modules(model)->dict: # name → module, as the model itself names them: without what compiling puts in between
     if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)): model = model.module
     return {k.replace('_orig_mod.',''):m for k,m in model.named_modules()}
 
+# %% ../nbs/00_adapter.ipynb #1f4c7390
 def _text_part(model, mods)->str: # prefix of the part of a multimodal model that reads text; '' if it is the whole
     c = getattr(model, 'config', None)
     if not hasattr(c, 'get_text_config') or c.get_text_config() is c or not hasattr(model, 'get_decoder'): return ''
@@ -92,6 +98,7 @@ def _text_part(model, mods)->str: # prefix of the part of a multimodal model tha
     at = next((k for k,m in mods.items() if m is dec), '')
     return at and at+'.'
 
+# %% ../nbs/00_adapter.ipynb #3f70a720
 def _experts(mods)->list: # names of modules that hold fused experts
     def fused(m): return 'Experts' in type(m).__name__ and any(p.ndim==3 for p in m.parameters(recurse=False))
     return [k for k,m in mods.items() if fused(m)]
@@ -103,6 +110,7 @@ def _known_targets(model)->list: # PEFT's default for this architecture
     if kind in known: return known[kind]
     raise ValueError(f'PEFT has no default targets for {kind!r}: name some, e.g. targets=["q_proj"]')
 
+# %% ../nbs/00_adapter.ipynb #a0c09e2b
 def _targets(model, targets)->list: # names of the modules that targets name, in model order
     mods = _modules(model)
     every = {k:m for k,m in mods.items() if _features(m)}
@@ -121,27 +129,7 @@ def _targets(model, targets)->list: # names of the modules that targets name, in
         raise ValueError(f'no linear module is called {t!r}; this model has {own}{fused}')
     return [k for k in every if any(hit(k,t) for t in targets)]
 
-# %% ../nbs/00_adapter.ipynb #3a37960e
-@patch(cls_method=True)
-def from_model(
-    cls:LoraSpec,
-    model, # any HF causal LM
-    targets=('q_proj','v_proj'), # suffixes of module names, a regular expression, 'all-linear', or None for PEFT's default
-    rank:int=8, # r
-    alpha:float=16, # the scale's numerator
-    rslora:bool=False, # scale alpha/√r instead of alpha/r?
-)->LoraSpec:
-    "The spec of a LoRA on `targets` of `model`"
-    mods = _modules(model)
-    _no_peft(mods)
-    names = _targets(model, targets)
-    if not names: raise ValueError(f'targets {targets!r} name no linear module of this model')
-    if targets=='all-linear' and (e := _experts(mods)):
-        warnings.warn(f'{len(e)} modules of fused experts (first: {e[0]}) are left out')
-    conv = any(type(mods[k]).__name__=='Conv1D' for k in names)
-    base = getattr(model, 'dnd_id', None) or getattr(model.config, '_name_or_path', '')
-    return cls({k:_features(mods[k]) for k in names}, rank, alpha, rslora, base, conv, tuple(peft_doubts(model, names)))
-
+# %% ../nbs/00_adapter.ipynb #b0703234
 def _no_peft(mods):
     "A model that carries adapters of PEFT is no base model"
     if on := next((k for k in mods if k.endswith('.base_layer')), None):
@@ -171,6 +159,27 @@ def peft_doubts(
     except ValueError: return [k for k in names if re.search('experts?\\.|mlp\\.', k)] # it opens nothing
     return [k for k in names if k not in c.target_modules]
 
+# %% ../nbs/00_adapter.ipynb #3a37960e
+@patch(cls_method=True)
+def from_model(
+    cls:LoraSpec,
+    model, # any HF causal LM
+    targets=('q_proj','v_proj'), # suffixes of names, a regular expression, 'all-linear', or None for PEFT's default
+    rank:int=8, # r
+    alpha:float=16, # the scale's numerator
+    rslora:bool=False, # scale alpha/√r instead of alpha/r?
+)->LoraSpec:
+    "The spec of a LoRA on `targets` of `model`"
+    mods = _modules(model)
+    _no_peft(mods)
+    names = _targets(model, targets)
+    if not names: raise ValueError(f'targets {targets!r} name no linear module of this model')
+    if targets=='all-linear' and (e := _experts(mods)):
+        warnings.warn(f'{len(e)} modules of fused experts (first: {e[0]}) are left out')
+    conv = any(type(mods[k]).__name__=='Conv1D' for k in names)
+    base = getattr(model, 'dnd_id', None) or getattr(model.config, '_name_or_path', '')
+    return cls({k:_features(mods[k]) for k in names}, rank, alpha, rslora, base, conv, tuple(peft_doubts(model, names)))
+
 # %% ../nbs/00_adapter.ipynb #731d12e9
 class Adapters:
     "n LoRAs of one spec: per module A [n, r, in] and B [n, out, r]"
@@ -197,15 +206,6 @@ class Adapters:
         i = (slice(i, i+1 or None) if isinstance(i, int)
              else torch.as_tensor(i, device=self.device) if isinstance(i, (list,tuple)) else i)
         return self.map(lambda t: t[i])
-    def to(self, *args, **kw)->Adapters: "As `Tensor.to`"; return self.map(lambda t: t.to(*args, **kw))
-    def detach(self)->Adapters: "The same values without gradients"; return self.map(lambda t: t.detach())
-    def clone(self)->Adapters: "A copy with memory of its own"; return self.map(lambda t: t.clone())
-    def mean(self)->Adapters:
-        "One adapter: the mean A and the mean B. A fair mean only for adapters that share a gauge (one initial A, or `canonical`)"
-        return self.map(lambda t: t.mean(0, keepdim=True))
-    def scaled(self,
-        s, # factor: a number, or a tensor that broadcasts to every B [n, out, r]
-    )->Adapters: "ΔW times `s`"; return Adapters(self.spec, self.A, {k:v*s for k,v in self.B.items()})
     @property
     def device(self): "Where the values lie"; return next(iter(self.A.values())).device
     @property
@@ -213,23 +213,31 @@ class Adapters:
     def __iter__(self): return (self[i] for i in range(len(self)))
     def __repr__(self): return f'{len(self)} × {self.spec}'
 
-# %% ../nbs/00_adapter.ipynb #3b94c9c8
-@patch(cls_method=True)
-def cat(cls:Adapters,
-    xs:list, # adapters of one spec
+# %% ../nbs/00_adapter.ipynb #b957942b
+@patch
+def to(self:Adapters, *args, **kw)->Adapters: "As `Tensor.to`"; return self.map(lambda t: t.to(*args, **kw))
+@patch
+def detach(self:Adapters)->Adapters: "The same values without gradients"; return self.map(lambda t: t.detach())
+@patch
+def clone(self:Adapters)->Adapters: "A copy with memory of its own"; return self.map(lambda t: t.clone())
+@patch
+def mean(self:Adapters)->Adapters:
+    "One adapter of the mean A and the mean B; fair only where adapters share a gauge (one initial A, or `canonical`)"
+    return self.map(lambda t: t.mean(0, keepdim=True))
+@patch
+def scaled(self:Adapters,
+    s, # factor: a number, or a tensor that broadcasts to every B [n, out, r]
 )->Adapters:
-    "All adapters of `xs` in one batch"
-    if not xs: raise ValueError('no adapters to put together')
-    for x in xs[1:]:
-        if d := xs[0].spec.differs(x.spec): raise ValueError(f'adapters of two specs do not go in one batch: {d}')
-    j = lambda f: {k: torch.cat([getattr(x,f)[k] for x in xs]) for k in xs[0].spec.modules}
-    return cls(xs[0].spec, j('A'), j('B'))
+    "ΔW times `s`"
+    return Adapters(self.spec, self.A, {k:v*s for k,v in self.B.items()})
 
+# %% ../nbs/00_adapter.ipynb #3b94c9c8
 @patch
 def flat(self:Adapters)->Tensor: # [n, P]
     "Each adapter's values in a row: A then B, module after module"
     return torch.cat([t[k].flatten(1) for k in self.spec.modules for t in (self.A, self.B)], 1)
 
+# %% ../nbs/00_adapter.ipynb #f5bbbe0c
 @patch(cls_method=True)
 def from_flat(cls:Adapters,
     spec:LoraSpec, # modules, rank, scale
@@ -242,6 +250,18 @@ def from_flat(cls:Adapters,
     A,B = {},{}
     for k,(i,o) in spec.modules.items(): A[k],B[k] = next(parts).view(n,r,i), next(parts).view(n,o,r)
     return cls(spec, A, B)
+
+# %% ../nbs/00_adapter.ipynb #fab519b0
+@patch(cls_method=True)
+def cat(cls:Adapters,
+    xs:list, # adapters of one spec
+)->Adapters:
+    "All adapters of `xs` in one batch"
+    if not xs: raise ValueError('no adapters to put together')
+    for x in xs[1:]:
+        if d := xs[0].spec.differs(x.spec): raise ValueError(f'adapters of two specs do not go in one batch: {d}')
+    j = lambda f: {k: torch.cat([getattr(x,f)[k] for x in xs]) for k in xs[0].spec.modules}
+    return cls(xs[0].spec, j('A'), j('B'))
 
 # %% ../nbs/00_adapter.ipynb #68c0fc5e
 @patch(cls_method=True)
@@ -258,6 +278,7 @@ def init(
     A = {k: u(i).expand(n,-1,-1).clone() for k,(i,o) in spec.modules.items()}
     return cls(spec, A, {k: torch.zeros(n,o,spec.rank) for k,(i,o) in spec.modules.items()})
 
+# %% ../nbs/00_adapter.ipynb #df04ea42
 @patch(cls_method=True)
 def randn(cls:Adapters,
     spec:LoraSpec, # modules, rank, scale
@@ -281,13 +302,6 @@ def correct(
     return Adapters.from_flat(ad.spec, b + (s.to(x)[:,None] if isinstance(s, Tensor) else s)*(x-b))
 
 # %% ../nbs/00_adapter.ipynb #6080c381
-class _Hook:
-    "A module's LoRA branches: a stack, so that contexts nest"
-    def __init__(self): self.stack,self.handle = (),None
-    def __call__(self, mod, args, out):
-        for lora in self.stack: out = _lora(args[0], out, *lora)
-        return out
-
 def _lora(x, out, A, B, scale, rows): # x [b, …, in], out [b, …, out], A [n, r, in], B [n, out, r]
     n,r,i = A.shape
     if A.dtype!=out.dtype or A.device!=out.device: A,B = A.to(out),B.to(out) # packed or offloaded weights
@@ -307,6 +321,13 @@ def _lora(x, out, A, B, scale, rows): # x [b, …, in], out [b, …, out], A [n,
     return torch.baddbmm(out.reshape(n,-1,out.shape[-1]), x.reshape(n,-1,i) @ A.mT, B.mT, alpha=scale).view(out.shape)
 
 # %% ../nbs/00_adapter.ipynb #a045539f
+class _Hook:
+    "A module's LoRA branches: a stack, so that contexts nest"
+    def __init__(self): self.stack,self.handle = (),None
+    def __call__(self, mod, args, out):
+        for lora in self.stack: out = _lora(args[0], out, *lora)
+        return out
+
 _hooks = WeakKeyDictionary() # module → its _Hook
 
 @contextmanager
@@ -337,6 +358,7 @@ def _checkpointing(model, again):
     finally:
         for m,f in zip(ms, old): m._gradient_checkpointing_func = f
 
+# %% ../nbs/00_adapter.ipynb #011a21b3
 def _see_hooks(model):
     "torch.compile keeps graphs from before a hook was added unless told to guard on hooks"
     inside = any(k.endswith('_orig_mod') for k,_ in model.named_modules())
@@ -360,6 +382,7 @@ def _home(m): # device and dtype in which a module's adapters are kept, as far a
     plain = w.dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64)
     return dict(device=w.device, dtype=w.dtype) if plain else dict(device=w.device)
 
+# %% ../nbs/00_adapter.ipynb #8ac566ef
 def _check_modules(spec, mods, n):
     "The model has the spec's modules, and each sees whole rows if there are several adapters"
     made = 'was the adapter made for another base model?'
@@ -374,6 +397,7 @@ def _check_modules(spec, mods, n):
     if odd: raise ValueError(f'{odd[0]} sees only the tokens that are routed to it, so {n} adapters in one batch '
         + 'cannot be told apart; apply one at a time, or leave the experts out of targets')
 
+# %% ../nbs/00_adapter.ipynb #7618581f
 @contextmanager
 def apply_adapters(
     model, # any module whose `named_modules()` include those of the spec; compiled, quantised, as you like
@@ -397,25 +421,14 @@ def apply_adapters(
         new[m] = (_hooks[m].stack if m in _hooks else ()) + (row,)
     with _checkpointing(model, lambda: _stacks(new)), _stacks(new): yield model
 
-# %% ../nbs/00_adapter.ipynb #2e26d0d7
-def product_gram(
-    p:Adapters, # n adapters
-    q:Adapters, # m adapters of the same spec
-)->Tensor: # [n, m]
-    "Inner products ⟨ΔW, ΔW'⟩ summed over modules, scale included"
-    if d := p.spec.differs(q.spec): raise ValueError(f'these adapters cannot be compared: {d}')
-    f = lambda k: torch.einsum('nmrs,nmrs->nm', torch.einsum('nor,mos->nmrs', p.B[k], q.B[k]),
-        torch.einsum('nri,msi->nmrs', p.A[k], q.A[k]))
-    return sum(f(k) for k in p.spec.modules)*p.spec.scale**2
-
-def pairwise_distance(
-    p:Adapters, # n adapters
-    q:Adapters, # m adapters of the same spec
-)->Tensor: # [n, m]
-    "Squared Frobenius distances ‖ΔW − ΔW'‖² summed over modules, for all pairs"
-    return (product_sq(p)[:,None] + product_sq(q)[None] - 2*product_gram(p,q)).clamp(min=0)
-
 # %% ../nbs/00_adapter.ipynb #80357253
+@patch
+def delta_w(self:Adapters,
+    k:str, # name of the module
+)->Tensor: # [n, out, in]
+    "The dense ΔW of one module, scale included: for tests and small models"
+    return self.B[k]@self.A[k]*self.spec.scale
+
 def _dot(p, q, k): # [n], ⟨ΔW, ΔW'⟩ of module k, without the scale
     return ((p.B[k].mT@q.B[k])*(p.A[k]@q.A[k].mT)).sum((1,2))
 
@@ -425,6 +438,7 @@ def product_sq(
     "‖ΔW‖² summed over modules"
     return sum(_dot(p,p,k) for k in p.spec.modules)*p.spec.scale**2
 
+# %% ../nbs/00_adapter.ipynb #240beafb
 def product_distance(
     p:Adapters, # n adapters
     q:Adapters, # n adapters of the same spec
@@ -437,40 +451,26 @@ def norms(self:Adapters)->Tensor: # [n, modules]
     "Frobenius norm of ΔW per module, scale included"
     return torch.stack([_dot(self,self,k).clamp(min=0).sqrt() for k in self.spec.modules],1)*self.spec.scale
 
-@patch
-def delta_w(self:Adapters,
-    k:str, # name of the module
-)->Tensor: # [n, out, in]
-    "The dense ΔW of one module, scale included: for tests and small models"
-    return self.B[k]@self.A[k]*self.spec.scale
+# %% ../nbs/00_adapter.ipynb #2e26d0d7
+def product_gram(
+    p:Adapters, # n adapters
+    q:Adapters, # m adapters of the same spec
+)->Tensor: # [n, m]
+    "Inner products ⟨ΔW, ΔW'⟩ summed over modules, scale included"
+    if d := p.spec.differs(q.spec): raise ValueError(f'these adapters cannot be compared: {d}')
+    f = lambda k: torch.einsum('nmrs,nmrs->nm', torch.einsum('nor,mos->nmrs', p.B[k], q.B[k]),
+        torch.einsum('nri,msi->nmrs', p.A[k], q.A[k]))
+    return sum(f(k) for k in p.spec.modules)*p.spec.scale**2
+
+# %% ../nbs/00_adapter.ipynb #cdb75ac7
+def pairwise_distance(
+    p:Adapters, # n adapters
+    q:Adapters, # m adapters of the same spec
+)->Tensor: # [n, m]
+    "Squared Frobenius distances ‖ΔW − ΔW'‖² summed over modules, for all pairs"
+    return (product_sq(p)[:,None] + product_sq(q)[None] - 2*product_gram(p,q)).clamp(min=0)
 
 # %% ../nbs/00_adapter.ipynb #77a16040
-def canonical(
-    p:Adapters, # n adapters
-)->Adapters: # the same ΔW, in one gauge, ordered by singular value; same dtype
-    "B ← U√Σ and A ← √ΣVᵀ of each ΔW = UΣVᵀ, by QR and a small SVD in float64"
-    return Adapters(p.spec, *_singular(p, p.spec.rank))
-
-def truncate(
-    p:Adapters, # n adapters
-    rank:int, # to keep
-)->Adapters: # n, of that rank, canonical
-    "The best approximation of each ΔW at a lower rank"
-    s = p.spec
-    if not 0<rank<=s.rank: raise ValueError(f'rank {rank}: expected 1 to {s.rank}, the rank there is')
-    return Adapters(replace(s, rank=rank, alpha=s.alpha*(rank/s.rank)**(.5 if s.rslora else 1)), *_singular(p, rank))
-
-def regauged(
-    p:Adapters, # n adapters
-    size:float=4., # length of A's rows, in rows of a fresh A as of `Adapters.init`
-)->Adapters: # n, the same ΔW
-    "A's rows as long as `size` fresh ones, B's columns shorter by as much; ValueError if `size` is not above 0"
-    if not 0<size<float('inf'):
-        raise ValueError(f'size {size}: expected a number above 0, the length of a row of A in rows of a fresh A')
-    to = lambda n: torch.where(n>0, size/(3**.5*n), 1.) # a fresh row's length is 1/√3; an empty row stays
-    c = {k:to(a.norm(dim=2, keepdim=True)) for k,a in p.A.items()}
-    return Adapters(p.spec, {k:a*c[k] for k,a in p.A.items()}, {k:b/c[k].mT for k,b in p.B.items()})
-
 def _singular(p, rank): # A and B of the largest singular values; zeros where a module has fewer
     A,B = {},{}
     for k in p.spec.modules:
@@ -482,6 +482,34 @@ def _singular(p, rank): # A and B of the largest singular values; zeros where a 
         short = max(0, rank-s.shape[1])
         B[k],A[k] = F.pad(b[...,:rank], (0,short)).to(p.dtype),F.pad(a[:,:rank], (0,0,0,short)).to(p.dtype)
     return A,B
+
+def canonical(
+    p:Adapters, # n adapters
+)->Adapters: # the same ΔW, in one gauge, ordered by singular value; same dtype
+    "B ← U√Σ and A ← √ΣVᵀ of each ΔW = UΣVᵀ, by QR and a small SVD in float64"
+    return Adapters(p.spec, *_singular(p, p.spec.rank))
+
+# %% ../nbs/00_adapter.ipynb #f5573ffd
+def truncate(
+    p:Adapters, # n adapters
+    rank:int, # to keep
+)->Adapters: # n, of that rank, canonical
+    "The best approximation of each ΔW at a lower rank"
+    s = p.spec
+    if not 0<rank<=s.rank: raise ValueError(f'rank {rank}: expected 1 to {s.rank}, the rank there is')
+    return Adapters(replace(s, rank=rank, alpha=s.alpha*(rank/s.rank)**(.5 if s.rslora else 1)), *_singular(p, rank))
+
+# %% ../nbs/00_adapter.ipynb #9784c21c
+def regauged(
+    p:Adapters, # n adapters
+    size:float=4., # length of A's rows, in rows of a fresh A as of `Adapters.init`
+)->Adapters: # n, the same ΔW
+    "A's rows as long as `size` fresh ones, B's columns shorter by as much; ValueError if `size` is not above 0"
+    if not 0<size<float('inf'):
+        raise ValueError(f'size {size}: expected a number above 0, the length of a row of A in rows of a fresh A')
+    to = lambda n: torch.where(n>0, size/(3**.5*n), 1.) # a fresh row's length is 1/√3; an empty row stays
+    c = {k:to(a.norm(dim=2, keepdim=True)) for k,a in p.A.items()}
+    return Adapters(p.spec, {k:a*c[k] for k,a in p.A.items()}, {k:b/c[k].mT for k,b in p.B.items()})
 
 # %% ../nbs/00_adapter.ipynb #2caf732b
 __getattr__ = moved('dnd_nb.adapter', {

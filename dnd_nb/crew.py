@@ -20,6 +20,17 @@ from .io.lock import lock
 __all__ = ['MENDS', 'Crew', 'own_device', 'OtherFailed', 'gpus', 'side_by_side', 'bar_over', 'this_commit', 'versions',
            'one_line_errors', 'from_shell', 'command']
 
+# %% ../nbs/01a_crew.ipynb #e767d982
+def _add(x):
+    from accelerate.utils import reduce
+    return reduce(x, 'sum')
+
+def _gather(x, n):
+    import torch.distributed as dist
+    res = [None]*n
+    dist.all_gather_object(res, x)
+    return res
+
 # %% ../nbs/01a_crew.ipynb #fde43ffe
 class Crew:
     "The processes of this run"
@@ -37,10 +48,14 @@ class Crew:
         if s.backend=='gloo': # not with NCCL, where one that fails might wait for the others
             atexit.register(s.destroy_process_group)
     @property
-    def main(self)->bool: "Is this the process that writes what there is one of?"; return self.rank==0
+    def main(self)->bool:
+        "Is this the process that writes what there is one of?"
+        return self.rank==0
     def mine(self,
         xs, # the same on all processes
-    )->list: "This process's share of a list that all have"; return list(xs)[self.rank::self.size]
+    )->list:
+        "This process's share of a list that all have"
+        return list(xs)[self.rank::self.size]
     def share(self,
         x, # anything that pickle can write
     )->list:
@@ -48,10 +63,15 @@ class Crew:
         return [x] if self.size==1 else _gather(x, self.size)
     def sum(self,
         x, # tensor of the same shape on all processes
-    ): "A tensor, added up over the processes"; return x if self.size==1 else _add(x)
-    def wait(self): "Go on when all are here"; self.share(None)
+    ):
+        "A tensor, added up over the processes"
+        return x if self.size==1 else _add(x)
+    def wait(self):
+        "Go on when all are here"
+        self.share(None)
     def __repr__(self): return f'Crew(process {self.rank} of {self.size})'
 
+# %% ../nbs/01a_crew.ipynb #ff0f1bc3
 def own_device()->str:
     "This process's GPU, or the CPU"
     import torch
@@ -61,16 +81,6 @@ def own_device()->str:
         raise ValueError(f'process {i+1} on this machine has no GPU: there are {torch.cuda.device_count()}; launch no '
                          'more processes than that')
     return f'cuda:{i}' if int(os.environ.get('WORLD_SIZE') or 1)>1 else 'cuda'
-
-def _add(x):
-    from accelerate.utils import reduce
-    return reduce(x, 'sum')
-
-def _gather(x, n):
-    import torch.distributed as dist
-    res = [None]*n
-    dist.all_gather_object(res, x)
-    return res
 
 # %% ../nbs/01a_crew.ipynb #b9aa4397
 class OtherFailed(RuntimeError): "Another process of the run failed"
@@ -87,6 +97,7 @@ def together(self:Crew):
     if bad := [i for i,s in enumerate(said) if s is not None]:
         raise OtherFailed(f'process {bad[0]} of {self.size} failed: {said[bad[0]]}')
 
+# %% ../nbs/01a_crew.ipynb #ee268a19
 @patch
 def once(self:Crew,
     f, # called without arguments
@@ -112,8 +123,9 @@ def gpus()->list: # of str
     import torch
     return [str(i) for i in range(torch.cuda.device_count())]
 
+# %% ../nbs/01a_crew.ipynb #ae4d7226
 def side_by_side(
-    commands:dict, # name → arguments of this Python, or a function that gives them when their turn comes, None if there is nothing to do any more
+    commands:dict, # name → arguments of this Python, or a function that gives them in its turn (None: nothing to do)
     jobs:int, # at a time
     logs, # folder that gets NAME.log
     after:dict=None, # name → names of earlier commands that must have ended before it
@@ -164,14 +176,15 @@ def bar_over(
 
 # %% ../nbs/01a_crew.ipynb #c0a1f006
 def this_commit()->str:
-    "The commit of the code that runs, with a + if it was changed since: from DND_NB_COMMIT, or else from git; unknown without either"
+    "The commit of the code that runs, with a + if it was changed since; from DND_NB_COMMIT, or else from git"
     if (c := os.environ.get('DND_NB_COMMIT')) or not shutil.which('git'): return c or 'unknown'
     def git(*a): return subprocess.run(['git','-C',str(Path(__file__).parent),*a], capture_output=True, text=True)
     h = git('rev-parse','--short=12','HEAD')
     if h.returncode: return 'unknown'
-    return h.stdout.strip() + ('+' if git('status','--porcelain','--untracked-files=no','--','.').stdout.strip()
-        else '')
+    now = git('status','--porcelain','--untracked-files=no','--','.').stdout.strip()
+    return h.stdout.strip() + ('+' if now else '')
 
+# %% ../nbs/01a_crew.ipynb #e8c2251d
 def versions(
     *more, # further packages
 )->dict: # package → version
@@ -219,13 +232,14 @@ def _stoppable():
     finally:
         for n,h in old.items(): signal.signal(getattr(signal, n), h)
 
+# %% ../nbs/01a_crew.ipynb #dc68c3fb
 MENDS = { # what the system refuses → what to do
     'ENOSPC EDQUOT EFBIG':'make room and call again',
     'EMFILE ENFILE':'allow more open files (ulimit -n) and call again',
     'EACCES EPERM EROFS':'allow it to be read and written, or name another place',
     'EIO':'look at the disk, then call again',
-    'EEXIST ENOTDIR EISDIR ENOTEMPTY':'a file lies where a folder is needed, or the other way round; name another '
-                                      'place',
+    'EEXIST ENOTDIR EISDIR ENOTEMPTY':
+        'a file lies where a folder is needed, or the other way round; name another place',
     'ENAMETOOLONG':'name a shorter one', 'ELOOP':'a link leads to itself; name the file',
     'ENOENT':'was it moved or removed meanwhile?',
     'ENXIO EINVAL':'expected a regular file'}
@@ -247,7 +261,7 @@ def _words(e)->str: # one line
 # %% ../nbs/01a_crew.ipynb #312e49a2
 @contextmanager
 def one_line_errors():
-    "What goes wrong ends the command with one line and an exit code; a warning is one line too. `DND_NB_DEBUG` shows where"
+    "An error ends the command with one line and an exit code; a warning is one line. `DND_NB_DEBUG` shows where"
     warnings.filterwarnings('ignore', category=FutureWarning)
     warnings.showwarning = lambda message,*a,**kw: print(f'note: {message}', file=sys.stderr, flush=True)
     for k,v in dict(TOKENIZERS_PARALLELISM='false', GOMP_SPINCOUNT='20000').items():
@@ -269,6 +283,12 @@ def one_line_errors():
                 else f'error: {type(e).__name__}: {_words(e)[:300]} (not foreseen; DND_NB_DEBUG=1 shows where)')
     if said is not None: raise SystemExit(said)
 
+# %% ../nbs/01a_crew.ipynb #a7d646ce
+def _option(arg, known): # as the parser knows it
+    name,eq,value = arg.partition('=')
+    if not name.startswith('--') or name == '--': return arg
+    return known.get(name.replace('_','-'), '--'+name[2:].replace('-','_'))+eq+value
+
 # %% ../nbs/01a_crew.ipynb #6c7d53ed
 def from_shell(
     command, # as made by `command`
@@ -283,11 +303,6 @@ def from_shell(
     for a in p._actions: a.option_strings = [o.replace('_','-') for o in a.option_strings] # as help shows them
     got = vars(p.parse_args([_option(a, known) for a in args]))
     return command.__wrapped__(**{k:v for k,v in got.items() if k not in ('pdb','xtra')})
-
-def _option(arg, known): # as the parser knows it
-    name,eq,value = arg.partition('=')
-    if not name.startswith('--') or name == '--': return arg
-    return known.get(name.replace('_','-'), '--'+name[2:].replace('-','_'))+eq+value
 
 # %% ../nbs/01a_crew.ipynb #7d1c0a42
 def _is_script(frame): # the body of the file that Python was started with, and no notebook

@@ -22,9 +22,9 @@ def _dtype(dtype):
 
 # %% ../nbs/00a_device.ipynb #c2da7ce0
 def _measured():
-    "By a product and the one of its backward pass: in turn and on one thread, or what else the machine does would decide"
-    mats,n = {dt:[torch.randn(s, dtype=dt) for s in ((64,576),(1536,576),(64,1536))]
-        for dt in (torch.bfloat16,torch.float32)},torch.get_num_threads()
+    "The faster of two types, by a product and the one of its backward pass, in turn and on one thread"
+    shapes,n = ((64,576),(1536,576),(64,1536)),torch.get_num_threads()
+    mats = {dt:[torch.randn(s, dtype=dt) for s in shapes] for dt in (torch.bfloat16,torch.float32)}
     def once(x, w, g): t0 = time.perf_counter(); F.linear(x, w); g@w; return time.perf_counter()-t0
     torch.set_num_threads(1)
     try: took = [{dt:once(*m) for dt,m in mats.items()} for _ in range(8)]
@@ -36,7 +36,7 @@ def _measured():
 def fast_dtype(
     device='cpu', # its type
 )->torch.dtype: # bfloat16 or float32
-    "The faster type of weights there; measured once a machine and remembered, so that a run goes on in the type it began with"
+    "The faster type of weights there; measured once a machine, so that a run goes on in its type"
     if device!='cpu': return torch.bfloat16
     f = cache_home()/f'fast_dtype-{sha256(f"{platform.processor()}{platform.node()}{torch.__version__}")[:12]}'
     if f.is_file() and (t := f.read_text()) in ('bfloat16','float32'): return getattr(torch, t)

@@ -18,6 +18,7 @@ def _class(name):
         raise ValueError(f'tracker {name!r}: its package is not installed; pip install {name}')
     return known[name]
 
+# %% ../nbs/01b_track.ipynb #99cda272
 def _opened(name, run, folder, config, **kw):
     "One tracker with the settings of a run"
     if not isinstance(name, str): return name # a GeneralTracker of one's own
@@ -40,7 +41,10 @@ def _numbers(row, at=''):
         elif isinstance(v, (int,float)) and not isinstance(v, bool) and math.isfinite(v): res[f'{at}{k}'] = v
     return res
 
-def tracking()->bool: "Is any tracker open?"; return bool(_open)
+# %% ../nbs/01b_track.ipynb #dbc007d0
+def tracking()->bool:
+    "Is any tracker open?"
+    return bool(_open)
 
 def track(
     row:dict, # name → number, or a dict of such
