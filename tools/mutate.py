@@ -91,35 +91,43 @@ def drawn(nb, n, seed, lines):
     muts = [(i,k) for i in exported(nb) for k in range(len(list(places(ast.parse(nb.cells[i].source)))))]
     def line(i, k): return line_of(nb.cells[i].source, ast.parse(nb.cells[i].source), k)
     if lines: muts = [m for m in muts if re.search(lines, line(*m)[1])]
-    return [(i, mutate(nb.cells[i].source, k), *line(i, k)) for i,k in random.Random(seed).sample(muts, min(n, len(muts)))]
+    some = random.Random(seed).sample(muts, min(n, len(muts)))
+    return [(i, mutate(nb.cells[i].source, k), *line(i, k), f'{nb.cells[i].id}/{k}') for i,k in some]
 
-def aimed(nb):
+def aimed(nb, lines=''):
     "Mutants of the list `aimed.py` that are of this notebook"
     from aimed import AIMED
     res = []
     for what,old,new in AIMED:
         at = [i for i,c in enumerate(nb.cells) if c.cell_type=='code' and c.source.startswith('#| export') and old in c.source]
-        res += [(i, nb.cells[i].source.replace(old, new), 'aimed', what) for i in at[:1]]
+        if re.search(lines, what): res += [(i, nb.cells[i].source.replace(old, new), 'aimed', what, '') for i in at[:1]]
     return res
 
+def lost(paths):
+    "Aimed mutations whose text is in no notebook any more"
+    from aimed import AIMED
+    there = {m[3] for p in paths for m in aimed(read_nb(p))}
+    return [what for what,*_ in AIMED if what not in there]
+
+COLUMNS = ('notebook','mutation','line','place','seed','outcome') # place: the cell, and the number of the mutation in it
 def read_rows(out):
-    "What was tried: (notebook, kind, line) → outcome"
+    "What was tried: (notebook, mutation, line, place) → (seed, outcome)"
     if not out or not Path(out).exists(): return {}
-    with open(out, encoding='utf-8', newline='') as f: return {tuple(r[:3]):r[3] for r in list(csv.reader(f))[1:]}
+    with open(out, encoding='utf-8', newline='') as f: rows = list(csv.DictReader(f))
+    return {tuple(r.get(c) or '' for c in COLUMNS[:4]):(r.get('seed') or '', r['outcome']) for r in rows}
 
 def write_rows(out, rows):
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    table = sorted((*k,v) for k,v in rows.items())
-    with open(out, 'w', newline='', encoding='utf-8') as f:
-        csv.writer(f, lineterminator='\n').writerows([('notebook','mutation','line','outcome'), *table])
+    table = sorted((*k,*v) for k,v in rows.items())
+    with open(out, 'w', newline='', encoding='utf-8') as f: csv.writer(f, lineterminator='\n').writerows([COLUMNS, *table])
 
 @call_parse
 def main(
-    paths:Param('Notebooks; with --listed all if none', str, nargs='*'),
+    paths:Param('Notebooks, as nbs/io/files.ipynb or io/files; with --listed all if none', str, nargs='*'),
     n:int=40, # mutants of each, drawn
     seed:int=0,
     out:str='', # CSV to add to, e.g. results/faults/mutation.csv; with --go-on what is there and was noticed is not tried again
-    lines:str='', # only lines that match this regular expression
+    lines:str='', # only lines, or with --listed names, that match this regular expression
     listed:store_true=False, # the mutations of aimed.py instead of drawn ones
     go_on:store_true=False, # skip what is in the CSV and was noticed
     seconds:float=0, # begin nothing after so long; 0: no limit
@@ -128,20 +136,26 @@ def main(
     import torch, transformers, peft, pandas # loaded once, for all forks
     torch.set_num_threads(1)
     flags,rows,t1 = set(get_config().tst_flags.split()),read_rows(out),time.time()
-    paths = paths or sorted(str(p) for p in Path('nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in str(p))
+    every = sorted(str(p) for p in Path('nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in str(p))
+    if listed and (gone := lost(every)):
+        sys.exit(f'{len(gone)} mutations of aimed.py match no exported cell (aim them anew): {"; ".join(gone)}')
+    paths = [p if p.endswith('.ipynb') else f'nbs/{p}.ipynb' for p in paths] or every
+    if listed and out: # what is not on the list any more is not in the table
+        now = {(p,*m[2:]) for p in every for m in aimed(read_nb(p))}
+        rows = {k:v for k,v in rows.items() if k[1]!='aimed' or k in now}
     for p in paths:
         nb = read_nb(p)
-        todo = aimed(nb) if listed else drawn(nb, n, seed, lines)
-        if go_on: todo = [m for m in todo if rows.get((p,*m[2:]))!='noticed']
+        todo = aimed(nb, lines) if listed else drawn(nb, n, seed, lines)
+        if go_on: todo = [m for m in todo if rows.get((p,*m[2:]), ('',''))[1]!='noticed']
         if not todo or seconds and time.time()-t1>seconds: continue
         t0 = time.time()
         if run(p, copy.deepcopy(nb), None, '', flags, 900, say=True): print(f'{p}: its tests fail as it is', flush=True); continue
         base,seen = time.time()-t0,0
-        for i,src,how,line in todo:
+        for i,src,how,line,place in todo:
             if seconds and time.time()-t1>seconds: break
             ok = run(p, copy.deepcopy(nb), i, src, flags, 3*base+20)
             seen += ok
-            rows[p,how,line] = 'noticed' if ok else 'survived'
+            rows[p,how,line,place] = '' if listed else seed,'noticed' if ok else 'survived'
             if not ok: print(f'survived {p} {how}: {line}', flush=True)
             if out: write_rows(out, rows)
         print(f'{p}: {seen} of {len(todo)} noticed ({base:.1f} s a run)', flush=True)
