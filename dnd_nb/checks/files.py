@@ -36,6 +36,7 @@ def _keys(p):
         + (f', {b.absent} modules are not in the model' if b.absent else '') + f'; {b.hint}',
         mend='rename the keys, or load the base model that the adapters were trained on')
 
+# %% ../../nbs/checks/01_files.ipynb #0ac268a2
 @check('zero', ['zoo'], ['keys'])
 def _zero(p):
     flat0 = lambda t: ~t.flatten(1).any(1)
@@ -133,6 +134,7 @@ def _teachers(p):
     return dict(status='warn', **res, text=text+': little that is task-specific',
         mend=content) if own<.25*gain else dict(status='ok', **res, text=text)
 
+# %% ../../nbs/checks/01_files.ipynb #b6031cff
 @check('delta', ['zoo','model'], ['keys'], ['zero','effect','base'])
 def _delta(p):
     if not p.zoo.manifest.get('probes'): return dict(status='skip', text='the zoo was collected without probes')
@@ -167,6 +169,7 @@ def _overlap(p):
     return dict(status='fail' if share>.01 else 'warn', **res, text=r.summary(),
         mend='clean the training tasks with remove_overlap, collect and train again')
 
+# %% ../../nbs/checks/01_files.ipynb #931e8bfb
 @check('test rows', ['zoo','tasks'])
 def _test_rows(p):
     known = {t.name:set(p.zoo.prompts(t.name)) for t in p.rows}
@@ -180,6 +183,7 @@ def _test_rows(p):
                                            mend='give the tasks as they were when the zoo was collected: the same '
                                                 'rows for training and for test')
 
+# %% ../../nbs/checks/01_files.ipynb #71368e58
 @check('labels', ['held_out'])
 def _labels(p):
     r = label_report(p.held_out + list(p.rows), warn=False)
@@ -194,6 +198,7 @@ def _whose(prompts, tasks): # (share that is its own, the task most are of)
     return lambda t: (np.mean([x in own[t] for x in prompts(t)]),
         max(own, key=lambda n: sum(x in own[n] for x in prompts(t))))
 
+# %% ../../nbs/checks/01_files.ipynb #a84bea53
 def _stream(p, n=64): # share of pairs whose prompts are the task's own
     c = p.run.cfg
     ds = PairDataset(p.zoo, k=c.k, seed=c.seed, pairing=c.pairing,
@@ -218,6 +223,7 @@ def _pairing(p):
         mend="train with pairing='matched'", root=True)
     return dict(status='ok', figure=f'{share:.0%} of the prompts', **res)
 
+# %% ../../nbs/checks/01_files.ipynb #0700e7f2
 @check('own task', ['zoo','model','tasks'], ['keys'], ['zero','effect','base','teachers'])
 def _own_task(p):
     rows,m = p.rows,_cross(p).values

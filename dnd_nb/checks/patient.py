@@ -19,7 +19,7 @@ from ..zoo import Zoo
 from ..run import Run
 
 # %% auto #0
-__all__ = ['MARKS', 'CHECKS', 'PLANTED', 'Finding', 'check', 'find_checks', 'planted', 'ForeignZoo', 'Patient']
+__all__ = ['MARKS', 'CHECKS', 'PLANTED', 'WORDS', 'Finding', 'check', 'find_checks', 'planted', 'ForeignZoo', 'Patient']
 
 # %% ../../nbs/checks/00_patient.ipynb #80560904
 MARKS = dict(ok='✓', warn='!', fail='✗', skip='·')
@@ -120,31 +120,13 @@ class Patient:
         csv = self.run and self.run.folder/'panel.csv'
         self.panel = panel if panel is not None else pd.read_csv(csv) if csv and csv.exists() else None
         self.k = k or (max(1, sum(self.run.cfg.k)//2) if self.run else 16)
+    def __repr__(self):
+        has = [n for n in ('run','zoo','model','cache','tasks','held_out','panel') if not self.lacks(n)]
+        return f'Patient({", ".join(has) or "nothing"})'
     def _open(self, what, x, cls):
         if x is None or not isinstance(x, (str,Path)): return x
         try: return cls(x)
         except (FileNotFoundError, ValueError) as e: self.broken[what] = str(e)
-
-# %% ../../nbs/checks/00_patient.ipynb #0dcd210c
-@patch
-def lacks(self:Patient,
-    need:str, # name of an input: run, zoo, adapters, model, cache, tasks, held_out, panel or generate
-)->str: # '' if it is there
-    "Why an input is not there"
-    has = dict(run=self.run, zoo=self.zoo, adapters=self.source, model=self.model if self.tok is not None else None,
-        cache=self.cache, tasks=[t for t in self.names if t in self.tasks], held_out=self.held_out,
-        panel=self.panel, generate=self.run if self.cache is not None else None)
-    words = dict(run='no run was given', zoo='no zoo was given', adapters='no zoo or adapter folder was given',
-        model='no base model was given', cache='no encoder cache was given',
-        tasks='no rows of the training tasks were given',
-        held_out='no held-out tasks were given', panel='no evaluation was given',
-        generate='no run with its encoder cache was given')
-    if need in self.broken: return self.broken[need]
-    if need=='adapters' and 'zoo' in self.broken: return self.broken['zoo']
-    if need=='generate' and self.run is not None and self.cache is not None and self.cache.name!=self.run.config['encoder']:
-        return f'the run was trained on {self.run.config["encoder"]}, the cache is of {self.cache.name}'
-    x = has[need]
-    return '' if x is not None and (not hasattr(x,'__len__') or len(x) or need in ('cache','zoo')) else words[need]
 
 @patch(as_prop=True)
 def names(self:Patient)->list:
@@ -155,6 +137,28 @@ def names(self:Patient)->list:
         for t in all_ if self.zoo and (self.zoo.folder/t/'prompts.json').exists()]
     all_ = known or all_
     return [all_[round(i)] for i in np.linspace(0, len(all_)-1, min(self.max_tasks,len(all_)))] if all_ else []
+
+# %% ../../nbs/checks/00_patient.ipynb #0dcd210c
+WORDS = dict(run='no run was given', zoo='no zoo was given', adapters='no zoo or adapter folder was given',
+    model='no base model was given', cache='no encoder cache was given',
+    tasks='no rows of the training tasks were given', held_out='no held-out tasks were given',
+    panel='no evaluation was given', generate='no run with its encoder cache was given')
+
+@patch
+def lacks(self:Patient,
+    need:str, # name of an input: run, zoo, adapters, model, cache, tasks, held_out, panel or generate
+)->str: # '' if it is there
+    "Why an input is not there"
+    has = dict(run=self.run, zoo=self.zoo, adapters=self.source, model=self.model if self.tok is not None else None,
+        cache=self.cache, tasks=[t for t in self.names if t in self.tasks], held_out=self.held_out,
+        panel=self.panel, generate=self.run if self.cache is not None else None)
+    if need in self.broken: return self.broken[need]
+    if need=='adapters' and 'zoo' in self.broken: return self.broken['zoo']
+    both = self.run is not None and self.cache is not None
+    if need=='generate' and both and self.cache.name!=self.run.config['encoder']:
+        return f'the run was trained on {self.run.config["encoder"]}, the cache is of {self.cache.name}'
+    x = has[need]
+    return '' if x is not None and (not hasattr(x,'__len__') or len(x) or need in ('cache','zoo')) else WORDS[need]
 
 # %% ../../nbs/checks/00_patient.ipynb #9b312fae
 @patch(as_prop=True)
@@ -170,6 +174,8 @@ def prompts(self:Patient)->dict:
     "Each task's prompts: of its rows if they are given, else as the zoo has them"
     return {t:self.tasks[t].prompts if t in self.tasks else self.zoo.prompts(t)
         for t in self.names if t in self.tasks or (self.zoo and (self.zoo.folder/t/'prompts.json').exists())}
+
+# %% ../../nbs/checks/00_patient.ipynb #76b66b6d
 @patch(as_prop=True)
 def most(self:Patient)->int: "Prompts that the generator can take"; return self.run.gen.config.get('K') or 10**6
 @patch(as_prop=True)
@@ -184,6 +190,8 @@ def memo(self:Patient,
     "`f()`, computed once"
     if key not in self.__dict__.setdefault('_memo', {}): self._memo[key] = f()
     return self._memo[key]
+
+# %% ../../nbs/checks/00_patient.ipynb #a2fd45ac
 @patch(as_prop=True)
 def teachers(self:Patient)->Adapters:
     "The last teacher of each task"

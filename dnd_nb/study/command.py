@@ -12,7 +12,7 @@ from fastcore.script import Param, store_true
 from ..crew import command, from_shell, one_line_errors
 
 # %% auto #0
-__all__ = ['in_folds', 'study_folds', 'dnd_study', 'free_gpu', 'main']
+__all__ = ['in_folds', 'study_folds', 'free_gpu', 'dnd_study', 'main']
 
 # %% ../../nbs/study/09_command.ipynb #b331702c
 def in_folds(
@@ -24,6 +24,7 @@ def in_folds(
     fams = sorted({t.family for t in tasks})
     return [replace(t, fold=fams.index(t.family)%min(n, max(2, len(fams)//2))) for t in tasks]
 
+# %% ../../nbs/study/09_command.ipynb #a985666a
 def study_folds(
     train:list, # folders
     held_out:list, # folders
@@ -32,20 +33,65 @@ def study_folds(
 )->tuple: # (list of Fold, task → folder)
     "The folds that the command's folders ask for"
     from dnd_nb.study.folds import family_folds, held_out_fold, leave_one_out
-    from dnd_nb.task import read_tasks
-    def read(ds):
-        ts = [(t,Path(d).name) for d in ds for x in [list(read_tasks(d))]
-            for t in x[::max(1, len(x)//n_tasks) if n_tasks else 1][:n_tasks or None]]
-        names = [t.name for t,_ in ts]
-        if twice := [n for n in set(names) if names.count(n)>1]:
-            raise ValueError(f'two tasks are called {sorted(twice)[0]}; rename one')
-        return [t for t,_ in ts], {t.name:g for t,g in ts}
     if not train and not (one_out and held_out):
         raise ValueError('nothing to train on: give --train, or --held-out with --leave-one-out')
-    own,groups = read(train)
+    own,groups = _read(train, n_tasks)
     if not held_out: return family_folds(in_folds(own)), groups
-    held,of = read(held_out)
+    held,of = _read(held_out, n_tasks)
     return (leave_one_out(held, own) if one_out else held_out_fold(own, held)), of
+
+def _read(folders, n_tasks): # (tasks, task → folder); with n_tasks only so many of each folder, spread over it
+    from dnd_nb.task import read_tasks
+    ts = [(t,Path(d).name) for d in folders for x in [list(read_tasks(d))]
+        for t in x[::max(1, len(x)//n_tasks) if n_tasks else 1][:n_tasks or None]]
+    names = [t.name for t,_ in ts]
+    if twice := [n for n in set(names) if names.count(n)>1]:
+        raise ValueError(f'two tasks are called {sorted(twice)[0]}; rename one')
+    return [t for t,_ in ts], {t.name:g for t,g in ts}
+
+# %% ../../nbs/study/09_command.ipynb #60fa4b55
+def _seeds(text): # '0,1,2' → [0,1,2]
+    try: return [int(s) for s in text.split(',')]
+    except ValueError:
+        raise ValueError(f'--seeds {text!r}: expected whole numbers with commas between, as 0,1,2') from None
+
+def _settings(text): # a dict, from JSON or from the file that is named
+    from dnd_nb.io.files import read_json
+    try: res = read_json(text) if text.endswith('.json') else json.loads(text or '{}')
+    except json.JSONDecodeError as e:
+        raise ValueError(f'--settings: not JSON ({e}); expected a text as {{"draws": 2}}, or a path that ends with '
+                         '.json') from None
+    if isinstance(res, dict): return res
+    raise ValueError(f'--settings: expected names and values, as {{"draws": 2}}, not {res!r}')
+
+def _chosen(folds, names): # the folds of these names, all if there is none
+    want = [n for n in names.split(',') if n]
+    if odd := set(want)-{f.name for f in folds}:
+        raise ValueError(f'no fold is called {sorted(odd)[0]!r}; there are {", ".join(f.name for f in folds)}')
+    return [f for n in want for f in folds if f.name==n] or folds
+
+# %% ../../nbs/study/09_command.ipynb #8fc0d97a
+def _study(train, held_out, one_out, n_tasks, folds, seeds, settings, tiny, work, base, device, overlap):
+    from dnd_nb.study.pieces import Study
+    from dnd_nb.study.settings import configure
+    from dnd_nb.study.folds import family_folds, tiny_tasks
+    if tiny and not (train or held_out): fs,groups = family_folds(tiny_tasks()),{}
+    else: fs,groups = study_folds(train, held_out, one_out, n_tasks)
+    return Study(configure(_settings(settings), tiny), _chosen(fs, folds), work, partial(_world, base, device, tiny),
+        _seeds(seeds), groups, overlap)
+
+def _world(base, device, tiny):
+    import torch
+    from dnd_nb.model import load_base, tiny_base
+    if tiny: return tiny_base()
+    if device=='auto' and torch.cuda.is_available(): torch.cuda.set_device(free_gpu())
+    model,tok = load_base(base, device=('cuda' if torch.cuda.is_available() else 'cpu') if device=='auto' else device)
+    return (model.to(torch.bfloat16) if model.device.type=='cuda' else model), tok
+
+def free_gpu()->int: # its number
+    "The GPU with most free memory"
+    import torch
+    return max(range(torch.cuda.device_count()), key=lambda i: torch.cuda.mem_get_info(i)[0])
 
 # %% ../../nbs/study/09_command.ipynb #b49ea88b
 @command
@@ -60,14 +106,17 @@ def dnd_study(
     seeds:str='0,1,2', # of generators
     settings:str='', # further settings as JSON, or the path of a file: {"draws": 2, "training": {"steps": 100}}
     overlap:str='remove', # training rows with held-out prompts: remove them, or refuse to run
-    pieces:str='', # make only these pieces, separated by commas, and no report; list: print their names, and what each needs
+    pieces:str='', # make only these, separated by commas, and no report; list: print their names, and what each needs
     base:str='HuggingFaceTB/SmolLM2-135M-Instruct', # base model: a folder or a name
     minutes:float=0., # begin no table after so many minutes; 0: no limit
     n_tasks:int=0, # only so many tasks of each folder, for a trial
     device:str='auto', # cpu, cuda, or auto: the GPU with most free memory, if there is one
     tiny:store_true=False, # a random two-layer model, small settings, and toy tasks if no folder is named: for a try
 ):
-    "Judge generators that read examples: held-out families, rivals with the same examples, controls, intervals over families. E.g. `dnd_study --train tasks --out study.json`, or `dnd_study --tiny`. Generators are kept in WORK/FOLD/generator_s0, for `dnd_generate --generator`"
+    """Judge generators that read examples: held-out families, rivals at equal information, controls, intervals.
+
+    E.g. `dnd_study --train tasks --out study.json`, or `dnd_study --tiny`. Generators are kept in
+    WORK/FOLD/generator_s0, for `dnd_generate --generator`"""
     with one_line_errors():
         from dnd_nb.io.places import may_write
         from dnd_nb.study.pieces import write_reports
@@ -80,34 +129,6 @@ def dnd_study(
         st.run(minutes=minutes)
         write_reports(st, out, train=[Path(d).name for d in train or []],
             held_out=[Path(d).name for d in held_out or []], leave_one_out=leave_one_out, base='tiny' if tiny else base)
-
-# %% ../../nbs/study/09_command.ipynb #8fc0d97a
-def _study(train, held_out, one_out, n_tasks, folds, seeds, settings, tiny, work, base, device, overlap):
-    from dnd_nb.study.pieces import Study
-    from dnd_nb.study.settings import configure
-    from dnd_nb.study.folds import family_folds, tiny_tasks
-    if tiny and not (train or held_out): fs,groups = family_folds(tiny_tasks()),{}
-    else: fs,groups = study_folds(train, held_out, one_out, n_tasks)
-    want = [n for n in folds.split(',') if n]
-    if odd := set(want)-{f.name for f in fs}:
-        raise ValueError(f'no fold is called {sorted(odd)[0]!r}; there are {", ".join(f.name for f in fs)}')
-    cfg = configure(json.loads(Path(settings).read_text(encoding='utf-8') if settings.endswith('.json') else settings
-        or '{}'), tiny)
-    return Study(cfg, [f for n in want for f in fs if f.name==n] or fs, work, partial(_world, base, device, tiny),
-        [int(s) for s in seeds.split(',')], groups, overlap)
-
-def _world(base, device, tiny):
-    import torch
-    from dnd_nb.model import load_base, tiny_base
-    if tiny: return tiny_base()
-    if device=='auto' and torch.cuda.is_available(): torch.cuda.set_device(free_gpu())
-    model,tok = load_base(base, device=('cuda' if torch.cuda.is_available() else 'cpu') if device=='auto' else device)
-    return (model.to(torch.bfloat16) if model.device.type=='cuda' else model), tok
-
-def free_gpu()->int: # its number
-    "The GPU with most free memory"
-    import torch
-    return max(range(torch.cuda.device_count()), key=lambda i: torch.cuda.mem_get_info(i)[0])
 
 # %% ../../nbs/study/09_command.ipynb #c5d5b138
 def main():

@@ -13,7 +13,7 @@ from ..tasks.builtin import builtin_tasks
 from ..tasks.split import Split, fold_split, near_fold, overlap_report, val_split
 
 # %% auto #0
-__all__ = ['SPLITS', 'PLAN', 'Fold', 'family_folds', 'held_out_fold', 'leave_one_out', 'tiny_tasks', 'refuse_leaks', 'clean',
+__all__ = ['SPLITS', 'PLAN', 'Fold', 'tiny_tasks', 'family_folds', 'held_out_fold', 'leave_one_out', 'refuse_leaks', 'clean',
            'prepare', 'plan_of', 'planned']
 
 # %% ../../nbs/study/00_folds.ipynb #4b926ab4
@@ -41,6 +41,14 @@ class Fold:
     def __repr__(self):
         return f'Fold({self.name}: {len(self.train)} train, {len(self.val)} validation, {len(self.held)} held out)'
 
+# %% ../../nbs/study/00_folds.ipynb #89980dd2
+def tiny_tasks()->list: # of Task
+    "Ten small tasks of three families, in three folds: to try a study in seconds"
+    fam = dict(arithmetic=('add','subtract','double','plus_ten'), dates=('next_weekday','next_month','season'),
+        lists=('first_item','last_item','count_items'))
+    return [replace(t, family=f, fold=i) for i,(f,ns) in enumerate(fam.items())
+        for t in builtin_tasks(list(ns), n_train=40, n_test=10)]
+
 # %% ../../nbs/study/00_folds.ipynb #d8db7163
 def family_folds(
     tasks:list, # of Task, with folds
@@ -59,25 +67,19 @@ def held_out_fold(
     train:list, # of Task, trained on
     held:list, # of Task, judged
 )->list: # of one Fold
-    "Some tasks against others; one that no families.json places is a relative of those whose names begin alike, as `color__rgb` and `color__hsl` do"
-    of = {t.name.partition('__')[0]:t.family for t in train}
+    "Some tasks against others; one that no families.json places is a relative of those whose names begin alike"
+    begin = lambda t: t.name.partition('__')[0]
+    of = {begin(t):t.family for t in train}
     return [Fold('held_out', list(train),
-        [replace(t, family=of.get(t.name.partition('__')[0], t.family)) if t.family==t.name else t for t in held])]
+        [replace(t, family=of.get(begin(t), t.family)) if t.family==t.name else t for t in held])]
 
+# %% ../../nbs/study/00_folds.ipynb #d133305f
 def leave_one_out(
     tasks:list, # of Task: each is held out once
     also:list=(), # of Task: trained on in every fold
 )->list: # of Fold
     "Each task against all others"
     return [Fold(t.name, [o for o in tasks if o.name!=t.name]+list(also), [t]) for t in tasks]
-
-# %% ../../nbs/study/00_folds.ipynb #89980dd2
-def tiny_tasks()->list: # of Task
-    "Ten small tasks of three families, in three folds: to try a study in seconds"
-    fam = dict(arithmetic=('add','subtract','double','plus_ten'), dates=('next_weekday','next_month','season'),
-        lists=('first_item','last_item','count_items'))
-    return [replace(t, family=f, fold=i) for i,(f,ns) in enumerate(fam.items())
-        for t in builtin_tasks(list(ns), n_train=40, n_test=10)]
 
 # %% ../../nbs/study/00_folds.ipynb #764e1075
 def _in_train(rep): # pairs of an Overlap that concern rows which are trained on
@@ -89,41 +91,61 @@ def refuse_leaks(
 ):
     "An error that names the tasks, if anything trained on or selected with holds a held-out prompt"
     names = {t.name for t in fold.held}
-    twice = sorted({t.name for t in (*fold.train, *fold.val)} & names)
-    if twice:
+    if twice := sorted({t.name for t in (*fold.train, *fold.val)} & names):
         raise TaskError(f'fold {fold.name}: {len(twice)} held-out tasks are also trained on or selected with '
                         f'({", ".join(twice[:5])}); take them out of one folder')
     ps = _in_train(overlap_report([*fold.train, *fold.val], fold.held, threshold))
-    if not ps: return
+    if ps: raise TaskError(_leak(fold, ps))
+
+def _leak(fold, ps): # what is said of pairs of prompts
     pairs = sorted({(p['held_out'],p['train']) for p in ps})
     say = ', '.join(f'{h} in {t}' for h,t in pairs[:5])
-    raise TaskError(f'fold {fold.name}: {len({p["held_out_prompt"] for p in ps})} held-out prompts occur in training '
-                    f'tasks ({say}{", …" if len(pairs)>5 else ""}), e.g. {ps[0]["held_out_prompt"][:80]!r}; let the '
-                    'rows be removed (--overlap remove), or hold out other tasks')
+    return (f'fold {fold.name}: {len({p["held_out_prompt"] for p in ps})} held-out prompts occur in training '
+            f'tasks ({say}{", …" if len(pairs)>5 else ""}), e.g. {ps[0]["held_out_prompt"][:80]!r}; let the '
+            'rows be removed (--overlap remove), or hold out other tasks')
 
-def _stamp(rows)->str: return sha256(json.dumps([(e.prompt,e.answer) for e in rows]))[:8]
-
+# %% ../../nbs/study/00_folds.ipynb #50cf91a6
 def clean(
     fold:Fold, # before its validation tasks are taken out of training
     threshold:float=.8, # see `overlap_report`
     least_rows:int=16, # a training task with fewer rows left is dropped
 )->Fold: # with `removed`
     "The fold without the training rows whose prompts are held out"
-    train,gone,seen = {t.name:t for t in fold.train},{},{}
+    train,gone,seen = {t.name:t for t in fold.train},set(),{}
     while ps := _in_train(overlap_report(list(train.values()), fold.held, threshold)):
-        for p in ps: gone.setdefault(p['train'],set()).add(p['row']); seen.setdefault(p['held_out_prompt'], p)
-        for n,rows in {p['train']:{q['row'] for q in ps if q['train']==p['train']} for p in ps}.items():
-            left = [e for i,e in enumerate(train[n].train) if i not in rows]
+        rows = {}
+        for p in ps: rows.setdefault(p['train'], set()).add(p['row']); seen.setdefault(p['held_out_prompt'], p)
+        gone |= rows.keys()
+        for n,out in rows.items():
+            left = [e for i,e in enumerate(train[n].train) if i not in out]
             if len(left)<least_rows: del train[n]
             else: train[n] = replace(train[n], train=left)
-    had = {t.name:t for t in fold.train}
-    lost = {n:len(had[n].train)-(len(train[n].train) if n in train else 0) for n in gone}
-    ex = [{k:p[k] for k in ('held_out','train','kind','score')}
-        | dict(held_out_prompt=p['held_out_prompt'][:160], train_prompt=p['train_prompt'][:160])
-        for p in list(seen.values())[:5]]
-    res = dict(held_out_prompts=len(seen), of=sum(len(t.train)+len(t.test) for t in fold.held), rows=lost,
-        dropped=[n for n in gone if n not in train], examples=ex)
-    return replace(fold, train=list(train.values()), removed=res)
+    return replace(fold, train=list(train.values()), removed=_removed(fold, train, gone, list(seen.values())))
+
+def _removed(fold, train, gone, found): # for the report: how many rows of which tasks, and a few pairs of prompts
+    had = {t.name:len(t.train) for t in fold.train}
+    lost = {n:had[n]-(len(train[n].train) if n in train else 0) for n in sorted(gone)}
+    examples = [{k:p[k] for k in ('held_out','train','kind','score')}
+        | {k:p[k][:160] for k in ('held_out_prompt','train_prompt')} for p in found[:5]]
+    return dict(held_out_prompts=len(found), of=sum(len(t.train)+len(t.test) for t in fold.held), rows=lost,
+        dropped=[n for n in sorted(gone) if n not in train], examples=examples)
+
+# %% ../../nbs/study/00_folds.ipynb #75ef723c
+def _unseen(
+    val, # list of Task
+    train, # list of Task
+    least_rows=16, # a validation task with fewer rows left goes
+)->list: # of Task
+    "Validation tasks without the rows that are trained on"
+    ps = _in_train(overlap_report(train, val))
+    out = {n:{p['held_out_prompt'] for p in ps if p['held_out']==n} for n in {p['held_out'] for p in ps}}
+    left = {t.name:[e for e in t.train if e.prompt not in out.get(t.name, ())] for t in val}
+    res = [replace(t, train=left[t.name]) if t.name in out else t for t in val
+        if t.name not in out or len(left[t.name])>=least_rows]
+    if not res:
+        raise TaskError(f'all {len(val)} validation tasks share their prompts with training tasks: nothing is left to '
+                        'select on')
+    return res
 
 # %% ../../nbs/study/00_folds.ipynb #831cd459
 def prepare(
@@ -135,28 +157,17 @@ def prepare(
     "Cleaned, with validation tasks, past the gate"
     if overlap not in ('remove','refuse'): raise ValueError(f'overlap {overlap!r}: expected remove or refuse')
     twice = {t.name for t in fold.train} & {t.name for t in fold.held}
-    res = fold
-    if not twice:
-        near,far = ([t for t in fold.held if fold.near(t)==x] for x in (True,False))
-        sp = val_split(Split(fold.train, near, far), share, near=not far, seed=seed)
-        val = _unseen(sp.val, sp.train)
-        res = replace(fold, train=[*sp.train, *val])
-        if overlap=='remove': res = clean(res)
-        names = {t.name for t in val}
-        res = replace(res, train=[t for t in res.train if t.name not in names],
-            val=[t for t in res.train if t.name in names])
+    res = fold if twice else _with_val(fold, share, seed, clean if overlap=='remove' else lambda f: f)
     refuse_leaks(res)
     return res
 
-def _unseen(val, train, least_rows=16)->list: # validation tasks without the rows that are trained on; those with too few rows left go
-    ps = _in_train(overlap_report(train, val))
-    out = {n:{p['held_out_prompt'] for p in ps if p['held_out']==n} for n in {p['held_out'] for p in ps}}
-    res = [replace(t, train=[e for e in t.train if e.prompt not in out[t.name]]) if t.name in out else t
-        for t in val if t.name not in out or sum(e.prompt not in out[t.name] for e in t.train)>=least_rows]
-    if not res:
-        raise TaskError(f'all {len(val)} validation tasks share their prompts with training tasks: nothing is left to '
-                        'select on')
-    return res
+def _with_val(fold, share, seed, cleaned): # validation tasks are carved first, and cleaned as training tasks are
+    near,far = ([t for t in fold.held if fold.near(t)==x] for x in (True,False))
+    sp = val_split(Split(fold.train, near, far), share, near=not far, seed=seed)
+    val = _unseen(sp.val, sp.train)
+    names,res = {t.name for t in val},cleaned(replace(fold, train=[*sp.train, *val]))
+    return replace(res, train=[t for t in res.train if t.name not in names],
+        val=[t for t in res.train if t.name in names])
 
 # %% ../../nbs/study/00_folds.ipynb #41313953
 def plan_of(
@@ -172,6 +183,7 @@ def plan_of(
         held={t.name:fold.split(t) for t in fold.held},
         removed=fold.removed)
 
+# %% ../../nbs/study/00_folds.ipynb #a2a2e94a
 PLAN = Format('plan', 1, dict(key=dict(type='string'), rows=dict(type='object'), train=dict(type='array'),
     val=dict(type='array'), removed=dict(type='object')), oldest=0)
 
@@ -180,22 +192,24 @@ def _plan(path): # None if there is none
     try: return PLAN.read(path)
     except ValueError as e: set_aside(path, e, 'made again')
 
+def _fingerprint(fold, kw): # of all that a plan was decided on
+    stamp = lambda rows: sha256(json.dumps([(e.prompt,e.answer) for e in rows]))[:8]
+    rows = lambda ts: [(t.name, t.family, stamp(t.train), stamp(t.test)) for t in ts]
+    return sha256(json.dumps([rows(fold.train), rows(fold.held), kw]))
+
 def planned(
     fold:Fold, # not yet prepared
     path, # of its plan
     **kw, # to `prepare`
 )->Fold:
     "`prepare`, from its plan if there is one for these very rows"
-    rows = lambda ts: [(t.name, t.family, _stamp(t.train), _stamp(t.test)) for t in ts]
-    key = sha256(json.dumps([rows(fold.train), rows(fold.held), kw]))
-    if p := _plan(path):
-        if p['key']!=key:
-            raise ValueError(f'{path}: made for other tasks or settings; choose another work folder, or delete this '
-                             'one')
-        now = {t.name:replace(t, train=[t.train[i] for i in p['rows'][t.name]]) if t.name in p['rows'] else t
-            for t in fold.train}
-        return replace(fold, train=[now[n] for n in p['train']], val=[now[n] for n in p['val']],
-            removed=p['removed'])
-    res = prepare(fold, **kw)
-    PLAN.write(path, dict(key=key, **plan_of(fold, res)))
-    return res
+    key,p = _fingerprint(fold, kw),_plan(path)
+    if p is None:
+        res = prepare(fold, **kw)
+        PLAN.write(path, dict(key=key, **plan_of(fold, res)))
+        return res
+    if p['key']!=key:
+        raise ValueError(f'{path}: made for other tasks or settings; choose another work folder, or delete this one')
+    now = {t.name:replace(t, train=[t.train[i] for i in p['rows'][t.name]]) if t.name in p['rows'] else t
+        for t in fold.train}
+    return replace(fold, train=[now[n] for n in p['train']], val=[now[n] for n in p['val']], removed=p['removed'])

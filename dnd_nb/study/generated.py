@@ -26,6 +26,7 @@ def gibberish(
     rng = random.Random(f'{seed}/gibberish')
     return [re.sub(r'\w', lambda m: rng.choice(string.ascii_lowercase), p) for p in prompts]
 
+# %% ../../nbs/study/06_generated.ipynb #34566e3a
 def answers_moved(
     examples:list, # of Example
     seed=0, # of the move
@@ -59,6 +60,7 @@ def made(self:Study,
     self.took = (time.time()-t0)/len(lists)
     return torch.cat(out)
 
+# %% ../../nbs/study/06_generated.ipynb #9547ccff
 @patch
 def own_answers(self:Study,
     fold, # a Fold of the study
@@ -92,6 +94,7 @@ def lists_of(self:Study,
             generated_prompts_other_task=[without_answers(xs) for xs in far])
     return d
 
+# %% ../../nbs/study/06_generated.ipynb #1fc508c1
 @patch
 def generated_sources(self:Study,
     fold, # a Fold of the study
@@ -114,6 +117,7 @@ def generated_sources(self:Study,
             self.made(gen, self.own_answers(fold, held, max(self.cfg.k), draw)))
     return res
 
+# %% ../../nbs/study/06_generated.ipynb #9f376a6f
 @patch
 def further(self:Study,
     fold, # a Fold of the study
@@ -123,9 +127,8 @@ def further(self:Study,
     draw:int, # number of the draw of examples
 )->dict: # source → [(task, nats of its rows)]
     "Generated adapters, fine-tuned on the same examples; rates are those of the first seed's generator"
-    first,val = self.generator(fold, self.seeds[0]),self.val(fold)
+    first,val,res = self.generator(fold, self.seeds[0]),self.val(fold),{}
     made = lambda: self.keep(('val',fold.name,k), lambda: self.made(first, [self.shown(t, k, 0) for t in val]))
-    res = {}
     for s in self.cfg.steps:
         known = self.place(fold, f'chosen_rate_generated_{k}_{s}.json').exists()
         rate = self.rate(fold, 'generated', None if known else made(), k, s)

@@ -60,6 +60,14 @@ def sums(
     best = lambda f: sum(float(f(g))<min(float(f(x)) for x in ws) for g,ws in pairs)
     return d | dict(right=best(torch.sum), right_normal=best(torch.mean), choices=len(pairs))
 
+# %% ../../nbs/study/02_judge.ipynb #85d1656e
+def _parts(sizes, most): # runs of neighbours that hold at most so many tokens together
+    out,cur,n = [],[],0
+    for i,s in enumerate(sizes):
+        if cur and n+s>most: out.append(cur); cur,n = [],0
+        cur.append(i); n += s
+    return out+[cur] if cur else out
+
 # %% ../../nbs/study/02_judge.ipynb #e4666685
 class Judge:
     "Scores rows under adapters: packed where the model allows it, else through the model's own forward pass"
@@ -72,7 +80,9 @@ class Judge:
         self.model,self.tok,self.spec = model,tok,spec
         self.lean = None if why_not(model, spec) else engine_for(model, spec, 'lean')
         self.max_tokens = max_tokens or (2**15 if model.device.type=='cuda' else 2**11)
+    def __repr__(self): return f'Judge({"packed" if self.lean else "plain"}, {self.max_tokens:,} tokens a batch)'
 
+# %% ../../nbs/study/02_judge.ipynb #7bc414bd
 @patch
 @torch.no_grad()
 def nats(self:Judge,
@@ -88,13 +98,6 @@ def nats(self:Judge,
         l = iter(self._tokens(rows, [0]*len(rows) if bare else own, x).cpu().split([r.n_answer for r in rows]))
         res += [[next(l) for _ in rs] for rs,_ in some]
     return res
-
-def _parts(sizes, most): # runs of neighbours that hold at most so many tokens together
-    out,cur,n = [],[],0
-    for i,s in enumerate(sizes):
-        if cur and n+s>most: out.append(cur); cur,n = [],0
-        cur.append(i); n += s
-    return out+[cur] if cur else out
 
 # %% ../../nbs/study/02_judge.ipynb #14b70262
 @patch
@@ -129,6 +132,7 @@ def closed(
     ids = [t for r in shown for t in (*r.ids, *g)]
     return ids[-most:]
 
+# %% ../../nbs/study/02_judge.ipynb #62140214
 @patch
 def behind(self:Judge,
     jobs:list, # of (context as tokens, rows)

@@ -13,11 +13,11 @@ from ..crew import this_commit, versions
 from ..io.files import as_json, write_json
 from .generated import Study
 from .rivals import CHOSEN
-from .report import METRICS, Resampled, bars, figures_of
+from .report import METRICS, Resampled, bars, figures_of, judged, over_draws
 from .tables import get_table, put_table, there
 
 # %% auto #0
-__all__ = ['write_reports', 'headline']
+__all__ = ['held_in', 'headline', 'write_reports']
 
 # %% ../../nbs/study/08_pieces.ipynb #39459d75
 @patch
@@ -35,6 +35,7 @@ def pieces(self:Study)->dict: # name → (fold, seed, draw, function)
                 res[f'{f.name}/generated_s{s}_d{d}'] = (f, s, d, partial(self.generated_sources, f, s, d))
     return res
 
+# %% ../../nbs/study/08_pieces.ipynb #c72ab02e
 @patch
 def piece_file(self:Study,
     name:str, # of a table, from `pieces`
@@ -47,6 +48,7 @@ def missing(self:Study)->list:
     "Names of tables that are not there; a damaged one is set aside, and so missing"
     return [n for n in self.pieces() if not there(self.piece_file(n))]
 
+# %% ../../nbs/study/08_pieces.ipynb #1b8cf615
 @patch
 def prepared(self:Study)->dict: # name → function
     "What tables need: a fold's start adapter, multi-task LoRA and gap; and each seed's generator"
@@ -82,6 +84,7 @@ def make(self:Study,
     there(self.piece_file(name)) # a damaged one is set aside
     self.once(self.piece_file(name), write)
 
+# %% ../../nbs/study/08_pieces.ipynb #bfe3d7d0
 @patch
 def run(self:Study,
     only=None, # names of tables; None: all
@@ -98,13 +101,6 @@ def run(self:Study,
     return not self.missing()
 
 # %% ../../nbs/study/08_pieces.ipynb #362f877b
-def _tidy(o): # enough digits, and no NaN in JSON
-    if isinstance(o, dict): return {k:_tidy(v) for k,v in o.items()}
-    if isinstance(o, (list,tuple)): return [_tidy(v) for v in o]
-    if isinstance(o, (bool,np.bool_)): return bool(o)
-    if isinstance(o, (float,np.floating)): return round(float(o), 4) if np.isfinite(o) else None
-    return int(o) if isinstance(o, np.integer) else o
-
 @patch
 def gathered(self:Study)->pd.DataFrame: # source, task, fold, seed, draw, sums, seconds, added
     "All tables that are there"
@@ -112,24 +108,29 @@ def gathered(self:Study)->pd.DataFrame: # source, task, fold, seed, draw, sums, 
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 @patch
-def splits(self:Study)->dict: # (group, split) → names of tasks
+def splits(self:Study)->dict: # (group, split) → [(fold, task), …], by name
     "Held-out tasks by the folder they came from, and by whether relatives were trained on"
     res = {}
     for f in self.folds:
-        for t in f.held: res.setdefault((self.groups.get(t.name, 'tasks'), f.split(t)), []).append(t.name)
+        for t in f.held: res.setdefault((self.groups.get(t.name, 'tasks'), f.split(t)), []).append((f.name,t.name))
     return res
 
 # %% ../../nbs/study/08_pieces.ipynb #5d184d0d
+def held_in(
+    df:pd.DataFrame, # tables of all pieces, one below the other
+    pairs:list, # of (fold, task)
+)->pd.DataFrame:
+    "What these folds say of these tasks"
+    have = set(pairs)
+    return df[[p in have for p in zip(df.fold, df.task)]]
+
 @patch
 def compare(self:Study,
-    df, # tables of all pieces, one below the other
-    group:str, # folder that the tasks came from
-    split:str, # one of `SPLITS`
+    df, # tables of one folder's held-out tasks of one split
+    split:str, # its name, one of `SPLITS`
 )->dict: # panel, paired, bars
     "Figures of one folder's held-out tasks"
-    c,names = self.cfg,set(self.splits()[group,split])
-    rs = Resampled(figures_of(df[df.task.isin(names)]), {t.name:t.family for f in self.folds for t in f.held})
-    few,many = c.k[min(1, len(c.k)-1)],max(c.k)
+    c,rs = self.cfg,Resampled(figures_of(df), {t.name:t.family for f in self.folds for t in f.held})
     main = ([f'generated_{k}' for k in c.k]+[f'generated_{k}_tuned_{s}' for k in c.k for s in c.steps]
             +['generated_prompts','generated_own_answers'])
     sources = list(rs.figures['nll'])
@@ -137,23 +138,14 @@ def compare(self:Study,
     panel += [dict(source=s, split=split, metric='gap_closed', **g) for s in sources if (g := rs.gap_closed(s))]
     paired = [dict(a=a, b=b, split=split, metric=m, **d) for a in main for b in sources if a!=b
         for m in ('nll','accuracy') if (d := rs.difference(a, b, m))]
-    return dict(panel=panel, paired=paired, bars=[b | dict(split=split)
-        for b in bars(rs, few, many, c.steps[min(1, len(c.steps)-1)] if 5 not in c.steps else 5)])
+    return dict(panel=panel, paired=paired, bars=[b | dict(split=split) for b in self._bars(rs, split)])
 
 @patch
-def reports(self:Study, **about)->dict: # group → report
-    "The study as JSON, one report a folder of held-out tasks"
-    df = self.gathered()
-    if not len(df): return {}
-    res = {}
-    for (group,split) in self.splits():
-        got = self.compare(df, group, split)
-        r = res.setdefault(group, dict(version=2, config=self._about(**about), complete=not self.missing(),
-            missing=self.missing(), panel=[], paired=[], bars=[], tasks={}, costs={}))
-        for k in ('panel','paired','bars'): r[k] += got[k]
-        r['tasks'] |= self._by_task(df, group, split)
-        r['costs'] |= self._costs(df)
-    return _tidy(res)
+def _bars(self:Study, rs, split): # K = 4, and the largest K with 5 steps, where the settings have them
+    c = self.cfg
+    few,many = c.k[min(1, len(c.k)-1)],max(c.k)
+    steps = 5 if 5 in c.steps else c.steps[min(1, len(c.steps)-1)]
+    return bars(rs, few, many, steps, relatives=split=='held_out_near')
 
 # %% ../../nbs/study/08_pieces.ipynb #4c41975e
 @patch
@@ -167,36 +159,41 @@ def _about(self:Study, **about):
         commit=this_commit())
 
 @patch
-def _by_task(self:Study, df, group, split):
-    "Per-task figures: task → source → metrics, means over seeds"
-    names,fig = set(self.splits()[group,split]),figures_of(df)
+def _by_task(self:Study, df, pairs, split): # task → source → metrics, means over draws and seeds
     fam = {t.name:t.family for f in self.folds for t in f.held}
-    return {t: dict(family=fam[t], split=split, **{s: {m: x.loc[t].mean()
-        for m in METRICS if t in (x := fig[m].get(s, pd.DataFrame())).index}
-        for s in fig['nll'] if t in fig['nll'][s].index}) for t in sorted(names)}
+    fig = {m: {s: over_draws(x).mean(axis=1) for s,x in xs.items()} for m,xs in figures_of(df).items()}
+    def of(t):
+        return {s: {m: x[s][t] for m,x in fig.items() if t in x.get(s, ())} for s in fig['nll'] if t in fig['nll'][s]}
+    return {t: dict(family=fam[t], split=split, **of(t)) for t in sorted(t for _,t in pairs)}
 
 @patch
 def _costs(self:Study, df): # source → seconds to adapt to one task, tokens added to every query
     return {s: dict(seconds=g.seconds.mean(), tokens_added=g.added.mean()) for s,g in df.groupby('source')}
 
-# %% ../../nbs/study/08_pieces.ipynb #2e186a83
-def write_reports(
-    st:Study, # whose tables are read
-    out, # path of the JSON
-    **about, # what the report says of its making
-):
-    "Write what there is, and say the main figures"
-    reps = st.reports(**about)
-    if not reps: return print('no table is there yet, so there is nothing to report')
-    for g,rep in reps.items():
-        path = (Path(out) if len(reps)==1 and str(out).endswith('.json')
-                else Path(out).with_name(f'{Path(out).stem}_{g}.json') if str(out).endswith('.json')
-                else Path(out)/f'{g}.json')
-        write_json(path, rep)
-        print(headline(rep).to_string()); print(pd.DataFrame(rep['bars']).to_string())
-        print(f'{path} written'+('' if rep['complete']
-            else f': not whole yet, {len(rep["missing"])} tables are missing'))
+# %% ../../nbs/study/08_pieces.ipynb #47e0684b
+def _tidy(o): # enough digits, and no NaN in JSON
+    if isinstance(o, dict): return {k:_tidy(v) for k,v in o.items()}
+    if isinstance(o, (list,tuple)): return [_tidy(v) for v in o]
+    if isinstance(o, (bool,np.bool_)): return bool(o)
+    if isinstance(o, (float,np.floating)): return round(float(o), 4) if np.isfinite(o) else None
+    return int(o) if isinstance(o, np.integer) else o
 
+@patch
+def reports(self:Study, **about)->dict: # group → report
+    "The study as JSON, one report a folder of held-out tasks"
+    df,res = self.gathered(),{}
+    if not len(df): return {}
+    for (group,split),pairs in self.splits().items():
+        r = res.setdefault(group, dict(version=2, config=self._about(**about), complete=not self.missing(),
+            missing=self.missing(), panel=[], paired=[], bars=[], tasks={}, costs=self._costs(df)))
+        mine = held_in(df, pairs)
+        for k,v in self.compare(mine, split).items(): r[k] += v
+        r['tasks'] |= {f'{t} ({split})' if t in r['tasks'] else t: v
+            for t,v in self._by_task(mine, pairs, split).items()}
+    for r in res.values(): r['bars'] = judged(r['bars'])
+    return _tidy(res)
+
+# %% ../../nbs/study/08_pieces.ipynb #2e186a83
 def headline(
     rep:dict, # a report
 )->pd.DataFrame: # a row a source
@@ -206,3 +203,23 @@ def headline(
     t = t[t.metric.isin(['nll','accuracy','gap_closed'])].pivot_table(index='source', columns=['split','metric'],
         values='text', aggfunc='first')
     return t.fillna('–')
+
+# %% ../../nbs/study/08_pieces.ipynb #c0ac7075
+def write_reports(
+    st:Study, # whose tables are read
+    out, # path of the JSON
+    **about, # what the report says of its making
+):
+    "Write what there is, and say the main figures"
+    reps = st.reports(**about)
+    if not reps: return print('no table is there yet, so there is nothing to report')
+    for g,rep in reps.items():
+        path = _report_file(out, g, len(reps))
+        write_json(path, rep)
+        print(headline(rep).to_string()); print(pd.DataFrame(rep['bars']).to_string())
+        print(f'{path} written'+('' if rep['complete']
+            else f': not whole yet, {len(rep["missing"])} tables are missing'))
+
+def _report_file(out, group, n): # of one of n reports: the file named, one beside it, or one in the folder named
+    if not str(out).endswith('.json'): return Path(out)/f'{group}.json'
+    return Path(out) if n==1 else Path(out).with_name(f'{Path(out).stem}_{group}.json')

@@ -4,13 +4,13 @@
 
 # %% ../../nbs/study/07_report.ipynb #73ad8a33
 from __future__ import annotations
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import numpy as np, pandas as pd
 from fastcore.basics import patch
 from ..compare import holm
 
 # %% auto #0
-__all__ = ['METRICS', 'figures_of', 'Resampled', 'holms', 'rivals_at', 'bars']
+__all__ = ['METRICS', 'figures_of', 'over_draws', 'shared_draws', 'Resampled', 'holms', 'judged', 'rivals_at', 'bars']
 
 # %% ../../nbs/study/07_report.ipynb #2c36b116
 METRICS = dict( # metric → function of sums
@@ -20,13 +20,31 @@ METRICS = dict( # metric → function of sums
     accuracy=lambda d: d.right/d.choices, # of rows with choices: is the gold one the likeliest?
     accuracy_normal=lambda d: d.right_normal/d.choices) # … by nats a token
 
+# %% ../../nbs/study/07_report.ipynb #0e7b10e6
 def figures_of(
-    df:pd.DataFrame, # source, task, seed, draw and sums; seed is -1 where there is none
-)->dict: # metric → source → DataFrame task × seed
-    "Each task's figures, means over draws"
+    df:pd.DataFrame, # source, task, seed, draw and sums; seed and draw are -1 where there is none
+)->dict: # metric → source → DataFrame task × (seed, draw)
+    "Each task's figures, for each seed and each draw of examples"
     with np.errstate(divide='ignore', invalid='ignore'): d = df.assign(**{m: f(df) for m,f in METRICS.items()})
-    g = d.groupby(['source','task','seed'])[list(METRICS)].mean()
-    return {m: {s: x.droplevel(0).unstack() for s,x in g[m].dropna().groupby(level=0)} for m in METRICS}
+    g = d.groupby(['source','task','seed','draw'])[list(METRICS)].mean()
+    return {m: {s: x.droplevel(0).unstack(['seed','draw']) for s,x in g[m].dropna().groupby(level=0)} for m in METRICS}
+
+# %% ../../nbs/study/07_report.ipynb #7cd0c452
+def over_draws(
+    x:pd.DataFrame, # task × (seed, draw), one of `figures_of`
+    draws=None, # numbers of the draws to keep; None: all
+)->pd.DataFrame: # task × seed
+    "Means over draws of examples"
+    if draws is not None: x = x.loc[:, x.columns.isin(draws, level='draw')]
+    return x.T.groupby(level='seed').mean().T
+
+def shared_draws(
+    a:pd.DataFrame, # task × (seed, draw)
+    b:pd.DataFrame, # of another source
+)->set: # of draws; None: all, as one of the two needs no examples
+    "The draws of examples that two sources both have"
+    x,y = (set(t.columns.get_level_values('draw')) for t in (a,b))
+    return None if -1 in x|y else x&y
 
 # %% ../../nbs/study/07_report.ipynb #aa52c302
 @dataclass
@@ -36,35 +54,43 @@ class Resampled:
     family:dict # task → family
     n:int=2000 # resamplings
     seed:int=0
+    kept:dict=field(default_factory=dict, repr=False) # means over draws that were asked for before
 
 @patch
-def _weights(self:Resampled, tasks, seeds): # (weights of tasks [n, T], of seeds [n, S]); the same for the same families and seeds
+def _weights(self:Resampled, tasks, seeds): # (weights of tasks [n, T], of seeds [n, S])
+    def drawn(key, m): return np.random.default_rng([self.seed, *key]).multinomial(m, np.full(m, 1/m), self.n)
     fams = sorted({self.family[t] for t in tasks})
     of = np.array([fams.index(self.family[t]) for t in tasks])
-    rng = np.random.default_rng([self.seed, len(fams)])
-    w = rng.multinomial(len(fams), np.full(len(fams), 1/len(fams)), self.n)[:,of]
-    r = np.random.default_rng([self.seed, len(seeds), 1]).multinomial(len(seeds), np.full(len(seeds), 1/len(seeds)),
-        self.n)
+    w,r = drawn([len(fams)], len(fams))[:,of],drawn([len(seeds),1], len(seeds))
     return w, r/len(seeds)
+
+# %% ../../nbs/study/07_report.ipynb #f1182f42
+@patch
+def _table(self:Resampled, source, metric, on=None): # task × seed; a task that some seed lacks is left out
+    key = source,metric,on and frozenset(on)
+    if key not in self.kept: self.kept[key] = over_draws(self.figures[metric][source], on).dropna()
+    return self.kept[key]
+
+@patch
+def resample(self:Resampled,
+    x:pd.DataFrame, # task × seed
+)->tuple: # (mean, resampled means [n])
+    "The mean of a table, and how it varies"
+    w,r = self._weights(list(x.index), list(x.columns))
+    by_seed = w@x.to_numpy()/w.sum(1, keepdims=True)
+    return float(x.to_numpy().mean()), (by_seed*r).sum(1)
 
 @patch
 def draws(self:Resampled,
     source:str, # name of a source
     metric:str='nll', # one of `METRICS`: nll, accuracy and others
-    tasks=None, # names of the tasks to keep; None: all
 )->tuple: # (mean, resampled means [n], tasks), or None
-    "A source's mean over tasks, and how it varies"
-    x = self.figures[metric].get(source)
-    if x is None: return None
-    x = x.dropna() # a task that some seed lacks is left out
-    if tasks is not None: x = x.loc[[t for t in tasks if t in x.index]]
-    if not len(x): return None
-    w,r = self._weights(list(x.index), list(x.columns))
-    by_seed = w@x.to_numpy()/w.sum(1, keepdims=True)
-    return float(x.to_numpy().mean()), (by_seed*r).sum(1), list(x.index)
+    "A source's mean over tasks, and how it varies; a task that some seed lacks is left out"
+    if source not in self.figures[metric] or not len(x := self._table(source, metric)): return None
+    return *self.resample(x), list(x.index)
 
 # %% ../../nbs/study/07_report.ipynb #02d00ed2
-def _interval(mean, d, families=2): # of one family there is nothing to draw anew, so there is no interval
+def _interval(mean, d, families): # of one family there is nothing to draw anew, so there is no interval
     if families<2: return dict(mean=mean, lo=None, hi=None)
     return dict(mean=mean, lo=float(np.percentile(d, 2.5)), hi=float(np.percentile(d, 97.5)))
 
@@ -86,29 +112,37 @@ def row(self:Resampled,
     n = self.families(got[2])
     return _interval(*got[:2], n) | dict(n_tasks=len(got[2]), n_families=n)
 
+# %% ../../nbs/study/07_report.ipynb #cb9fb144
+def _p(d, families): # two-sided p of resampled differences; None of one family
+    if families<2: return None
+    two_sided = 2*min((d<=0).mean(), (d>=0).mean())
+    return float(min(1, max(1/len(d), 2.**(1-families), two_sided)))
+
 @patch
 def difference(self:Resampled,
     a:str, # name of a source
     b:str, # name of another
     metric:str='nll', # one of `METRICS`: nll, accuracy and others
-)->dict: # mean, lo, hi, p; or None
-    "a − b on the tasks that both have, with a two-sided p of the resampling"
+)->dict: # mean, lo, hi, p, n_tasks; or None
+    "a − b on the tasks and draws that both have, with a two-sided p of the resampling"
     have = [self.figures[metric].get(s) for s in (a,b)]
     if any(h is None for h in have): return None
-    both = have[0].dropna().index.intersection(have[1].dropna().index)
-    x,y = self.draws(a, metric, both),self.draws(b, metric, both)
-    if not x: return None
-    d,n = x[1]-y[1],self.families(x[2])
-    p = float(max(1/self.n, min(1, 2*min((d<=0).mean(), (d>=0).mean())))) if n>1 else None
-    return _interval(x[0]-y[0], d, n) | dict(p=p, n_tasks=len(both))
+    on = shared_draws(*have)
+    if on==set(): return None
+    x,y = (self._table(s, metric, on) for s in (a,b))
+    both = x.index.intersection(y.index)
+    if not len(both): return None
+    (mx,dx),(my,dy),n = self.resample(x.loc[both]),self.resample(y.loc[both]),self.families(both)
+    return _interval(mx-my, dx-dy, n) | dict(p=_p(dx-dy, n), n_tasks=len(both))
 
+# %% ../../nbs/study/07_report.ipynb #e0a7f757
 @patch
 def gap_closed(self:Resampled,
     source:str, # name of a source
-)->dict: # mean, lo, hi; or None
+)->dict: # mean, lo, hi, n_tasks; None where the tasks differ, or no teacher is better than the base
     "Share of the loss between base and the task's own teacher that a source closes: a ratio of means"
     s,b,t = (self.draws(x) for x in (source,'base','teacher'))
-    if not (s and b and t) or not s[2]==b[2]==t[2]: return None
+    if not (s and b and t) or not s[2]==b[2]==t[2] or b[0]<=t[0]: return None
     return _interval((b[0]-s[0])/(b[0]-t[0]), (b[1]-s[1])/(b[1]-t[1]), self.families(s[2])) | dict(n_tasks=len(s[2]))
 
 # %% ../../nbs/study/07_report.ipynb #c829dd5c
@@ -119,6 +153,13 @@ def holms(
     have = [i for i,p in enumerate(ps) if p is not None]
     return [dict(zip(have, map(float, holm([ps[i] for i in have])))).get(i) for i in range(len(ps))]
 
+def judged(
+    bars:list, # of dicts, as of `bars`
+)->list: # the same with p_holm
+    "Bars after Holm's correction: one whose adjusted p is .05 or more is not met"
+    ps = holms([b['p'] for b in bars])
+    return [b | dict(p_holm=p, met=b['met'] and (p is None or p<.05)) for b,p in zip(bars, ps)]
+
 # %% ../../nbs/study/07_report.ipynb #61e49e61
 def _bar(rs, a, b, target, metric='nll'): # a − b is to be at most `target`, clear of 0
     d = rs.difference(a, b, metric)
@@ -127,6 +168,13 @@ def _bar(rs, a, b, target, metric='nll'): # a − b is to be at most `target`, c
         p=d['p'], target=f'at most {target:g}, clear of 0' if target else 'below 0, clear',
         met=d['hi'] is not None and d['mean']<=target and d['hi']<0)]
 
+def _no_worse(rs, a, b): # a is not shown to be above b
+    d = rs.difference(a, b)
+    if not d: return []
+    return [dict(bar=f'{a} − {b}', value=d['mean'], lo=d['lo'], hi=d['hi'], p=None, target='not clear above 0',
+        met=d['mean']<=0 or (d['lo'] is not None and d['lo']<=0))]
+
+# %% ../../nbs/study/07_report.ipynb #f0c42d88
 def rivals_at(
     sources, # names of sources
     k:int, # examples of each task
@@ -134,29 +182,6 @@ def rivals_at(
     "Everything that gets the same k examples"
     return [s for s in sources if s in (f'in_context_{k}',f'in_context_{k}_multitask',f'best_teacher_{k}')
         or s.startswith((f'tuned_{k}_',f'zero_tuned_{k}_',f'multitask_tuned_{k}_'))]
-
-def bars(
-    rs:Resampled, # figures of a report, resampled
-    few:int=4, # K of the first bars
-    many:int=16, # K of the others
-    steps:int=5, # of fine-tuning after the generator
-)->list: # dicts: bar, value, lo, hi, target, met, p, p_holm
-    "What was promised, and what came out"
-    have,g4,g16 = rs.figures['nll'],f'generated_{few}',f'generated_{many}_tuned_{steps}'
-    res = _bar(rs, g4, f'in_context_{few}', 0) + _bar(rs, g4, 'multitask', -.4)
-    for r in rivals_at(have, many): res += _bar(rs, g16, r, 0)
-    res += _best_accuracy(rs, g16, rivals_at(have, many))
-    for k in dict.fromkeys((few,many)):
-        res += _bar(rs, f'generated_{k}', f'generated_{k}_other_task', -2) + _bar(rs, f'generated_{k}',
-            f'generated_{k}_shuffled_answers', -.3)
-    res += _bar(rs, 'generated_prompts', 'generated_prompts_other_task', 0) + _bar(rs, 'generated_prompts', 'multitask',
-        0)
-    for s,least in ((g4,.8), (g16,.92)):
-        if g := rs.gap_closed(s):
-            res.append(dict(bar=f'gap closed by {s}', value=g['mean'], lo=g['lo'], hi=g['hi'], p=None,
-                target=f'at least {least:g}', met=g['mean']>=least))
-    res += _harmed(rs, g4)
-    return [b | dict(p_holm=p) for b,p in zip(res, holms([b['p'] for b in res]))]
 
 # %% ../../nbs/study/07_report.ipynb #b7c63814
 def _best_accuracy(rs, ours, rivals): # accuracy at least equal to the best rival's
@@ -168,8 +193,37 @@ def _best_accuracy(rs, ours, rivals): # accuracy at least equal to the best riva
         target='at least 0', met=d['mean']>=0)]
 
 def _harmed(rs, ours, by=.5): # share of tasks on which it is much worse than the better of start and base
-    x = {s: rs.figures['nll'][s].mean(axis=1) for s in (ours,'start','base') if s in rs.figures['nll']}
+    x = {s: over_draws(rs.figures['nll'][s]).mean(axis=1) for s in (ours,'start','base') if s in rs.figures['nll']}
     if len(x)<3: return []
     share = float((x[ours]-np.minimum(x['start'],x['base']).loc[x[ours].index]>by).mean())
     return [dict(bar=f'share of tasks with {ours} {by:g} nats above the better of start and base', value=share, lo=None,
         hi=None, p=None, target='at most .02', met=share<=.02)]
+
+# %% ../../nbs/study/07_report.ipynb #6e711fe5
+def bars(
+    rs:Resampled, # figures of a report, resampled
+    few:int=4, # K of the first bars
+    many:int=16, # K of the others
+    steps:int=5, # of fine-tuning after the generator
+    relatives:bool=False, # were relatives of these tasks trained on?
+)->list: # dicts: bar, value, lo, hi, target, met, p; for `judged`
+    "What was promised, and what came out"
+    have,g4,g16 = rs.figures['nll'],f'generated_{few}',f'generated_{many}_tuned_{steps}'
+    res = _bar(rs, g4, f'in_context_{few}', 0) + _bar(rs, g4, 'multitask', -.4)
+    for r in rivals_at(have, many): res += _bar(rs, g16, r, 0)
+    res += _best_accuracy(rs, g16, rivals_at(have, many))
+    for k in dict.fromkeys((few,many)):
+        for control,least in (('other_task',-2), ('shuffled_answers',-.3)):
+            res += _bar(rs, f'generated_{k}', f'generated_{k}_{control}', least)
+    res += _prompts_alone(rs, relatives)
+    for s,least in ((g4,.8), (g16,.92)): res += _gap(rs, s, least)
+    return res + _harmed(rs, g4)
+
+def _prompts_alone(rs, relatives, ours='generated_prompts'):
+    if not relatives: return _no_worse(rs, ours, 'multitask')
+    return _bar(rs, ours, f'{ours}_other_task', 0) + _bar(rs, ours, 'multitask', 0)
+
+def _gap(rs, source, least): # the share of the gap that a source closes is at least so much
+    g = rs.gap_closed(source)
+    return [dict(bar=f'gap closed by {source}', value=g['mean'], lo=g['lo'], hi=g['hi'], p=None,
+        target=f'at least {least:g}', met=g['mean']>=least)] if g else []

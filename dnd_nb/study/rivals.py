@@ -18,7 +18,7 @@ from .settings import GAPS, MAX_LEN, POOL
 from .work import Study, by_turns
 
 # %% auto #0
-__all__ = ['STARTS', 'CHOSEN', 'alike']
+__all__ = ['CHOSEN', 'alike']
 
 # %% ../../nbs/study/05_rivals.ipynb #cce82df7
 @patch
@@ -36,6 +36,7 @@ def context(self:Study,
     "k examples of a task as a context"
     return closed(self.tok, self.rows(self.shown(t, k, draw)), gap, self.room())
 
+# %% ../../nbs/study/05_rivals.ipynb #b5627b35
 @patch
 def in_context(self:Study,
     tasks, # list of Task
@@ -45,11 +46,12 @@ def in_context(self:Study,
     x=None, # flat adapter [1, P]; None: the base model
     of=None, # function of a Task that gives the task whose examples are shown; None: its own
 )->list: # of (task, nats)
-    "Tasks' rows behind k examples, under the base or an adapter [1, P]; `of`: function that names another task whose examples stand there"
+    "Tasks' rows behind k examples, under the base or an adapter"
     heads = [self.context(of(t) if of else t, k, draw, gap) for t in tasks]
     self.length = float(np.mean(list(map(len, heads))))
     return list(zip(tasks, self.judge.behind([(h, self.tests(t).all) for h,t in zip(heads, tasks)], x)))
 
+# %% ../../nbs/study/05_rivals.ipynb #38ff5a92
 @patch
 def stranger(self:Study,
     fold, # a Fold of the study
@@ -71,6 +73,7 @@ def alike(
     near = (x[:len(prompts)]@x[len(prompts):].T).toarray()
     return np.argsort(near, axis=1, kind='stable')[:,-k:].tolist()
 
+# %% ../../nbs/study/05_rivals.ipynb #625415e3
 @patch
 def alike_in_context(self:Study,
     tasks, # list of Task
@@ -89,8 +92,6 @@ def alike_in_context(self:Study,
     return res
 
 # %% ../../nbs/study/05_rivals.ipynb #127f18f7
-STARTS = ('start','zero','multitask') # what is fine-tuned
-
 @patch
 def tuned_on(self:Study,
     tasks, # n tasks
@@ -101,7 +102,7 @@ def tuned_on(self:Study,
     rate:float, # learning rate
     size:int=48, # tasks at once
 )->torch.Tensor: # [n, P]
-    "Adapters after fine-tuning on k examples of each task, from [1, P] or [n, P]"
+    "Adapters after fine-tuning on k examples of each task"
     begin,t0 = begin.expand(len(tasks), -1),time.time()
     out = []
     for i in range(0, len(tasks), size):
@@ -111,6 +112,7 @@ def tuned_on(self:Study,
     self.took = (time.time()-t0)/len(tasks)
     return torch.cat(out)
 
+# %% ../../nbs/study/05_rivals.ipynb #a26aceb7
 @patch
 def begins(self:Study,
     fold, # a Fold of the study
@@ -133,11 +135,15 @@ def chosen(self:Study,
     "The option with the lowest loss on validation tasks; all losses are kept in a file"
     path = self.place(fold, f'chosen_{kind}.json')
     def make(p):
-        l = [losses(o) for o in options]
+        l = np.array([losses(o) for o in options], dtype=float)
+        if np.isnan(l).all():
+            raise ValueError(f'fold {fold.name}, choice of {kind}: no option has a loss that is a number; the options '
+                             f'are {", ".join(map(str, options))}')
         CHOSEN.write(p, dict(options=[list(o) if isinstance(o, tuple) else o for o in options],
-            nats=[round(x, 5) for x in l], chosen=int(np.argmin(l))))
+            nats=[None if np.isnan(x) else round(float(x), 5) for x in l], chosen=int(np.nanargmin(l))))
     return options[self.sound(path, lambda: self.once(path, make), CHOSEN.read)['chosen']]
 
+# %% ../../nbs/study/05_rivals.ipynb #8224b3f8
 @patch
 def multitask(self:Study,
     fold, # a Fold of the study
@@ -147,6 +153,7 @@ def multitask(self:Study,
     fit = lambda o: self.adapter(fold, 'multitask_{}_{:g}'.format(*o), lambda: self.fit(fold.train, *o))
     return fit(self.chosen(fold, 'multitask', c.multitask, lambda o: self.mean_nats(self.under(val, fit(o).flat()))))
 
+# %% ../../nbs/study/05_rivals.ipynb #6e225b73
 @patch
 def gap(self:Study,
     fold, # a Fold of the study
@@ -163,7 +170,7 @@ def rate(self:Study,
     k:int, # examples of each task
     steps:int, # of fine-tuning
 )->float:
-    "The rate of fine-tuning from `begin` [1, P] or [n, P] for the validation tasks"
+    "The rate of fine-tuning from `begin`"
     val = self.val(fold)
     return self.chosen(fold, f'rate_{name}_{k}_{steps}', self.cfg.rates,
         lambda r: self.mean_nats(self.under(val, self.tuned_on(val, begin, k, 0, steps, r))))
@@ -179,6 +186,7 @@ def fixed_sources(self:Study,
         multitask=self.under(held, self.multitask(fold).flat()),
         teacher=self.under(held, self.teachers_of(held).flat()))
 
+# %% ../../nbs/study/05_rivals.ipynb #68df16c6
 @patch
 def context_sources(self:Study,
     fold, # a Fold of the study
@@ -213,14 +221,13 @@ def tuned_sources(self:Study,
                 res[source] = self.under(fold.held, x)
     return res
 
+# %% ../../nbs/study/05_rivals.ipynb #1ca879c4
 @patch
 def some_teachers(self:Study,
     fold, # a Fold of the study
 )->Adapters:
     "Teachers of some training tasks, one of a family before two"
-    def make():
-        return self.teachers_of(by_turns(fold.train, self.cfg.teachers))
-    return self.adapter(fold, 'teachers', make)
+    return self.adapter(fold, 'teachers', lambda: self.teachers_of(by_turns(fold.train, self.cfg.teachers)))
 
 @patch
 def teacher_sources(self:Study,

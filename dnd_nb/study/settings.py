@@ -25,14 +25,15 @@ class StudyConfig:
     held:int=0 # held-out tasks of a fold and folder that are judged, one of a family before two; 0: all
     rows:int=24 # test rows a task
     rates:tuple=(2.5e-4,5e-4,1e-3,2e-3) # of fine-tuning
-    multitask:tuple=((150,2e-3),(400,2e-3),(400,5e-4),(1000,1e-3)) # steps and rate of the multi-task LoRA, 64 rows a step
+    multitask:tuple=((150,2e-3),(400,2e-3),(400,5e-4),(1000,1e-3)) # steps, rate of the multi-task LoRA; 64 rows a step
     teacher_steps:int=100 # of a task's own LoRA, 8 rows a step
     teachers:int=64 # of training tasks, tried on the examples of a new one
     start_steps:int=50 # of the start adapter, 64 rows a step
     targets:tuple=('q_proj','v_proj')
     rank:int=8
     generator:dict=field(default_factory=lambda: dict(steps=5, rate=5e-3, alone=True)) # of `RefiningGenerator`
-    training:dict=field(default_factory=lambda: dict(steps=800, tasks=16, rows=8, hide=(.1,0.), max_tokens=8192)) # of `ExamplesConfig`
+    training:dict=field(default_factory=lambda: dict(steps=800, tasks=16, rows=8, hide=(.1,0.),
+        max_tokens=8192)) # of `ExamplesConfig`
 
     def __post_init__(self):
         for f in fields(self):
@@ -47,12 +48,14 @@ class StudyConfig:
         seed:int=0, # of the training
     )->ExamplesConfig:
         "How the generator is trained"
-        odd = self.training.keys()-{f.name for f in fields(ExamplesConfig)}
-        if odd:
-            raise ValueError(f'training: no setting is called {sorted(odd)[0]!r}; there are '
-                             f'{", ".join(f.name for f in fields(ExamplesConfig))}')
+        _known(self.training, ExamplesConfig, 'training: ')
         return ExamplesConfig(**{k:tuple(v) if isinstance(v, list) else v for k,v in self.training.items()}
             | dict(seed=seed, max_len=MAX_LEN))
+
+def _known(settings, cls, where=''): # an error that names the first one that is no field
+    names = [f.name for f in fields(cls)]
+    if odd := sorted(settings.keys()-set(names)):
+        raise ValueError(f'{where}no setting is called {odd[0]!r}; there are {", ".join(names)}')
 
 # %% ../../nbs/study/01_settings.ipynb #4e9e78d5
 TINY = dict(k=(1,4), steps=(2,), draws=2, rows=4, rates=(1e-3,4e-3),
@@ -66,7 +69,5 @@ def configure(
 )->StudyConfig:
     "A config from plain values; what `generator` and `training` leave out stays as it is"
     base = StudyConfig(**(TINY if tiny else {}))
-    if odd := settings.keys()-{f.name for f in fields(StudyConfig)}:
-        raise ValueError(f'no setting is called {sorted(odd)[0]!r}; there are '
-                         f'{", ".join(f.name for f in fields(StudyConfig))}')
+    _known(settings, StudyConfig)
     return replace(base, **{k:getattr(base, k) | v if isinstance(v, dict) else v for k,v in settings.items()})

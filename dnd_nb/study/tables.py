@@ -25,7 +25,6 @@ def _unsigned(b:bytes)->bytes:
         raise ValueError('its checksum is not the recorded one, so it was damaged or changed')
     return raw
 
-
 # %% ../../nbs/study/03_tables.ipynb #05d6149e
 def put_table(
     path, # file to (re)place
@@ -35,6 +34,7 @@ def put_table(
     raw = gzip.compress(df.to_csv(index=False, float_format='%.6g').encode(), mtime=0)
     with atomic_write(path, 'wb') as f: f.write(_signed(raw))
 
+# %% ../../nbs/study/03_tables.ipynb #3f73d46f
 def get_table(
     path, # file of a table, may be missing
 )->pd.DataFrame: # or None
@@ -44,11 +44,10 @@ def get_table(
     except (EOFError, gzip.BadGzipFile, ValueError, zlib.error) as e:
         set_aside(path, f'not a whole table ({e})', 'made again')
 
+def _text(path): return gzip.decompress(_unsigned(regular(path).read_bytes()))
+
 def there(
     path, # file of a table
 )->bool:
     "Is there a whole table? A damaged one is set aside"
     return get_table(path) is not None
-
-def _text(path): return gzip.decompress(_unsigned(regular(path).read_bytes()))
-

@@ -48,7 +48,7 @@ class Study:
         self.work.mkdir(parents=True, exist_ok=True)
         self._begun_with('settings.json', as_json(self.cfg), partial(same_settings, self.work))
         self.folds = [self._judged(planned(f, self.work/'folds'/f'{f.name}.json', overlap=overlap)) for f in self.raw]
-    def __repr__(self): return f'Study({len(self.folds)} folds, {len(self.seeds)} seeds, {self.work})'
+    def __repr__(self): return f'Study({len(self.folds)} folds, {len(self.seeds)} seeds, {self.work.name})'
 
 @patch
 def _begun_with(self:Study, name, now, check): # what is written first, and compared from then on
@@ -56,39 +56,7 @@ def _begun_with(self:Study, name, now, check): # what is written first, and comp
     if not path.exists(): BEGUN.write(path, now)
     check(BEGUN.read(path), now)
 
-# %% ../../nbs/study/04_work.ipynb #62cda4df
-@patch
-def keep(self:Study,
-    key, # what the value is kept under
-    make, # function without arguments
-):
-    "What `make` gives, made once a process"
-    if key not in self._kept: self._kept[key] = make()
-    return self._kept[key]
-
-@patch(as_prop=True)
-def model(self:Study): "The frozen base model, made when first asked for"; return self.keep('world', self._world)[0]
-@patch(as_prop=True)
-def tok(self:Study): "The base model's tokenizer"; return self.keep('world', self._world)[1]
-
-@patch
-def _world(self:Study): # the base and its tokenizer, those that the folder was begun with
-    model,tok = self.world()
-    self._begun_with('base.json', identity(model, tok),
-        partial(same_base, names=('the base of this study','this one'), where=self.work))
-    return model, tok
-
-@patch(as_prop=True)
-def spec(self:Study)->LoraSpec:
-    "The adapters of the study: targets and rank as in its settings, alpha twice the rank"
-    return self.keep('spec', lambda: LoraSpec.from_model(self.model, targets=list(self.cfg.targets), rank=self.cfg.rank,
-        alpha=2*self.cfg.rank))
-@patch(as_prop=True)
-def judge(self:Study)->Judge:
-    "What scores test rows under adapters"
-    return self.keep('judge', lambda: Judge(self.model, self.tok, self.spec))
-
-# %% ../../nbs/study/04_work.ipynb #8ffa816e
+# %% ../../nbs/study/04_work.ipynb #80cf9634
 def by_turns(
     tasks:list, # of Task
     n:int, # how many
@@ -101,19 +69,53 @@ def by_turns(
     return [t for _,t in sorted(turn, key=lambda o: o[0])][:n]
 
 @patch
-def val(self:Study,
-    fold, # a Fold of the study
-)->list:
-    "Validation tasks, one of a family before two"
-    return by_turns(fold.val, VAL)
-
-@patch
 def _judged(self:Study, fold): # the fold with the held-out tasks that are judged; no other is trained on
     if not self.cfg.held: return fold
     of = {}
     for t in fold.held: of.setdefault(self.groups.get(t.name), []).append(t)
     keep = {t.name for ts in of.values() for t in by_turns(ts, self.cfg.held)}
     return replace(fold, held=[t for t in fold.held if t.name in keep])
+
+# %% ../../nbs/study/04_work.ipynb #62cda4df
+@patch
+def keep(self:Study,
+    key, # what the value is kept under
+    make, # function without arguments
+):
+    "What `make` gives, made once a process"
+    if key not in self._kept: self._kept[key] = make()
+    return self._kept[key]
+
+@patch
+def _world(self:Study): # the base and its tokenizer, those that the folder was begun with
+    model,tok = self.world()
+    self._begun_with('base.json', identity(model, tok),
+        partial(same_base, names=('the base of this study','this one'), where=self.work))
+    return model, tok
+
+@patch(as_prop=True)
+def model(self:Study): "The frozen base model, made when first asked for"; return self.keep('world', self._world)[0]
+@patch(as_prop=True)
+def tok(self:Study): "The base model's tokenizer"; return self.keep('world', self._world)[1]
+
+# %% ../../nbs/study/04_work.ipynb #210f0ca6
+@patch(as_prop=True)
+def spec(self:Study)->LoraSpec:
+    "The adapters of the study: targets and rank as in its settings, alpha twice the rank"
+    return self.keep('spec', lambda: LoraSpec.from_model(self.model, targets=list(self.cfg.targets), rank=self.cfg.rank,
+        alpha=2*self.cfg.rank))
+@patch(as_prop=True)
+def judge(self:Study)->Judge:
+    "What scores test rows under adapters"
+    return self.keep('judge', lambda: Judge(self.model, self.tok, self.spec))
+
+# %% ../../nbs/study/04_work.ipynb #8ffa816e
+@patch
+def val(self:Study,
+    fold, # a Fold of the study
+)->list:
+    "Validation tasks, one of a family before two"
+    return by_turns(fold.val, VAL)
 
 @patch
 def rows(self:Study,
@@ -122,6 +124,7 @@ def rows(self:Study,
     "Examples as Rows"
     return encode_rows(self.tok, examples, max_len=MAX_LEN)
 
+# %% ../../nbs/study/04_work.ipynb #a696a5de
 @patch
 def tests(self:Study,
     t, # a Task
@@ -162,6 +165,7 @@ def once(self:Study,
             self.log(f'{path.parent.name}/{path.name} {time.time()-t0:.0f} s')
     return path
 
+# %% ../../nbs/study/04_work.ipynb #d38fa774
 @patch
 def sound(self:Study,
     path:Path, # file or folder that is made
@@ -175,6 +179,7 @@ def sound(self:Study,
     make()
     return read(path)
 
+# %% ../../nbs/study/04_work.ipynb #fd62f664
 @patch
 def adapter(self:Study,
     fold, # a Fold of the study
@@ -196,6 +201,14 @@ def table(self:Study,
     return pd.DataFrame([dict(source=s, task=t.name) | sums(self.tests(t), n) for s,ts in scored.items() for t,n in ts])
 
 @patch
+def mean_nats(self:Study,
+    scored, # [(task, nats of its rows)]
+)->float:
+    "Mean over tasks of nats a token of gold rows"
+    return float(pd.DataFrame([sums(self.tests(t), n) for t,n in scored]).eval('(nats+end)/tokens').mean())
+
+# %% ../../nbs/study/04_work.ipynb #da229fa3
+@patch
 def under(self:Study,
     tasks, # n tasks
     flats, # flat adapters [n, P] or [1, P]; None: the base model
@@ -204,13 +217,6 @@ def under(self:Study,
     one = None if flats is None else flats if len(flats)==len(tasks) else flats.expand(len(tasks), -1)
     return list(zip(tasks, self.judge.nats([(self.tests(t).all, None if one is None else one[i:i+1])
         for i,t in enumerate(tasks)])))
-
-@patch
-def mean_nats(self:Study,
-    scored, # [(task, nats of its rows)]
-)->float:
-    "Mean over tasks of nats a token of gold rows"
-    return float(pd.DataFrame([sums(self.tests(t), n) for t,n in scored]).eval('(nats+end)/tokens').mean())
 
 # %% ../../nbs/study/04_work.ipynb #392f1bd1
 @patch
@@ -232,6 +238,7 @@ def start(self:Study,
     "The start adapter: a multi-task LoRA of few steps"
     return self.adapter(fold, 'start', lambda: self.fit(fold.train, self.cfg.start_steps, 2e-3))
 
+# %% ../../nbs/study/04_work.ipynb #2c42ed12
 @patch
 def teachers_of(self:Study,
     tasks, # n tasks

@@ -16,6 +16,7 @@ def snakefile()->Path:
     "Where the workflow's file is"
     return Path(str(resources.files('dnd_nb.study')/'Snakefile'))
 
+# %% ../../nbs/study/10_workflow.ipynb #89afa8ad
 def main(
     args:list, # [] for the file's place; ['run', …] for `dnd_study` with the rest
 ):
