@@ -145,6 +145,7 @@ def tried(world, command, jobs, log, until):
     if r.rc or not (to/'ops').exists(): raise SystemExit(f'{command} does not run while it is looked at: {r.err[-1500:]}')
     if command=='study': world.study = study_result(ws)
     states = states_of(to)
+    if until: random.Random(0).shuffle(states) # so that those that there is time for are some of all
     print(f'{command}: {(to/"ops").read_text()} operations, {len(states)} states, {time.time()-t0:.0f} s', flush=True)
     pids = []
     for j in range(jobs):
