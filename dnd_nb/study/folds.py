@@ -73,7 +73,7 @@ def held_out_fold(
     return [Fold('held_out', list(train),
         [replace(t, family=of.get(begin(t), t.family)) if t.family==t.name else t for t in held])]
 
-# %% ../../nbs/study/00_folds.ipynb #d133305f
+# %% ../../nbs/study/00_folds.ipynb #391a78da
 def leave_one_out(
     tasks:list, # of Task: each is held out once
     also:list=(), # of Task: trained on in every fold
@@ -104,7 +104,7 @@ def _leak(fold, ps): # what is said of pairs of prompts
             f'tasks ({say}{", …" if len(pairs)>5 else ""}), e.g. {ps[0]["held_out_prompt"][:80]!r}; let the '
             'rows be removed (--overlap remove), or hold out other tasks')
 
-# %% ../../nbs/study/00_folds.ipynb #50cf91a6
+# %% ../../nbs/study/00_folds.ipynb #c34725cc
 def clean(
     fold:Fold, # before its validation tasks are taken out of training
     threshold:float=.8, # see `overlap_report`
@@ -130,7 +130,7 @@ def _removed(fold, train, gone, found): # for the report: how many rows of which
     return dict(held_out_prompts=len(found), of=sum(len(t.train)+len(t.test) for t in fold.held), rows=lost,
         dropped=[n for n in sorted(gone) if n not in train], examples=examples)
 
-# %% ../../nbs/study/00_folds.ipynb #75ef723c
+# %% ../../nbs/study/00_folds.ipynb #1957ae66
 def _unseen(
     val, # list of Task
     train, # list of Task
@@ -183,7 +183,7 @@ def plan_of(
         held={t.name:fold.split(t) for t in fold.held},
         removed=fold.removed)
 
-# %% ../../nbs/study/00_folds.ipynb #a2a2e94a
+# %% ../../nbs/study/00_folds.ipynb #a350a396
 PLAN = Format('plan', 1, dict(key=dict(type='string'), rows=dict(type='object'), train=dict(type='array'),
     val=dict(type='array'), removed=dict(type='object')), oldest=0)
 

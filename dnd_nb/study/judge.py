@@ -60,7 +60,7 @@ def sums(
     best = lambda f: sum(float(f(g))<min(float(f(x)) for x in ws) for g,ws in pairs)
     return d | dict(right=best(torch.sum), right_normal=best(torch.mean), choices=len(pairs))
 
-# %% ../../nbs/study/02_judge.ipynb #85d1656e
+# %% ../../nbs/study/02_judge.ipynb #4a6dca12
 def _parts(sizes, most): # runs of neighbours that hold at most so many tokens together
     out,cur,n = [],[],0
     for i,s in enumerate(sizes):
@@ -82,7 +82,7 @@ class Judge:
         self.max_tokens = max_tokens or (2**15 if model.device.type=='cuda' else 2**11)
     def __repr__(self): return f'Judge({"packed" if self.lean else "plain"}, {self.max_tokens:,} tokens a batch)'
 
-# %% ../../nbs/study/02_judge.ipynb #7bc414bd
+# %% ../../nbs/study/02_judge.ipynb #11e83603
 @patch
 @torch.no_grad()
 def nats(self:Judge,
@@ -132,7 +132,7 @@ def closed(
     ids = [t for r in shown for t in (*r.ids, *g)]
     return ids[-most:]
 
-# %% ../../nbs/study/02_judge.ipynb #62140214
+# %% ../../nbs/study/02_judge.ipynb #05d3bcbf
 @patch
 def behind(self:Judge,
     jobs:list, # of (context as tokens, rows)

@@ -20,7 +20,7 @@ METRICS = dict( # metric → function of sums
     accuracy=lambda d: d.right/d.choices, # of rows with choices: is the gold one the likeliest?
     accuracy_normal=lambda d: d.right_normal/d.choices) # … by nats a token
 
-# %% ../../nbs/study/07_report.ipynb #0e7b10e6
+# %% ../../nbs/study/07_report.ipynb #8cb83acd
 def figures_of(
     df:pd.DataFrame, # source, task, seed, draw and sums; seed and draw are -1 where there is none
 )->dict: # metric → source → DataFrame task × (seed, draw)
@@ -29,7 +29,7 @@ def figures_of(
     g = d.groupby(['source','task','seed','draw'])[list(METRICS)].mean()
     return {m: {s: x.droplevel(0).unstack(['seed','draw']) for s,x in g[m].dropna().groupby(level=0)} for m in METRICS}
 
-# %% ../../nbs/study/07_report.ipynb #7cd0c452
+# %% ../../nbs/study/07_report.ipynb #634454c4
 def over_draws(
     x:pd.DataFrame, # task × (seed, draw), one of `figures_of`
     draws=None, # numbers of the draws to keep; None: all
@@ -64,7 +64,7 @@ def _weights(self:Resampled, tasks, seeds): # (weights of tasks [n, T], of seeds
     w,r = drawn([len(fams)], len(fams))[:,of],drawn([len(seeds),1], len(seeds))
     return w, r/len(seeds)
 
-# %% ../../nbs/study/07_report.ipynb #f1182f42
+# %% ../../nbs/study/07_report.ipynb #8365677c
 @patch
 def _table(self:Resampled, source, metric, on=None): # task × seed; a task that some seed lacks is left out
     key = source,metric,on and frozenset(on)
@@ -112,7 +112,7 @@ def row(self:Resampled,
     n = self.families(got[2])
     return _interval(*got[:2], n) | dict(n_tasks=len(got[2]), n_families=n)
 
-# %% ../../nbs/study/07_report.ipynb #cb9fb144
+# %% ../../nbs/study/07_report.ipynb #7c165ac2
 def _p(d, families): # two-sided p of resampled differences; None of one family
     if families<2: return None
     two_sided = 2*min((d<=0).mean(), (d>=0).mean())
@@ -135,7 +135,7 @@ def difference(self:Resampled,
     (mx,dx),(my,dy),n = self.resample(x.loc[both]),self.resample(y.loc[both]),self.families(both)
     return _interval(mx-my, dx-dy, n) | dict(p=_p(dx-dy, n), n_tasks=len(both))
 
-# %% ../../nbs/study/07_report.ipynb #e0a7f757
+# %% ../../nbs/study/07_report.ipynb #8c851b62
 @patch
 def gap_closed(self:Resampled,
     source:str, # name of a source
@@ -174,7 +174,7 @@ def _no_worse(rs, a, b): # a is not shown to be above b
     return [dict(bar=f'{a} − {b}', value=d['mean'], lo=d['lo'], hi=d['hi'], p=None, target='not clear above 0',
         met=d['mean']<=0 or (d['lo'] is not None and d['lo']<=0))]
 
-# %% ../../nbs/study/07_report.ipynb #f0c42d88
+# %% ../../nbs/study/07_report.ipynb #cb32a779
 def rivals_at(
     sources, # names of sources
     k:int, # examples of each task
@@ -199,7 +199,7 @@ def _harmed(rs, ours, by=.5): # share of tasks on which it is much worse than th
     return [dict(bar=f'share of tasks with {ours} {by:g} nats above the better of start and base', value=share, lo=None,
         hi=None, p=None, target='at most .02', met=share<=.02)]
 
-# %% ../../nbs/study/07_report.ipynb #6e711fe5
+# %% ../../nbs/study/07_report.ipynb #f9e04305
 def bars(
     rs:Resampled, # figures of a report, resampled
     few:int=4, # K of the first bars
