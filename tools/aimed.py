@@ -175,7 +175,7 @@ AIMED = [
 ('study: a context loses its end', "return ids[-most:]", "return ids[:most]"),
 ('study: near tasks are far', "return t.family in {o.family for o in (*self.train, *self.val)}", "return t.family not in {o.family for o in (*self.train, *self.val)}"),
 ('study: leaks pass', "if ps: raise TaskError(_leak(fold, ps))", "pass"),
-('study: leaks stay in training', "else: train[n] = replace(train[n], train=left)", "else: train[n] = replace(train[n], train=left+train[n].train[:1]) if len(left)>25 else replace(train[n], train=left)"),
+('study: a training task with few rows left stays', "if len(left)<least_rows: del train[n]", "if not left: del train[n]"),
 ('study: validation rows that are trained on', "res = [replace(t, train=left[t.name]) if t.name in out else t for t in val", "res = [t for t in val"),
 # ---- tasks
 ('larger gives the smaller', "def larger(r): d = _two(r); return d, max(d.values())", "def larger(r): d = _two(r); return d, min(d.values())"),

@@ -25,18 +25,19 @@ def at_initialisation(
     module, # any nn.Module
     n_matrices:int=12, # looked at, spread evenly
     most:int=512, # rows and columns of each
-)->pd.Series: # constant: share of norm gains and biases that are one number; edge: largest singular value over that of noise; untrained
+)->pd.Series: # constant: share of gains, biases that are one number; edge: top singular value over noise's; untrained
     "Do these weights look as if no optimiser had touched them?"
     ps = [p.detach().float().cpu() for p in module.parameters()]
     vec = [p for p in ps if p.ndim==1 and len(p)>1]
     mats = [p for p in ps if p.ndim==2 and min(p.shape)>=16]
     mats = [mats[round(i)] for i in np.linspace(0, len(mats)-1, min(n_matrices,len(mats)))] if mats else []
     const = float(np.mean([bool((v==v[0]).all()) for v in vec])) if vec else np.nan
-    sub = [m[:most,:most] for m in mats]
-    edge = float(np.median([float(torch.linalg.svdvals(m)[0]/(m.square().mean()
-        .sqrt()*(m.shape[0]**.5+m.shape[1]**.5))) for m in sub])) if sub else np.nan
+    edge = float(np.median([_edge(m[:most,:most]) for m in mats])) if mats else np.nan
     return pd.Series(dict(constant=const, edge=edge,
         untrained=bool((not vec or const==1) and (not mats or edge<1.15) and (vec or mats))))
+
+def _edge(m): # largest singular value of a matrix, over that of noise of its size
+    return float(torch.linalg.svdvals(m)[0]/(m.square().mean().sqrt()*(m.shape[0]**.5+m.shape[1]**.5)))
 
 # %% ../../nbs/checks/02_condition.ipynb #101fb73b
 def letter_counts(
@@ -49,6 +50,7 @@ def letter_counts(
             torch.tensor([len(b)/200])])
     return torch.stack([one(s) for s in prompts])
 
+# %% ../../nbs/checks/02_condition.ipynb #b0ad5c26
 def separation(
     embed, # list of prompts → [n, d]
     prompts:dict, # task → its prompts

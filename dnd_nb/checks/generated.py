@@ -7,7 +7,8 @@ from __future__ import annotations
 import numpy as np
 from .patient import check
 from ..dataset import prompt_batches
-from ..diagnostics import _means, collapse_report, condition_share, contamination_curve, effective_rank, generate_many, k_curve, margin, margin_panel, n_directions, retrieval, retrieval_accuracy, strength_curve
+from ..diagnostics import (_means, collapse_report, condition_share, contamination_curve, effective_rank,
+    generate_many, k_curve, margin, margin_panel, n_directions, retrieval, retrieval_accuracy, strength_curve)
 from ..strength import Novelty
 
 # %% auto #0
@@ -41,6 +42,7 @@ def _collapse(p):
         mend='train through the base model (sft), more steps, less noise on the condition, a larger learning rate; '
              'compare with the multi-task LoRA')
 
+# %% ../../nbs/checks/03_generated.ipynb #a8d80ac0
 @check('retrieval', ['generate','zoo'], ['keys'], UP+('collapse',))
 def _retrieval(p):
     R = p.memo('retrieval', lambda: retrieval(p.g, p.teachers.to(p.g.adapters.device), common=False))
@@ -72,6 +74,7 @@ def _share(p):
     return dict(status='warn' if s.task>=.01 else 'fail', **res, text=text,
         mend='less noise and dropout on the condition, more steps; standardise conditions (TrainConfig.standardise)')
 
+# %% ../../nbs/checks/03_generated.ipynb #877cc902
 @check('rank', ['generate','zoo'], ['keys'], UP+('collapse','condition share'))
 def _rank(p):
     if len(p.names)<3: return dict(status='skip', text='fewer than three tasks')
@@ -106,6 +109,7 @@ def _held_out(p):
         text='on held-out tasks right prompts are not clearly better than wrong ones',
         mend='more training tasks, related to those held out; more rows for a narrower interval')
 
+# %% ../../nbs/checks/03_generated.ipynb #304d0802
 @check('novelty', ['cache','held_out'])
 def _novelty(p):
     if len(p.prompts)<3: return dict(status='skip', text='fewer than three training tasks')
