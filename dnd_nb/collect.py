@@ -28,8 +28,7 @@ def _same_run(folder, man):
     old = ZOO.read(f) if f.exists() else dict(rows={}, entries=[])
     if theirs := [t for t in man['rows'] if t not in old.get('rows', man['rows']) and (Path(folder)/t).exists()]:
         raise ValueError(f'{folder}: holds {theirs[0]}, which is no teacher of this zoo; move it away or choose '
-                         'another '
-                         'folder')
+                         'another folder')
     if not f.exists(): return man
     fixed = dict(warmup=.1, weight_decay=0., clip=1., smooth=[0.,0.]) # settings of before, now constants
     was = {k:v for k,v in (old.get('config') or {}).items() if k not in fixed or fixed[k]!=v}
@@ -42,15 +41,7 @@ def _same_run(folder, man):
                          f'{bad[0]}); choose another folder, or the same rows to go on')
     return old | dict(format=2, kind='zoo', base=man['base'], rows=was | man['rows'])
 
-def _merge(folder, man, order):
-    "Manifest and parts as one manifest, in the order of the tasks"
-    es = {e['folder']:e for e in [*man['entries'], *(e for p in _parts(folder) for e in _part(p))]}
-    at = {t:i for i,t in enumerate(order)}
-    man['entries'] = sorted(es.values(), key=lambda e: (at.get(e['task'],-1), e['step']))
-    man['entries'] = _sound(folder, man['entries'])
-    ZOO.write(folder/'manifest.json', man)
-    shutil.rmtree(folder/'parts', ignore_errors=True)
-
+# %% ../nbs/04b_collect.ipynb #80f47012
 def _parts(folder): # `glob` would pass over a folder that may not be read
     at = folder/'parts'
     return sorted(p for p in at.iterdir() if p.suffix=='.json') if at.exists() else []
@@ -60,6 +51,7 @@ def _part(p):
     except ValueError as e: set_aside(p, e, 'its teachers are trained again')
     return []
 
+# %% ../nbs/04b_collect.ipynb #0f9fa81e
 def _sound(folder, es)->list: # entries of the tasks whose files are as they were recorded; what is damaged is set aside
     bad = {}
     for e in es:
@@ -71,6 +63,17 @@ def _sound(folder, es)->list: # entries of the tasks whose files are as they wer
         else: warnings.warn(f'{why}: {e["task"]} is trained again')
     return [e for e in es if e['task'] not in bad]
 
+# %% ../nbs/04b_collect.ipynb #52060769
+def _merge(folder, man, order):
+    "Manifest and parts as one manifest, in the order of the tasks"
+    es = {e['folder']:e for e in [*man['entries'], *(e for p in _parts(folder) for e in _part(p))]}
+    at = {t:i for i,t in enumerate(order)}
+    man['entries'] = sorted(es.values(), key=lambda e: (at.get(e['task'],-1), e['step']))
+    man['entries'] = _sound(folder, man['entries'])
+    ZOO.write(folder/'manifest.json', man)
+    shutil.rmtree(folder/'parts', ignore_errors=True)
+
+# %% ../nbs/04b_collect.ipynb #683e1a90
 def _mend_prompts(folder, man, tasks): # prompts files that are not as they were recorded are written again
     want = {e['task']:e.get('prompts') for e in man['entries']}
     for t in tasks:
@@ -87,6 +90,9 @@ def _entry(t, step, losses, folder, prompts): # losses [steps] of this task; whe
         checkpoint=f'step_{step:05d}', step=step, folder=f'{t.name}/step_{step:05d}',
         loss_first=float(losses[:k].mean()), loss=float(losses[max(0,step-k):step].mean()))
 
+def _group_key(group): return sha256('\n'.join(t.name for t in group))[:12]
+
+# %% ../nbs/04b_collect.ipynb #24405027
 def _write_group(folder, group, kept, losses, deltas):
     "Save every kept checkpoint of a group, then the part of the manifest that lists them"
     # NaN is not below anything
@@ -102,8 +108,6 @@ def _write_group(folder, group, kept, losses, deltas):
     PART.write(folder/'parts'/f'{_group_key(group)}.json', dict(entries=es))
     return bad
 
-def _group_key(group): return sha256('\n'.join(t.name for t in group))[:12]
-
 # %% ../nbs/04b_collect.ipynb #4aa95734
 def _saved(folder)->dict: # task → (step, folder of the state, row in it)
     "Where each unfinished teacher was left, by the latest save"
@@ -116,13 +120,15 @@ def _saved(folder)->dict: # task → (step, folder of the state, row in it)
         for i,n in enumerate(names): res[n] = max(res.get(n,(-1,)), (step,p.parent,i))
     return res
 
+# %% ../nbs/04b_collect.ipynb #0d3fe34a
 def _groups(todo, saved, size, at_once)->list: # of lists of tasks
-    "Tasks that stand at the same step, in groups for `size` processes; neighbours, which are often alike in length, are dealt out"
+    "Tasks that stand at the same step, in groups for `size` processes; neighbours are dealt out"
     k = max(1, min(at_once, -(-len(todo)//size)))
     steps = {t.name: saved.get(t.name,(0,))[0] for t in todo}
     same = [[t for t in todo if steps[t.name]==s] for s in sorted(set(steps.values()), reverse=True)]
     return [g[i::m] for g in same for m in [-(-len(g)//k)] for i in range(m)]
 
+# %% ../nbs/04b_collect.ipynb #7f342930
 def _rows_of(saved, group, file):
     "The group's rows of a file that lies in one or several folders of states"
     srcs = [saved[t.name] for t in group]
@@ -150,33 +156,24 @@ def _run_group(tr, group, saved, state, cfg, save_every, bar):
         bar(tr)
     return {k: Adapters.from_flat(tr.spec, kept[k]) for k in sorted(kept) if k in cuts}
 
-# %% ../nbs/04b_collect.ipynb #11d7a266
-def train_teachers(
-    model, # frozen base
-    tok, # its tokenizer
-    tasks:list, # of Task
-    spec:LoraSpec, # of the adapters
-    folder, # the zoo; if there, gone on with
-    cfg:TeacherConfig=None, # how to train; None: `TeacherConfig()`
-    template:Template=None, # of the rows; None: `Template()`
-    probes:ProbeSet=None, # compute and store delta activations on these
-    save_every:float=30., # seconds between saves of the running group
-    progress=True, # show a progress bar with the time left?
-    engine:str=None, # as for `AdapterTrainer`
-)->Zoo:
-    "Train and keep a teacher, with checkpoints, for every task"
-    cfg,template,folder,crew = cfg or TeacherConfig(),template or Template(),Path(folder),Crew()
-    if not tasks: raise ValueError('no tasks to train teachers for')
-    if len({t.name for t in tasks})<len(tasks):
-        raise ValueError('two tasks share a name; the zoo keeps one folder a task')
-    with crew.alone(folder):
-        return _train_all(model, tok, tasks, spec, folder, cfg, template, probes, save_every, progress, engine, crew)
+# %% ../nbs/04b_collect.ipynb #55d71fbe
+def _with_bar(groups, steps, progress):
+    "(group, function to call after each of its steps), under one progress bar"
+    pb = bar_over(range(len(groups)*steps), progress)
+    it,said = iter(pb),[0.]
+    for g,group in enumerate(groups):
+        def bar(tr):
+            next(it, None)
+            if progress and time.time()-said[0]>.5:
+                pb.comment,said[0] = f'teachers {g+1}/{len(groups)}, loss {tr.losses[-1].mean():.3f}',time.time()
+        yield group,bar
+    next(it, None)
 
+# %% ../nbs/04b_collect.ipynb #0b738de0
 def _train_all(model, tok, tasks, spec, folder, cfg, template, probes, save_every, progress, engine, crew):
     if not (folder/'manifest.json').exists() and (bad := [n for n in ('state','parts') if (folder/n).exists()]):
         raise ValueError(f'{folder}: holds {bad[0]} but no manifest.json, so it is no zoo, and a zoo would remove '
-                         'that; '
-                         'choose another folder')
+                         'that; choose another folder')
     check_memory(spec, min(len(tasks), cfg.at_once), cfg) # before anything is written
     man = new_manifest(spec, cfg, template, probes, base=identity(model, tok), source=base_source(model),
         rows={t.name:rows_sum(t) for t in tasks})
@@ -208,15 +205,24 @@ def _train_all(model, tok, tasks, spec, folder, cfg, template, probes, save_ever
                          f'Lower the learning rate ({cfg.lr:g}) and call again to train what is missing')
     return Zoo(folder)
 
-# %% ../nbs/04b_collect.ipynb #55d71fbe
-def _with_bar(groups, steps, progress):
-    "(group, function to call after each of its steps), under one progress bar"
-    pb = bar_over(range(len(groups)*steps), progress)
-    it,said = iter(pb),[0.]
-    for g,group in enumerate(groups):
-        def bar(tr):
-            next(it, None)
-            if progress and time.time()-said[0]>.5:
-                pb.comment,said[0] = f'teachers {g+1}/{len(groups)}, loss {tr.losses[-1].mean():.3f}',time.time()
-        yield group,bar
-    next(it, None)
+# %% ../nbs/04b_collect.ipynb #11d7a266
+def train_teachers(
+    model, # frozen base
+    tok, # its tokenizer
+    tasks:list, # of Task
+    spec:LoraSpec, # of the adapters
+    folder, # the zoo; if there, gone on with
+    cfg:TeacherConfig=None, # how to train; None: `TeacherConfig()`
+    template:Template=None, # of the rows; None: `Template()`
+    probes:ProbeSet=None, # compute and store delta activations on these
+    save_every:float=30., # seconds between saves of the running group
+    progress=True, # show a progress bar with the time left?
+    engine:str=None, # as for `AdapterTrainer`
+)->Zoo:
+    "Train and keep a teacher, with checkpoints, for every task"
+    cfg,template,folder,crew = cfg or TeacherConfig(),template or Template(),Path(folder),Crew()
+    if not tasks: raise ValueError('no tasks to train teachers for')
+    if len({t.name for t in tasks})<len(tasks):
+        raise ValueError('two tasks share a name; the zoo keeps one folder a task')
+    with crew.alone(folder):
+        return _train_all(model, tok, tasks, spec, folder, cfg, template, probes, save_every, progress, engine, crew)

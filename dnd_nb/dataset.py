@@ -26,6 +26,7 @@ def draw_prompts(
     "A prompt batch: `k` different prompts"
     return rng.sample(prompts, min(k, len(prompts)))
 
+# %% ../nbs/05_dataset.ipynb #55dcc3b3
 def prompt_batches(
     prompts:list, # a task's prompts
     k:int, # prompts a batch
@@ -98,6 +99,7 @@ class Pair:
     def __repr__(self):
         return f'Pair({len(self.prompts)} prompts of {self.prompt_task} ↔ checkpoint {self.entry} of {self.task})'
 
+# %% ../nbs/05_dataset.ipynb #2e9758cd
 def collate_pairs(
     pairs:list, # of Pair
 )->dict: # prompts [n lists], teacher (n adapters), delta [n, d] or None, task, entry, prompt_task [n]
@@ -118,7 +120,7 @@ class PairDataset:
         zoo:Zoo, # teachers and their prompts
         k:int|tuple=64, # prompts a pair, or the range (lo, hi) it is drawn from
         seed=0,
-        pairing:str='matched', # 'shuffled': prompts of some other task, newly drawn for each pair, so that they say nothing about the checkpoint
+        pairing:str='matched', # 'shuffled': prompts of some other task, drawn for each pair, which say nothing about it
         tasks:list=None, # names of the tasks to draw from; all of the zoo
         answers:str='prompt', # what is encoded: 'prompt', 'prompt+answer' or 'mix'
         rows:dict=None, # name → Task, where answers are shown

@@ -24,7 +24,7 @@ class ProbeSet:
     "Texts on which adapters are compared, and where in the model"
     name:str # for people; two sets of one content are equal whatever their names
     prompts:tuple # the texts
-    layer:tuple|int=(-1,) # hidden states as Hugging Face counts them, -1: after the final norm; several are concatenated
+    layer:tuple|int=(-1,) # hidden states as Hugging Face counts them, -1: after the final norm; several in a row
     position:tuple|str|int=('last',) # 'last', 'mean' or a token's index in the probe; several are concatenated
 
     def __post_init__(self):
@@ -54,6 +54,7 @@ def at(self:ProbeSet,
     return replace(self, layer=self.layer if layer is None else layer,
         position=self.position if position is None else position)
 
+# %% ../nbs/03_delta.ipynb #1c8da4e4
 @patch
 def to_dict(self:ProbeSet)->dict:
     "For JSON, with its hash"
@@ -114,6 +115,22 @@ def check_probes(
     raise ValueError(f'deltas of probe set {a.name!r} ({a.hash[:8]}) and of probe set {b.name!r} ({b.hash[:8]}) '
                      f'cannot be compared: {what}. Compute one of them again with the other probes')
 
+# %% ../nbs/03_delta.ipynb #6055dffb
+def _pad_left(rows, pad_id, device): # list of id lists → what a causal LM takes
+    T = max(map(len, rows))
+    ids = torch.tensor([[pad_id]*(T-len(r)) + r for r in rows], device=device)
+    mask = torch.tensor([[0]*(T-len(r)) + [1]*len(r) for r in rows], device=device)
+    return dict(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(1)-1).clamp(min=0))
+
+# %% ../nbs/03_delta.ipynb #909d1874
+def _read(h, mask, positions): # [b, t, d] left padded → [b, positions·d] float32
+    n,T,h = mask.sum(1),mask.shape[1],h.float()
+    def one(p):
+        if p=='mean': return (h*mask[...,None]).sum(1)/n[:,None]
+        i = -1 if p=='last' else p
+        return h[:,i] if i<0 else h[torch.arange(len(h), device=h.device), T-n+i]
+    return torch.cat([one(p) for p in positions], 1)
+
 # %% ../nbs/03_delta.ipynb #fa8c2f12
 def _decoder(model):
     "The decoder without LM head, and the attribute that holds its blocks"
@@ -121,12 +138,14 @@ def _decoder(model):
     n = model.config.get_text_config().num_hidden_layers
     return dec, next(k for k,m in dec.named_children() if isinstance(m, nn.ModuleList) and len(m)==n)
 
+# %% ../nbs/03_delta.ipynb #f50cabde
 def _layers(layers, n):
     "Layer numbers 1 … n, where n is after the final norm"
     if bad := [l for l in layers if not -n<=l<=n]:
         raise ValueError(f'layer {bad[0]} of a model of {n} blocks; expected 1 … {n} or -1 … -{n}')
     return [l%(n+1) for l in layers]
 
+# %% ../nbs/03_delta.ipynb #6036d27d
 def hidden_states(
     model, # any HF causal LM
     xb:dict, # input_ids, attention_mask, position_ids, each [b, t]
@@ -146,28 +165,13 @@ def hidden_states(
         for h in hs: h.remove()
     return [keep.get(l, top) for l in at]
 
-# %% ../nbs/03_delta.ipynb #6055dffb
-def _pad_left(rows, pad_id, device): # list of id lists → what a causal LM takes
-    T = max(map(len, rows))
-    ids = torch.tensor([[pad_id]*(T-len(r)) + r for r in rows], device=device)
-    mask = torch.tensor([[0]*(T-len(r)) + [1]*len(r) for r in rows], device=device)
-    return dict(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(1)-1).clamp(min=0))
-
-def _read(h, mask, positions): # [b, t, d] left padded → [b, positions·d] float32
-    n,T,h = mask.sum(1),mask.shape[1],h.float()
-    def one(p):
-        if p=='mean': return (h*mask[...,None]).sum(1)/n[:,None]
-        i = -1 if p=='last' else p
-        return h[:,i] if i<0 else h[torch.arange(len(h), device=h.device), T-n+i]
-    return torch.cat([one(p) for p in positions], 1)
-
 # %% ../nbs/03_delta.ipynb #682e3d1f
 _base = WeakKeyDictionary() # model → {key: [probes, d]}
 
 def _encode_probes(model, tok, probes):
     "Token ids of each probe; a probe too short for a position, or too long for the model, is named"
-    ids,top = [tok(p).input_ids for p in probes.prompts],getattr(model.config.get_text_config(),
-        'max_position_embeddings', None) or 10**9
+    ids = [tok(p).input_ids for p in probes.prompts]
+    top = getattr(model.config.get_text_config(), 'max_position_embeddings', None) or 10**9
     need = max([p+1 if p>=0 else -p for p in probes.position if isinstance(p,int)], default=1)
     for p,i in zip(probes.prompts, ids):
         if not need<=len(i)<=top:

@@ -17,7 +17,7 @@ from .io.moved import moved
 from .model import base_id, find_weights, quiet
 
 # %% auto #0
-__all__ = ['ENCODERS', 'CACHE', 'weights_hash', 'Encoder', 'SentenceEncoder', 'base_name', 'static_encoder', 'masked_mean',
+__all__ = ['ENCODERS', 'CACHE', 'weights_hash', 'Encoder', 'base_name', 'SentenceEncoder', 'static_encoder', 'masked_mean',
            'HFEncoder', 'HiddenStateEncoder', 'ConcatEncoder', 'encoder_kind', 'make_encoder', 'at_token_level',
            'Shard', 'PromptCache']
 
@@ -32,6 +32,7 @@ def weights_hash(
         h.update(p.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return h.hexdigest()
 
+# %% ../nbs/06_encoder.ipynb #081a22b5
 class Encoder:
     "A frozen text encoder. A subclass gives `_encode(prompts)` for one batch"
     tokens = False # at token level?
@@ -78,6 +79,13 @@ def encode(
         for i,e in zip(idx, self._encode([prompts[i] for i in idx])): res[i] = e.float().cpu()
     return res if self.tokens else torch.stack(res) if res else torch.zeros(0, self.dim)
 
+# %% ../nbs/06_encoder.ipynb #4cc0c718
+def base_name(
+    model, # base model
+):
+    "`dnd_id` of a model, or else the name of its class"
+    return getattr(model, 'dnd_id', None) or type(model).__name__
+
 # %% ../nbs/06_encoder.ipynb #33a961c2
 class SentenceEncoder(Encoder):
     "A sentence-transformers model"
@@ -95,10 +103,7 @@ class SentenceEncoder(Encoder):
             output_value='token_embeddings' if self.tokens else 'sentence_embedding', convert_to_tensor=not self.tokens,
             show_progress_bar=False)
 
-def base_name(
-    model, # base model
-): "`dnd_id` of a model, or else the name of its class"; return getattr(model, 'dnd_id', None) or type(model).__name__
-
+# %% ../nbs/06_encoder.ipynb #6440db1f
 def static_encoder(
     vectors, # [vocab, dim], one row a token
     tok, # the fast tokenizer that these rows belong to
@@ -123,6 +128,7 @@ def masked_mean(
     m = mask.unsqueeze(-1).to(h.dtype)
     return (h*m).sum(1)/m.sum(1).clamp(min=1)
 
+# %% ../nbs/06_encoder.ipynb #5f9a56bd
 class HFEncoder(Encoder):
     "Hidden states of a Hugging Face encoder: [CLS], mean, or every token"
     def __init__(self,
@@ -186,8 +192,8 @@ class HiddenStateEncoder(Encoder):
         pool = (pool,) if isinstance(pool,str) else tuple(pool)
         if (bad:=set(pool)-{'mean','last','tokens'}) or ('tokens' in pool and len(pool)>1):
             raise ValueError(f'pool {pool}: expected mean and/or last, or tokens alone')
-        self.tok,self.pool,self.max_len,self.layers,self.tokens = tok,pool,max_len,[l%(n+1)
-            for l in ls],pool==('tokens',)
+        self.tok,self.pool,self.max_len,self.tokens = tok,pool,max_len,pool==('tokens',)
+        self.layers = [l%(n+1) for l in ls]
         super().__init__(name or f'{base_id(base)}-{"+".join(pool)}-{"+".join(map(str,self.layers))}of{n}',
             base.config.hidden_size*len(ls)*len(pool), base, layers=self.layers, pool=pool, max_len=max_len, **kw)
 
@@ -211,6 +217,7 @@ def hidden(
         for h in hs: h.remove()
     return [got[l] for l in self.layers]
 
+# %% ../nbs/06_encoder.ipynb #cc6ca27d
 @patch
 def _encode(self:HiddenStateEncoder, prompts):
     b = self.tok(prompts, padding=True, truncation=True, max_length=self.max_len,
@@ -251,6 +258,7 @@ def encoder_kind(
     def f(g): ENCODERS[word] = g; return g
     return f
 
+# %% ../nbs/06_encoder.ipynb #d0270beb
 @encoder_kind('base')
 def _base_encoder(rest, model, tok, device):
     "States of the base model at some layers, as base:18 or base:9,18:mean"
@@ -261,6 +269,7 @@ def _base_encoder(rest, model, tok, device):
     layers,_,pool = rest.partition(':')
     return HiddenStateEncoder(model, tok, [int(l) for l in layers.split(',')], pool or ('mean','last'))
 
+# %% ../nbs/06_encoder.ipynb #7fbc23fb
 @encoder_kind('hf')
 def _hf_encoder(rest, model, tok, device):
     "Any encoder of Hugging Face, as hf:NAME:cls, hf:NAME:mean or hf:NAME:tokens"
@@ -278,7 +287,7 @@ def _token_encoder(rest, model, tok, device):
 
 # %% ../nbs/06_encoder.ipynb #683b42e5
 def make_encoder(
-    spec, # e.g. 'sentence-transformers/all-MiniLM-L6-v2', 'hf:bert-base-uncased:cls', 'base:18', or several joined by ' + '
+    spec, # e.g. 'sentence-transformers/all-MiniLM-L6-v2', 'hf:bert-base-uncased:cls', 'base:18 + hf:NAME'
     model=None, # base LM, for 'base:'
     tok=None, # its tokenizer
     device='cpu', # where the encoder computes
@@ -323,6 +332,7 @@ class Shard:
         self.starts = np.cumsum(self.lens) - self.lens
     def __len__(self): return len(self.keys)
 
+# %% ../nbs/06_encoder.ipynb #6b09559d
 class PromptCache:
     "`encoder`, with every embedding kept on disk"
     def __init__(self,
@@ -342,8 +352,8 @@ class PromptCache:
 
 # %% ../nbs/06_encoder.ipynb #2020a966
 CACHE = Format('cache', 1, dict(name=dict(type='string'), dim=dict(type='integer'), tokens=dict(type='boolean'),
-    dtype=dict(type='string'),
-    fingerprint=dict(type='string')), oldest=0, mend='name another folder, or move this one away')
+    dtype=dict(type='string'), fingerprint=dict(type='string')),
+    oldest=0, mend='name another folder, or move this one away')
 
 @patch
 def _open(self:PromptCache):

@@ -14,6 +14,13 @@ from .reader import Features, Reader
 # %% auto #0
 __all__ = ['Kept']
 
+# %% ../nbs/06b_kept.ipynb #46ebdfea
+def _to_bytes(whole, layers): return torch.cat([whole.flatten(), layers.flatten()]).half().numpy().tobytes()
+
+def _from_bytes(v, g, L, w):
+    x = torch.from_numpy(np.frombuffer(v, np.float16).copy())
+    return x[:g], x[g:].view(L, w)
+
 # %% ../nbs/06b_kept.ipynb #48ada65a
 class Kept(GetAttr):
     "A reader, with the features of examples kept in a file, in float16"
@@ -58,9 +65,3 @@ class Kept(GetAttr):
         parts = [_from_bytes(have[n], g, L, w) for n in names]
         known = torch.tensor([e.answer is not None for e in examples])
         return Features(torch.stack([a for a,_ in parts]), torch.stack([b for _,b in parts]), known, self.reader.cut)
-
-def _to_bytes(whole, layers): return torch.cat([whole.flatten(), layers.flatten()]).half().numpy().tobytes()
-
-def _from_bytes(v, g, L, w):
-    x = torch.from_numpy(np.frombuffer(v, np.float16).copy())
-    return x[:g], x[g:].view(L, w)

@@ -45,6 +45,12 @@ def model_shapes(
 def _mods(shapes): # module names in an adapter's keys, whatever stands before them
     return list(dict.fromkeys(k.split('.lora_')[0] for k in shapes if '.lora_' in k))
 
+# %% ../nbs/04d_keys.ipynb #4b89a63f
+def _own_spec(shapes, model_mods): # the spec that an adapter's keys ask of a model
+    found = [m.removeprefix('base_model.model.') for m in _mods(shapes)]
+    rank = next((s[0] for k,s in shapes.items() if '.lora_A' in k), 1)
+    return LoraSpec({m:model_mods[m] for m in found if m in model_mods}, rank)
+
 # %% ../nbs/04d_keys.ipynb #ad4e54b9
 def key_hint(
     shapes:dict, # keys of an adapter file
@@ -62,12 +68,6 @@ def key_hint(
     return (f'no module is called {parts[-1]!r}: another architecture'
             if not any(w.endswith('.'+parts[-1]) for w in want)
             else f'{mods[0]} is not in the model: another base model')
-
-# %% ../nbs/04d_keys.ipynb #4b89a63f
-def _own_spec(shapes, model_mods): # the spec that an adapter's keys ask of a model
-    found = [m.removeprefix('base_model.model.') for m in _mods(shapes)]
-    rank = next((s[0] for k,s in shapes.items() if '.lora_A' in k), 1)
-    return LoraSpec({m:model_mods[m] for m in found if m in model_mods}, rank)
 
 # %% ../nbs/04d_keys.ipynb #96007283
 def key_report(
@@ -88,8 +88,8 @@ def key_report(
         want = spec or _own_spec(sh, mods)
         r = match_keys(sh, want)
         gone = [k for k,s in want.modules.items() if mods and mods.get(k)!=s]
-        res.append(dict(adapter=str(f.relative_to(root)),
-            **{k:len(getattr(r,k)) for k in ('matched','missing','unexpected','misshaped')}, absent=len(gone),
-            ok=r.ok and bool(r.matched) and not gone,
-            hint='' if r.ok and r.matched and not gone else key_hint(sh, mods or want.modules)))
+        ok = r.ok and bool(r.matched) and not gone
+        n = {k:len(getattr(r,k)) for k in ('matched','missing','unexpected','misshaped')}
+        res.append(dict(adapter=str(f.relative_to(root)), **n, absent=len(gone), ok=ok,
+            hint='' if ok else key_hint(sh, mods or want.modules)))
     return pd.DataFrame(res)

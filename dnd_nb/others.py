@@ -18,7 +18,7 @@ from .tasks.sources import read_examples
 from .zoo import ZOO, Zoo, new_manifest, read_prompts
 
 # %% auto #0
-__all__ = ['adapter_prompts', 'import_adapters', 'load_others']
+__all__ = ['adapter_prompts', 'load_others', 'import_adapters']
 
 # %% ../nbs/04c_others.ipynb #3db6429b
 def _their_probes(folder): # the probes in an adapter's folder, or None
@@ -38,6 +38,7 @@ def _import_deltas(names, probes): # (adapter folder → its delta's file, the p
                       'not the probes it was computed on: left out. Give probes=, or a probes.json beside each')
     return (deltas if probes else {}),probes
 
+# %% ../nbs/04c_others.ipynb #92af9c71
 def _one_base(folders):
     "Adapters of one zoo were trained on one base model: shapes alone cannot tell a model from its fine-tuned sister"
     said = {p: read_json(p/'adapter_config.json').get('base_model_name_or_path') for p in folders}
@@ -46,6 +47,7 @@ def _one_base(folders):
         if b!=b0: raise ValueError(f'{p}: trained on {b!r}, {first.name} on {b0!r}; import them apart, '
             + 'or, if the two are one model, write one name into both adapter_config.json')
 
+# %% ../nbs/04c_others.ipynb #b55ab29e
 def adapter_prompts(
     folder, # an adapter's folder
     given=None, # a file, a Hub data set or a list; None: what lies beside the adapter, or beside its checkpoints
@@ -58,6 +60,51 @@ def adapter_prompts(
         + 'or prompts.jsonl, {"prompt": "…"} on every line; '
         + 'or give prompts=, a file or a Hub data set')
     return read_prompts(at[0]) if at[0].suffix=='.json' else [e.prompt for e in read_examples(at[0])]
+
+# %% ../nbs/04c_others.ipynb #d31b2f85
+def load_others(
+    folder, # of a PEFT adapter
+    first, # folder whose spec it must fit
+    model, # base model, or None
+    initial, # as for `load_peft`
+)->Adapters: # n=1, with a `report`
+    "An adapter of others, of the spec of the first; as PEFT computes it, if the base model is given"
+    ad = load_peft(folder, None if folder==first else LoraSpec.from_peft(first, model, initial), model, initial)
+    if model is not None and initial is None: ad.report.notes.append(as_peft(folder, ad, model))
+    return ad
+
+# %% ../nbs/04c_others.ipynb #4c963567
+def _sum(read, deltas)->str: # SHA-256 of adapters, prompts and deltas, by name
+    def one(k):
+        return sha256(read[k][0].flat().float().cpu().numpy().tobytes()),read[k][1],deltas[k] and sha256(deltas[k])
+    return sha256(json.dumps(sorted((f'{k[0]}/{k[1]}', *one(k)) for k in read)))
+
+# %% ../nbs/04c_others.ipynb #fc9a2aa4
+def _there_already(folder, read, man)->Zoo:
+    "The zoo that holds these very adapters; an error if it holds others or is damaged; None if there is none"
+    if not (folder/'manifest.json').exists(): return
+    zoo = Zoo(folder)
+    if zoo.manifest.get('imported')!=man['imported']:
+        raise ValueError(f'{folder}: holds a zoo of other adapters already; choose another folder')
+    if bad := zoo.verify():
+        raise ValueError(f'{folder}: holds these adapters already, but {bad[0]}; import them into another folder')
+    zoo.reports = [ad.report for ad,_ in read.values()]
+    return zoo
+
+# %% ../nbs/04c_others.ipynb #95fc41d0
+def _imported(folder, read, deltas, man)->Zoo:
+    "Write adapters with their prompts, and the manifest last"
+    for (name,step),(ad,prompts) in read.items():
+        write_json(f := folder/name/'prompts.json', prompts)
+        check,delta = f'step_{step:05d}' if step else 'imported',deltas[name,step]
+        extra = {'delta.npy': lambda t,d=delta: shutil.copyfile(d, t)} if delta else {}
+        to = save_peft(ad, folder/name/check, extra=extra)
+        man['entries'].append(dict(files=marked(to)['files'], prompts=sha256(f), task=name, family=name,
+            checkpoint=check, step=step, folder=f'{name}/{check}', loss_first=None, loss=None))
+    ZOO.write(folder/'manifest.json', man)
+    zoo = Zoo(folder)
+    zoo.reports = [ad.report for ad,_ in read.values()]
+    return zoo
 
 # %% ../nbs/04c_others.ipynb #3db6429c
 def import_adapters(
@@ -84,46 +131,3 @@ def import_adapters(
     man['imported'] = _sum(read, deltas)
     claim(folder, 'dnd_import', ['manifest.json', *{n for n,_ in read}], before=lambda f: (f/'manifest.json').exists())
     with lock(folder): return _there_already(folder, read, man) or _imported(folder, read, deltas, man)
-
-# %% ../nbs/04c_others.ipynb #d31b2f85
-def load_others(
-    folder, # of a PEFT adapter
-    first, # folder whose spec it must fit
-    model, # base model, or None
-    initial, # as for `load_peft`
-)->Adapters: # n=1, with a `report`
-    "An adapter of others, of the spec of the first; as PEFT computes it, if the base model is given"
-    ad = load_peft(folder, None if folder==first else LoraSpec.from_peft(first, model, initial), model, initial)
-    if model is not None and initial is None: ad.report.notes.append(as_peft(folder, ad, model))
-    return ad
-
-def _sum(read, deltas)->str: # SHA-256 of adapters, prompts and deltas, by name
-    def one(k):
-        return sha256(read[k][0].flat().float().cpu().numpy().tobytes()),read[k][1],deltas[k] and sha256(deltas[k])
-    return sha256(json.dumps(sorted((f'{k[0]}/{k[1]}', *one(k)) for k in read)))
-
-# %% ../nbs/04c_others.ipynb #fc9a2aa4
-def _there_already(folder, read, man)->Zoo:
-    "The zoo that holds these very adapters; an error if it holds others or is damaged; None if there is none"
-    if not (folder/'manifest.json').exists(): return
-    zoo = Zoo(folder)
-    if zoo.manifest.get('imported')!=man['imported']:
-        raise ValueError(f'{folder}: holds a zoo of other adapters already; choose another folder')
-    if bad := zoo.verify():
-        raise ValueError(f'{folder}: holds these adapters already, but {bad[0]}; import them into another folder')
-    zoo.reports = [ad.report for ad,_ in read.values()]
-    return zoo
-
-def _imported(folder, read, deltas, man)->Zoo:
-    "Write adapters with their prompts, and the manifest last"
-    for (name,step),(ad,prompts) in read.items():
-        write_json(f := folder/name/'prompts.json', prompts)
-        check,delta = f'step_{step:05d}' if step else 'imported',deltas[name,step]
-        extra = {'delta.npy': lambda t,d=delta: shutil.copyfile(d, t)} if delta else {}
-        to = save_peft(ad, folder/name/check, extra=extra)
-        man['entries'].append(dict(files=marked(to)['files'], prompts=sha256(f), task=name, family=name,
-            checkpoint=check, step=step, folder=f'{name}/{check}', loss_first=None, loss=None))
-    ZOO.write(folder/'manifest.json', man)
-    zoo = Zoo(folder)
-    zoo.reports = [ad.report for ad,_ in read.values()]
-    return zoo

@@ -75,7 +75,7 @@ def passage(
 
 # %% ../nbs/06a_reader.ipynb #c76ceb88
 def _places(passages, width, device):
-    "Flat indices of prompt tokens and of predicting positions in a batch padded on the right to `width`, and the example of each"
+    "Flat indices of prompt tokens and predicting positions in a batch padded on the right, with the example of each"
     res,n = dict(prompt=[], prompt_of=[], predict=[], predict_of=[], y=[]),0
     for i,p in enumerate(passages):
         for a,b,e in p.spans:
@@ -98,6 +98,7 @@ class Reader:
     def __init_subclass__(cls, **kw): super().__init_subclass__(**kw); Reader.kinds[cls.__name__] = cls
     def __repr__(self): g,L,w = self.width; return f'{type(self).__name__}({self.name}: whole {g}, layers {L} × {w})'
 
+# %% ../nbs/06a_reader.ipynb #600aee2a
 class BaseReader(Reader):
     "A frozen causal LM that reads examples layer by layer"
     def __init__(self,
@@ -114,9 +115,13 @@ class BaseReader(Reader):
         self.name,c = getattr(model,'dnd_id',None) or type(model).__name__, model.config.get_text_config()
         self.d,self.L = c.hidden_size,c.num_hidden_layers
     @property
-    def width(self)->tuple: "(g, L, w)"; return 2*self.d+2, self.L, 4*self.d
+    def width(self)->tuple:
+        "(g, L, w)"
+        return 2*self.d+2, self.L, 4*self.d
     @property
-    def cut(self)->tuple: "Where the answer's part begins in g and in w"; return self.d, 2*self.d
+    def cut(self)->tuple:
+        "Where the answer's part begins in g and in w"
+        return self.d, 2*self.d
 
 # %% ../nbs/06a_reader.ipynb #7eeae668
 @patch(as_prop=True)
@@ -191,8 +196,8 @@ def read_passages(self:BaseReader,
     gradients,device = self.gradients if gradients is None else gradients, device or self.model.device
     first = np.cumsum([0]+[len(p.spans) for p in passages])
     g,L,w = self.width
-    whole,layers = torch.zeros(first[-1],g, dtype=torch.half, device=device), torch.zeros(first[-1],L,w,
-        dtype=torch.half, device=device)
+    whole = torch.zeros(first[-1], g, dtype=torch.half, device=device)
+    layers = torch.zeros(first[-1], L, w, dtype=torch.half, device=device)
     for ix in token_batches(passages, self.max_tokens):
         to = torch.cat([torch.arange(first[i], first[i+1]) for i in ix]).to(device)
         a,b = self._read_batch([passages[i] for i in ix], gradients)
@@ -251,9 +256,13 @@ class TextReader(Reader):
             raise ValueError(f'{encoder.name} gives a vector for each token; TextReader takes one vector a text')
         self.encoder,self.template,self.name = encoder,template or Template(),encoder.name
     @property
-    def width(self)->tuple: "(g, L, w)"; return 2*self.encoder.dim, 0, 0
+    def width(self)->tuple:
+        "(g, L, w)"
+        return 2*self.encoder.dim, 0, 0
     @property
-    def cut(self)->tuple: "Where the answer's part begins in g and in w"; return self.encoder.dim, 0
+    def cut(self)->tuple:
+        "Where the answer's part begins in g and in w"
+        return self.encoder.dim, 0
     @property
     def fingerprint(self)->str:
         "SHA-256 of everything that changes a feature"
@@ -328,6 +337,7 @@ def describe(self:Reader)->dict: # for JSON
     "What it takes to make this reader again"
     return dict(kind=type(self).__name__, fingerprint=self.fingerprint) | self.settings()
 
+# %% ../nbs/06a_reader.ipynb #3c0725dc
 def make_reader(
     about:dict, # as of `describe`
     model=None, # frozen base

@@ -39,6 +39,7 @@ model = PeftModel.from_pretrained(base, '{name}', subfolder='{first}')
 {rows}
 '''
 
+# %% ../nbs/04d_shared.ipynb #f9babc4a
 def zoo_card(
     zoo:Zoo, # to be described
     name:str, # of the repository
@@ -65,6 +66,7 @@ def files(self:Zoo)->list: # paths within its folder
     ps += [self.folder/t/'prompts.json' for t in self.tasks]
     return list(dict.fromkeys(['manifest.json', *(p.relative_to(self.folder).as_posix() for p in ps)]))
 
+# %% ../nbs/04d_shared.ipynb #153bbd69
 @patch
 def push_to_hub(
     self:Zoo,

@@ -55,7 +55,9 @@ class TeacherConfig:
 
     def at(self,
         share, # of all steps, 0 to 1
-    )->int: "The step of a checkpoint"; return max(1, round(self.steps*share))
+    )->int:
+        "The step of a checkpoint"
+        return max(1, round(self.steps*share))
     def lr_at(self,
         step, # from 0
     )->float:
@@ -88,6 +90,7 @@ def _plain_backward(model, adapters, rows, owner, weight, pad_id, max_tokens):
         nats[idx],toks[idx] = nll.detach().cpu(),n.cpu().float()
     return nats,toks
 
+# %% ../nbs/04_teacher.ipynb #75c04953
 def packed_backward(
     lean:Lean, # from `engine_for`
     x:Tensor, # [n, P] values of the adapters
@@ -116,6 +119,7 @@ def token_bytes(
     inner = getattr(c,'intermediate_size',None) or 4*c.hidden_size
     return c.num_hidden_layers*(18*c.hidden_size+5*inner)*max(2, model.dtype.itemsize)
 
+# %% ../nbs/04_teacher.ipynb #395774ea
 def tokens_that_fit(
     model, # frozen base
     run, # run(tokens): a small step of about so many tokens
@@ -134,6 +138,7 @@ def tokens_that_fit(
     torch.cuda.empty_cache()
     return int(min(most, max(512, share*torch.cuda.mem_get_info(model.device)[0]/each)))
 
+# %% ../nbs/04_teacher.ipynb #6d8bb09b
 def _halving(f, max_tokens, log=print):
     "`f(max_tokens)`, with half as many while memory does not suffice; returns its result and what sufficed"
     while True:
@@ -150,10 +155,11 @@ def check_memory(
     n:int, # adapters at once
     cfg:TeacherConfig, # of the training; `rows` is read
 ):
-    "An error in words if values, gradients and the optimiser's two means, or the rows of a step, are more than memory holds"
+    "An error in words if adapters with gradients and the optimiser's means, or a step's rows, do not fit"
     must_fit(n*(16*spec.n_params+8*cfg.rows), f'{n} adapters of rank {spec.rank}, {cfg.rows} rows each a step',
         'lower rank, rows or at_once')
 
+# %% ../nbs/04_teacher.ipynb #367e8861
 class AdapterTrainer:
     "Trains n adapters, one on each list of rows, in shared forward passes"
     def __init__(self,
@@ -175,8 +181,8 @@ class AdapterTrainer:
             fused=model.device.type=='cuda')
         self.draw = [RowSampler(len(r), self.cfg.rows, f'{self.cfg.seed}/{n}') for r,n in zip(rows, self.names)]
         self.lean = engine_for(model, spec, engine)
-        self.step,self.losses,self.max_tokens = 0,[],min(self.cfg.max_tokens or 2**15, 2**15) if isinstance(self.lean,
-            Graphed) else self.cfg.max_tokens
+        self.step,self.losses,self.max_tokens = 0,[],self.cfg.max_tokens
+        if isinstance(self.lean, Graphed): self.max_tokens = min(self.max_tokens or 2**15, 2**15)
 
     @property
     def adapters(self)->Adapters:
@@ -214,7 +220,7 @@ def one_step(self:AdapterTrainer)->Tensor: # [n], nats a token, on the model's d
         track(dict(teacher=dict(nll=float(self.losses[-1].mean()), lr=self.cfg.lr_at(self.step-1))), self.step)
     return self.losses[-1]
 
-# %% ../nbs/04_teacher.ipynb #3c0859e5
+# %% ../nbs/04_teacher.ipynb #98e9d3d5
 @patch
 def state(self:AdapterTrainer)->dict:
     "Everything needed to go on, a row an adapter"
@@ -222,13 +228,7 @@ def state(self:AdapterTrainer)->dict:
     losses = torch.stack(self.losses,1) if self.losses else torch.zeros(len(self.rows),0)
     return dict(x=self.x.detach(), losses=losses) | {k:v for k,v in st.items() if k!='step'}
 
-@patch
-def save(self:AdapterTrainer,
-    path, # of the file, replaced if it is there
-):
-    "Keep the state in a file"
-    write_tensors(path, self.state(), dict(step=str(self.step), names=json.dumps(self.names)))
-
+# %% ../nbs/04_teacher.ipynb #3c0859e5
 @patch
 def restore(self:AdapterTrainer,
     ts:dict, # name → tensor
@@ -242,6 +242,14 @@ def restore(self:AdapterTrainer,
         self.opt.state[self.x] = st | dict(step=torch.tensor(float(step),
             device=self.x.device if self.opt.defaults['fused'] else 'cpu'))
 
+# %% ../nbs/04_teacher.ipynb #8eea5804
+@patch
+def save(self:AdapterTrainer,
+    path, # of the file, replaced if it is there
+):
+    "Keep the state in a file"
+    write_tensors(path, self.state(), dict(step=str(self.step), names=json.dumps(self.names)))
+
 def saved_names(
     path, # as written by `save`
 )->tuple: # (names, step)
@@ -251,6 +259,7 @@ def saved_names(
         raise ValueError(f'{path}: not the state of teachers (no names or step in it)')
     return json.loads(meta['names']),int(meta['step'])
 
+# %% ../nbs/04_teacher.ipynb #841197b3
 @patch
 def load(self:AdapterTrainer,
     path, # as written by `save`

@@ -65,8 +65,10 @@ def read_prompts(
     "The prompts that belong to an adapter"
     ps = read_json(path)
     if not isinstance(ps, list) or not ps or not all(isinstance(p,str) and p.strip() for p in ps):
-        raise ValueError(f'{path}: expected a list of one or more prompts (non-empty strings), got '
-                         f'{"an empty list" if ps==[] else type(ps).__name__ if not isinstance(ps,list) else "a list with other things in it"}; write the prompts the adapter was trained on, as ["…", "…"]')
+        got = 'a list with other things in it' if ps else 'an empty list'
+        if not isinstance(ps, list): got = type(ps).__name__
+        raise ValueError(f'{path}: expected a list of one or more prompts (non-empty strings), got {got}; write the '
+                         'prompts the adapter was trained on, as ["…", "…"]')
     if bad := [i for i,p in enumerate(ps) if torn(p)]:
         raise ValueError(f'{path}: prompt {bad[0]} holds half a surrogate pair, which is no text; mend or drop it')
     return ps
@@ -90,7 +92,8 @@ def check_files(
 
 # %% ../nbs/04a_zoo.ipynb #9f89efc2
 def _slots(head:bytes, spec:LoraSpec):
-    "(start, stop) in a flat adapter of each tensor of a safetensors header, in the file's order; None unless they are the spec's, in float32, one after another"
+    """(start, stop) in a flat adapter of each tensor of a safetensors header, in the file's order;
+    None unless they are the spec's, in float32, one after another"""
     at,p = {},0
     for k,(i,o) in spec.modules.items():
         for w,s in (('A',[spec.rank,i]), ('B',[o,spec.rank])): at[k,w],p = (p,s),p+s[0]*s[1]
@@ -171,7 +174,9 @@ class Zoo:
         if not self.entries: raise ValueError(f'{folder}: the manifest lists no checkpoint')
 
     @property
-    def entries(self)->list: "One row a checkpoint"; return self._entries
+    def entries(self)->list:
+        "One row a checkpoint"
+        return self._entries
     @entries.setter
     def entries(self,
         es, # of dict, with task and folder
@@ -180,7 +185,9 @@ class Zoo:
         self._entries,self._of,self._reader,self._rows = es,{},_Reader(self.spec),_Rows()
         for i,e in enumerate(es): self._of.setdefault(e['task'], []).append(i)
     @property
-    def tasks(self)->list: "Names of the tasks, in the manifest's order"; return list(self._of)
+    def tasks(self)->list:
+        "Names of the tasks, in the manifest's order"
+        return list(self._of)
     @property
     def probes(self):
         "The probe set of the deltas, or None"
@@ -188,7 +195,9 @@ class Zoo:
         return ProbeSet.from_dict(p) if p else None
     def of(self,
         task, # its name
-    )->list: "Numbers of a task's entries"; return list(self._of.get(task, ()))
+    )->list:
+        "Numbers of a task's entries"
+        return list(self._of.get(task, ()))
     def last(self)->list:
         "Number of each task's last checkpoint"
         return [max(o, key=lambda i: self.entries[i]['step']) for o in self._of.values()]
@@ -214,7 +223,6 @@ def place(self:Zoo,
     if not (self.folder/p/MARKER).exists(): inside(self.folder, p)
     return self.folder/p
 
-# %% ../nbs/04a_zoo.ipynb #a767e57f
 @patch
 def _checked(self:Zoo, i:int, *names)->Path: # the folder
     f,sums = self.place(i),self.entries[i].get('files') or {}
@@ -231,11 +239,19 @@ def prompts(self:Zoo,
     if task not in self._prompts:
         e = self.entries[self.of(task)[0]] if self.of(task) else {}
         f = inside(self.folder, f'{task}/prompts.json')
-        if e.get('prompts') and e['folder'].startswith(f'{task}/') and (bad := check_files(f.parent,
-                {f.name:e['prompts']})):
+        known = e.get('prompts') and e['folder'].startswith(f'{task}/')
+        if known and (bad := check_files(f.parent, {f.name:e['prompts']})):
             raise ValueError(f'{bad}; dnd_collect with the same options writes it again')
         self._prompts[task] = read_prompts(f)
     return self._prompts[task]
+
+# %% ../nbs/04a_zoo.ipynb #43de3c94
+def _delta(f):
+    if not f.exists():
+        raise FileNotFoundError(f'{f}: no delta; collect the zoo with a probe set (dnd_collect --probes)')
+    try: return np.load(regular(f), allow_pickle=False)
+    except (ValueError, EOFError) as e:
+        raise ValueError(f'{f}: not a whole npy file ({e}); collect or import it again') from None
 
 # %% ../nbs/04a_zoo.ipynb #54549d7c
 @patch
@@ -245,14 +261,6 @@ def deltas(self:Zoo,
     "Stored delta activations of these checkpoints"
     fs = [self._checked(i, 'delta.npy')/'delta.npy' for i in (range(len(self)) if idx is None else idx)]
     return torch.from_numpy(np.stack([_delta(f) for f in fs]))
-
-# %% ../nbs/04a_zoo.ipynb #43de3c94
-def _delta(f):
-    if not f.exists():
-        raise FileNotFoundError(f'{f}: no delta; collect the zoo with a probe set (dnd_collect --probes)')
-    try: return np.load(regular(f), allow_pickle=False)
-    except (ValueError, EOFError) as e:
-        raise ValueError(f'{f}: not a whole npy file ({e}); collect or import it again') from None
 
 # %% ../nbs/04a_zoo.ipynb #5522be34
 @patch
