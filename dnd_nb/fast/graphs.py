@@ -49,7 +49,7 @@ def parts(self:Graphed,
     owner, # [rows] adapter of each
     max_tokens:int, # tokens of a micro-batch, about
 )->list: # of row numbers
-    "Adapters from few tokens to many, cut at the same ranks at every step; rows likewise, where there are fewer adapters than micro-batches"
+    "Adapters from few tokens to many, cut at the same ranks at every step; where they are too few, rows"
     lens,owner = np.array([len(r) for r in rows]),np.asarray(owner)
     per,key = np.bincount(owner, lens),(int(owner.max())+1,len(rows),max_tokens)
     def groups(ends):
@@ -138,7 +138,7 @@ def default_engine(
     model, # frozen base
     spec, # of the adapters
 )->str: # one of `ENGINES`
-    "What runs where nobody asks for another: what the environment variable DND_NB_ENGINE names, else, where the model allows it, ragged or graphs on a GPU, and lean where no adapter is in the lower layers; else plain"
+    "What DND_NB_ENGINE names; else ragged or graphs on a GPU, lean below upper layers, plain elsewhere"
     if e := os.environ.get('DND_NB_ENGINE'): return e
     if why_not(model, spec): return 'plain'
     if model.device.type=='cuda': return 'graphs' if why_not_ragged(model, spec) else 'ragged'
@@ -180,6 +180,7 @@ def engine_for(
         ragged=engine.startswith('ragged')) if engine in _RECORDED else Lean(model, spec, engine=='compiled')
     return kept[key]
 
+# %% ../../nbs/fast/graphs.ipynb #492e4339
 def forget_engines(
     model, # frozen base that `engine_for` was asked about
 ):

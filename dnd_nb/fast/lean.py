@@ -73,7 +73,8 @@ def _lora(x, w, bias, ab, scale): # x [N, in], w [out, in], ab (A [n, r, in], B 
     n = len(A)
     return torch.baddbmm(y.view(n,-1,y.shape[-1]), x.view(n,-1,x.shape[-1])@A.mT, B.mT, alpha=scale).view(y.shape)
 
-def _loras(x, ws, abs_, scale, ends): # what modules that read the same x make of it; with `ends` [n], where each adapter's tokens end, in grouped products
+def _loras(x, ws, abs_, scale, ends): # what modules that read the same x make of it
+    # with `ends` [n], where each adapter's tokens end, in grouped products
     have = [ab for ab in abs_ if ab is not None]
     if ends is None or not have: return [_lora(x, *w, ab, scale) for w,ab in zip(ws,abs_)]
     h = iter((scale*F.grouped_mm(x, torch.cat([A for A,_ in have], 1).mT, offs=ends))
@@ -81,6 +82,7 @@ def _loras(x, ws, abs_, scale, ends): # what modules that read the same x make o
     return [F.linear(x, *w) if ab is None else F.linear(x, *w)+F.grouped_mm(next(h), ab[1].mT, offs=ends)
         for w,ab in zip(ws,abs_)]
 
+# %% ../../nbs/fast/lean.ipynb #28e2bdb8
 def _onto(x, o, w, ab, scale, ends): # the residual stream with what one module makes of o
     return torch.addmm(x, o, w[0].T) if ab is None and w[1] is None else x + _loras(o, (w,), [ab], scale, ends)[0]
 
@@ -112,6 +114,7 @@ def _plain_attention(q, k, v): # [b, heads, T, d], causal
     s = s.masked_fill(torch.ones(T, T, dtype=torch.bool, device=s.device).triu(1), -torch.inf)
     return s.softmax(-1, torch.float32).to(v.dtype)@v
 
+# %% ../../nbs/fast/lean.ipynb #dbc5a5b2
 def _attention(q, k, v, pk): # [N, heads, d] → [N, heads·d]
     res,p = [],0
     q,k,v = (_Move.apply(t, pk.to, pk.back, None) for t in (q,k,v))
@@ -155,6 +158,7 @@ def first_layer(
     "The first layer with an adapter, where modules are named as LLaMA's"
     return min((int(m[1]) for k in spec.modules for m in [re.match(r'model\.layers\.(\d+)\.', k)] if m), default=0)
 
+# %% ../../nbs/fast/lean.ipynb #027507de
 @cache
 def _compiled(): return torch.compile(_before, dynamic=True), torch.compile(_after, dynamic=True)
 
@@ -163,7 +167,7 @@ class Lean:
     def __init__(self,
         model, # from `load_base`
         spec:LoraSpec, # of the adapters
-        compile:bool=False, # let torch.compile fuse what is between products? pays off after a minute or so of training on a GPU
+        compile:bool=False, # let torch.compile fuse what is between products? pays off after a minute on a GPU
     ):
         if why := why_not(model, spec): raise ValueError(f'the packed path does not know {why}; use the plain one')
         self.model,self.spec,self.dtype,self.device = model,spec,model.dtype,model.device
@@ -212,7 +216,7 @@ def angles(self:Lean,
     return cos,torch.cat([-a,b], -1)
 
 @patch
-def _run(self:Lean, h, pos, layers, attend, ends=None): # through [(weights, adapters)], with attend(q, k, v) → [N, heads·d]
+def _run(self:Lean, h, pos, layers, attend, ends=None): # layers: [(weights, adapters)]; attend(q, k, v) → [N, heads·d]
     cos,sin = self.angles(h, pos)
     for (w1,w2),a in layers:
         o = attend(*self.before(h, w1, a[:3], cos, sin, self.eps, self.d, self.spec.scale, ends))
@@ -229,6 +233,7 @@ def normed(self:Lean,
     "After the final norm"
     return F.rms_norm(h, self.model.model.norm.weight.shape, self.model.model.norm.weight, self.eps)
 
+# %% ../../nbs/fast/lean.ipynb #a4db6365
 @patch
 def _at_answers(self:Lean, pk, x): # ([m, d] where an answer's token is predicted, after the final norm; the head)
     return self.normed(self.hidden(pk, x).index_select(0, pk.at)), self.model.get_output_embeddings()
@@ -256,6 +261,7 @@ def nats(self:Lean,
         for a,y in zip(h.split(chunk), pk.y.split(chunk))])
     return torch.zeros(len(pk.lens), device=l.device).index_add_(0, pk.row, l)
 
+# %% ../../nbs/fast/lean.ipynb #bf3246a7
 @patch
 @torch.no_grad()
 def judge(self:Lean,
@@ -263,7 +269,7 @@ def judge(self:Lean,
     x:Tensor=None, # [n, P]
     chunk:int=4096, # logits at so many tokens at a time
 )->tuple: # (nats [rows], is the answer what greedy decoding would give? [rows], nats of its first token [rows])
-    "Each row's summed negative log-likelihood of its answer, whether every token of it is the likeliest, and the first token's share"
+    "Each row's nats, whether every token of its answer is the likeliest, and the first token's nats"
     (h,head),lens = self._at_answers(pk, x),pk.lens[:len(pk.lens)-pk.rounded]
     got = [(F.cross_entropy(l.float(), y, reduction='none'), (l.argmax(-1)!=y).float())
         for a,y in zip(h.split(chunk), pk.y.split(chunk)) for l in [F.linear(a, head.weight, head.bias)]]
@@ -301,7 +307,7 @@ def below(self:Lean,
     rows:list, # of Row
     most=2**29, # bytes to keep
 )->list: # of [tokens, d]
-    "The residual stream of each row where the first adapted layer begins: no adapter changes it, so it is computed once"
+    "The residual stream of each row where the first adapted layer begins"
     keys = [tuple(r.ids) for r in rows]
     new = {k:r for k,r in zip(keys, rows) if k not in self.stems}
     if sum(map(len, [*self.stems,*new]))*self.model.config.hidden_size*self.dtype.itemsize>most:
@@ -324,7 +330,7 @@ def pack(self:Lean,
     part:int=0, # number of the micro-batch
     backward:bool=True, # also what a backward pass needs?
 )->Pack:
-    "`pack` as this engine wants it for the micro-batch of this number, with what the layers below the first adapter make of these rows"
+    "`pack` as this engine wants it for a micro-batch, with what lies below the first adapter"
     pk = pack(rows, owner, device=self.device, weight=self.spec.n_params/5e5, backward=backward)
     if self.first: pk.stem = torch.cat(self.below(rows)).index_select(0, pk.src)
     return pk

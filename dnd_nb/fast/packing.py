@@ -118,7 +118,7 @@ def _up(x, step): # rounded up to a multiple of `step`; of twice as much above e
 def _size(x, step, least): # rounded up; where `least` does not suffice, with something to spare
     return least if x<=least else _up(x if not least else int(x*(1+1/(8 if x<8192 else 16))), step)
 
-def _fill_up(d, room): # a layout's stream and predictions in rounded sizes; what is added predicts for a row that does not exist
+def _fill_up(d, room): # a layout's stream and predictions in rounded sizes
     more,k = _size(len(d['ids']),512,room[0])-len(d['ids']), _size(len(d['y']),128,room[2])-len(d['y'])
     end = lambda x,n: np.pad(x, (0,n), 'edge')
     return d | dict(ids=end(d['ids'],more), pos=end(d['pos'],more), src=end(d['src'],more),

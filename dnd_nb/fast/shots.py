@@ -26,6 +26,7 @@ def behind_layout(
     def fill(xs, v): return torch.nn.utils.rnn.pad_sequence([torch.tensor(x) for x in xs], True, v).to(device)
     return fill(ids, 0), fill(pos, 0), fill(seat, -1)
 
+# %% ../../nbs/fast/shots.ipynb #c5e6c6b1
 def behind_mask(
     seat:Tensor, # [b, T]
 )->Tensor: # [b, 1, T, T] bool: may the token of this row see that of this column?
