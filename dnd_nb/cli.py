@@ -349,7 +349,7 @@ def dnd_evaluate(
         from dnd_nb.io.files import Format
         from dnd_nb.demo import panel_rows
         from dnd_nb.diagnostics import panel_sources
-        from dnd_nb.evaluate import paired, panel_verdict, run_panel
+        from dnd_nb.evaluate import paired, panel_verdict, resample_over, run_panel
         from dnd_nb.strength import unfollowed
         from dnd_nb.io.memory import must_fit
         from dnd_nb.io.places import may_write
@@ -365,12 +365,12 @@ def dnd_evaluate(
                  'none twice')
         must_fit(4*len(ts)*conditions*z.spec.n_params,
             f'{conditions} adapters of {z.spec.n_params:,} values for each of {len(ts)} tasks', 'lower --conditions')
-        over = 'tasks' if len(ts)>4 else 'rows' # intervals over a handful of tasks would say nothing
         split = {t.name: 'seen' if t.name in r.config['train_tasks'] else 'validation'
             if t.name in r.config['val_tasks'] else 'held_out' for t in ts}
         df = run_panel(model, tok, ts, panel_sources(r, cache, z, {t.name:t.prompts for t in ts}, k, conditions, seed,
             rivals=(model, tok, {t.name:t for t in ts})), split, rows, r.template, log=lambda s,
             t: print(f'{s}: {t:.0f} s'))
+        over = resample_over(df)
         panel = panel_rows(df, seed, over)
         diff = paired(df, [('generated',s) for s in df.source.unique() if s!='generated'], ['nll'], seed=seed,
             over=over)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np, pandas as pd
 from fastcore.basics import patch
 from .checks.patient import CHECKS, Finding, MARKS, PLANTED, Patient, find_checks
-from .evaluate import main_split, prompts_help
+from .evaluate import main_split, prompts_help, resample_over
 from .diagnostics import condition_distances, heatmap, per_task
 from .io.moved import moved
 from .io.files import atomic_write, read_json, write_json
@@ -54,7 +54,7 @@ def verdict(self:Diagnosis)->str:
 def helps(self:Diagnosis)->bool: # None where nobody looked
     "Are right prompts shown to be better than others, on tasks that were not trained on?"
     p = self.patient
-    h = (prompts_help(p.panel, over='tasks' if p.panel.task.nunique()>4 else 'rows')
+    h = (prompts_help(p.panel, over=resample_over(p.panel))
          if p is not None and p.panel is not None and {'split','tokens'}<=set(p.panel) else None)
     if h and main_split(p.panel)!='seen': return h[3]<0
     f = next((f for f in self.findings if f.name=='held out' and f.status!='skip'), None)

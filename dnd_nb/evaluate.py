@@ -19,8 +19,8 @@ from .task import Template, Example, Row, encode_rows, collate, token_batches
 
 # %% auto #0
 __all__ = ['NO_CACHE', 'METRICS', 'CONTROLS', 'RIVALS', 'with_cache', 'one_by_one', 'behind', 'cache_of', 'score', 'answers',
-           'bare', 'in_context', 'window', 'Shown', 'run_panel', 'bootstrap_ci', 'summarise', 'paired', 'gap_closed',
-           'main_split', 'prompts_help', 'panel_verdict']
+           'bare', 'in_context', 'window', 'Shown', 'run_panel', 'family_weights', 'resample_over', 'bootstrap_ci',
+           'summarise', 'paired', 'gap_closed', 'main_split', 'prompts_help', 'panel_verdict']
 
 # %% ../nbs/09_evaluate.ipynb #e46f23bc
 def _answers(ex:Example)->list: # gold first
@@ -266,14 +266,14 @@ def _score_source(model, tok, tasks, name, f, split, n_rows, template, max_len, 
         for c in range(len(lists) if a is None else len(a)):
             exs += rows if lists[0] is None else [in_context(tok, lists[c], r, template) for r in rows]
             owner += [n+c]*len(rows)
-            keys += [(name, split.get(t.name,''), t.name, c, i) for i in range(len(rows))]
+            keys += [(name, split.get(t.name,''), t.name, t.family, c, i) for i in range(len(rows))]
         if a is not None: ads.append(a.detach()); n += len(a)
     if ads and len(ads)<len(tasks):
         raise ValueError(f'source {name!r} gave adapters for some tasks and the base model for others')
     if context: template,max_len = bare(template or Template()),window(model)
     df = score(model, tok, exs, Adapters.cat(ads) if ads else None, owner if ads else None, template, max_len,
         max_tokens)
-    return pd.concat([pd.DataFrame(keys, columns=['source','split','task','condition','row']), df], axis=1)
+    return pd.concat([pd.DataFrame(keys, columns=['source','split','task','family','condition','row']), df], axis=1)
 
 def run_panel(
     model, # frozen base
@@ -286,7 +286,7 @@ def run_panel(
     max_len:int=256, # tokens of a prompt
     max_tokens:int=16384, # tokens a batch, choices included
     log=None, # called with (source, seconds) after each
-)->pd.DataFrame: # source, split, task, condition, row, nll, nll_first, tokens, accuracy, exact_match
+)->pd.DataFrame: # source, split, task, family, condition, row, nll, nll_first, tokens, accuracy, exact_match
     "Every source on the same test rows of every task"
     crew,parts = Crew(),[]
     with crew.together():
@@ -316,7 +316,19 @@ def _cube(df, metric): # {task: (values [conditions, rows], weights)} for one so
 
 def _seed(*xs): return int(sha256('/'.join(map(str,xs)))[:8], 16)
 
-def _draws(cubes, n, seed, over): # the bootstrap distribution of a split's mean, [n]; the same seeds draw the same rows and tasks for every source
+# %% ../nbs/09_evaluate.ipynb #8f0624d9
+def family_weights(
+    family, # [T] number of each task's family, from 0
+    n:int, # resamplings
+    rng, # numpy generator
+)->np.ndarray: # [n, T] how often each task is drawn: relatives are drawn together
+    "Families drawn with replacement, as many as there are"
+    k = max(family)+1
+    return rng.multinomial(k, np.full(k, 1/k), n)[:,list(family)]
+
+# %% ../nbs/09_evaluate.ipynb #ab45f4bd
+def _draws(cubes, n, seed, over, family=None):
+    "Bootstrap distribution of a split's mean, [n]; the same seeds draw the same rows and tasks for every source"
     names,res = list(cubes),[]
     for t in names:
         v,w = cubes[t]
@@ -327,8 +339,23 @@ def _draws(cubes, n, seed, over): # the bootstrap distribution of a split's mean
         res.append(np.einsum('nc,cr,nr->n', wc, v, wr)/np.einsum('nc,cr,nr->n', wc, w, wr))
     res = np.stack(res, 1)
     if over=='rows': return res.mean(1)
-    rng = np.random.default_rng(_seed(seed,'tasks',len(names)))
-    return (res*rng.multinomial(len(names), np.full(len(names), 1/len(names)), n)/len(names)).sum(1)
+    units = pd.factorize(np.array([family[t] for t in names]))[0] if over=='families' else np.arange(len(names))
+    w = family_weights(units, n, np.random.default_rng(_seed(seed,'tasks',units.max()+1)))
+    return (res*w).sum(1)/w.sum(1)
+
+def _families(df, over): # {task: family}, where families are drawn anew
+    if over not in ('families','tasks','rows'): raise ValueError(f'over {over!r}; expected families, tasks or rows')
+    if over!='families': return None
+    if 'family' not in df: raise ValueError("this panel has no column 'family'; judge again, or pass over='tasks'")
+    return dict(zip(df.task, df.family))
+
+# %% ../nbs/09_evaluate.ipynb #06178422
+def resample_over(
+    df:pd.DataFrame, # as made by `run_panel`
+    least:int=5, # units
+)->str: # families, tasks or rows
+    "The widest unit of which there are enough: an interval over a handful of families would say nothing"
+    return next((o for o,c in (('families','family'),('tasks','task')) if c in df and df[c].nunique()>=least), 'rows')
 
 # %% ../nbs/09_evaluate.ipynb #7092a358
 def bootstrap_ci(
@@ -347,14 +374,16 @@ def summarise(
     df:pd.DataFrame, # as made by `run_panel`
     n:int=2000, # resamplings
     seed:int=0, # of the resampling
-    over:str='tasks', # resample rows, conditions and tasks; or 'rows': rows and conditions of just these tasks
+    over:str='tasks', # resample rows, conditions and 'tasks', or whole 'families'; or just 'rows' and conditions of these tasks
 )->pd.DataFrame: # source, split, metric, mean, lo, hi, n_tasks
     "Mean and 95% interval of every metric for each source and split"
-    res = []
+    res,fam = [],_families(df, over)
     for (s,sp),g in df.groupby(['source','split'], sort=False):
         for m in METRICS:
             c = _cube(g, m)
-            if c: res.append((s, sp, m, _point(c), *np.percentile(_draws(c, n, seed, over), [2.5,97.5]), len(c)))
+            if c:
+                d = _draws(c, n, seed, over, fam)
+                res.append((s, sp, m, _point(c), *np.percentile(d, [2.5,97.5]), len(c)))
     return pd.DataFrame(res, columns=['source','split','metric','mean','lo','hi','n_tasks'])
 
 # %% ../nbs/09_evaluate.ipynb #80e8b747
@@ -367,7 +396,7 @@ def paired(
     over:str='tasks', # what is resampled, see `summarise`
 )->pd.DataFrame: # a, b, split, metric, mean, lo, hi of a − b
     "Differences a − b on the same resampled rows and tasks"
-    res = []
+    res,fam = [],_families(df, over)
     for a,b in pairs:
         for x in (a,b):
             if x not in set(df.source):
@@ -376,7 +405,7 @@ def paired(
             for m in metrics:
                 ca,cb = (_cube(df[(df.source==s)&(df.split==sp)], m) for s in (a,b))
                 if not ca or ca.keys()!=cb.keys(): continue
-                d = _draws(ca, n, seed, over) - _draws(cb, n, seed, over)
+                d = _draws(ca, n, seed, over, fam) - _draws(cb, n, seed, over, fam)
                 res.append((a, b, sp, m, _point(ca)-_point(cb), *np.percentile(d, [2.5,97.5])))
     return pd.DataFrame(res, columns=['a','b','split','metric','mean','lo','hi'])
 
@@ -387,10 +416,10 @@ def gap_closed(
     over:str='tasks', # what is resampled, see `summarise`
 )->pd.DataFrame: # source, split, metric='gap_closed', mean, lo, hi, n_tasks
     "Share of the NLL gap between base and the task's own teacher that a source closes: ratio of means over tasks"
-    res = []
+    res,fam = [],_families(df, over)
     for sp in df.split.unique():
         cube = {s: _cube(df[(df.source==s)&(df.split==sp)], 'nll') for s in df.source.unique()}
-        d = {s: _draws(c, n, seed, over) for s,c in cube.items() if c.keys()==cube['base'].keys()}
+        d = {s: _draws(c, n, seed, over, fam) for s,c in cube.items() if c.keys()==cube['base'].keys()}
         for s,c in cube.items():
             if s in d and 'teacher' in d:
                 res.append((s, sp, 'gap_closed', (_point(cube['base'])-_point(c))/(_point(cube['base'])-_point(cube['teacher'])), *np.percentile((d['base']-d[s])/(d['base']-d['teacher']), [2.5,97.5]), len(c)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np, pandas as pd
 from fastcore.basics import patch
 from ..compare import holm
+from ..evaluate import family_weights
 
 # %% auto #0
 __all__ = ['METRICS', 'figures_of', 'over_draws', 'shared_draws', 'Resampled', 'holms', 'judged', 'rivals_at', 'bars']
@@ -58,11 +59,11 @@ class Resampled:
 
 @patch
 def _weights(self:Resampled, tasks, seeds): # (weights of tasks [n, T], of seeds [n, S])
-    def drawn(key, m): return np.random.default_rng([self.seed, *key]).multinomial(m, np.full(m, 1/m), self.n)
+    def rng(*key): return np.random.default_rng([self.seed, *key])
     fams = sorted({self.family[t] for t in tasks})
     of = np.array([fams.index(self.family[t]) for t in tasks])
-    w,r = drawn([len(fams)], len(fams))[:,of],drawn([len(seeds),1], len(seeds))
-    return w, r/len(seeds)
+    r = family_weights(range(len(seeds)), self.n, rng(len(seeds), 1)) # each seed a unit of its own
+    return family_weights(of, self.n, rng(len(fams))), r/len(seeds)
 
 # %% ../../nbs/study/07_report.ipynb #8365677c
 @patch
