@@ -4,7 +4,7 @@
 
 # %% ../nbs/01a_crew.ipynb #69a8fa9f
 from __future__ import annotations
-import atexit, errno, os, platform, shutil, signal, subprocess, sys, warnings
+import atexit, errno, os, platform, shutil, signal, subprocess, sys, time, warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -17,8 +17,8 @@ from fastcore.script import anno_parser
 from .io.lock import lock
 
 # %% auto #0
-__all__ = ['MENDS', 'Crew', 'own_device', 'OtherFailed', 'gpus', 'side_by_side', 'bar_over', 'this_commit', 'versions',
-           'one_line_errors', 'from_shell', 'command']
+__all__ = ['MENDS', 'Crew', 'own_device', 'OtherFailed', 'gpus', 'side_by_side', 'Steps', 'one_line', 'bar_over', 'this_commit',
+           'versions', 'one_line_errors', 'from_shell', 'command']
 
 # %% ../nbs/01a_crew.ipynb #e767d982
 def _add(x):
@@ -165,14 +165,45 @@ class _Plain:
     def __init__(self, it): self.it,self.comment = it,''
     def __iter__(self): return iter(self.it)
 
+class Steps(_Plain):
+    "Progress as plain lines, for a file or a pipe"
+    apart = 1. # seconds between two lines
+    def __iter__(self):
+        n,said,t0 = len(self.it),0,time.time()
+        when = t0
+        for i,o in enumerate(self.it, 1):
+            yield o
+            if i==n or i*10//n>said and time.time()-when>=self.apart:
+                said,when = i*10//n,time.time()
+                print(f'{i/n:4.0%} [{i}/{n}, {when-t0:.0f} s] {self.comment}'.rstrip(), flush=True)
+
+# %% ../nbs/01a_crew.ipynb #d7a76824
+def one_line(
+    share:float, # of the way
+    text:str, # beside the bar
+    width:int, # columns of the terminal
+)->str:
+    "A progress bar that fits into one line, and covers what was there"
+    n = max(0, width-len(text)-4)
+    bar = f'|{"█"*int(n*share)}{"-"*(n-int(n*share))}| ' if n>4 else ''
+    return f'{bar}{text}'[:width-1].ljust(width-1)
+
+# %% ../nbs/01a_crew.ipynb #7f8905ef
 def bar_over(
     it, # what to go over
     progress=True, # show the bar?
 ):
     "`it` with a progress bar that shows the time left and a `comment`, or without one"
     if not progress: return _Plain(it)
-    from fastprogress.fastprogress import progress_bar
-    return progress_bar(it)
+    from fastprogress import fastprogress as fp
+    if fp.IN_NOTEBOOK: return fp.progress_bar(it)
+    if not sys.stdout.isatty(): return Steps(it)
+    class Bar(fp.ProgressBar):
+        def on_update(self, val, text):
+            s = one_line(val/self.total if self.total else 1., text, shutil.get_terminal_size().columns)
+            print(f'\r{s}', end='', flush=True)
+        def on_iter_end(self): print()
+    return Bar(it)
 
 # %% ../nbs/01a_crew.ipynb #c0a1f006
 def this_commit()->str:

@@ -25,13 +25,14 @@ from .evaluate import run_panel, summarise, paired
 from .run import TrainConfig, Run, warm_start
 from .train import Trainer
 from .teacher import train_multitask
-from .diagnostics import collapse_report, condition_distances, generate_many, heatmap, panel_sources, retrieval, retrieval_accuracy, sensitivity
+from .diagnostics import collapse_report, condition_distances, generate_many, heatmap, panel_sources
+from .diagnostics import retrieval, retrieval_accuracy, sensitivity
 from .use import FromRun, decide
 
 # %% auto #0
-__all__ = ['SEEN', 'VALIDATION', 'NEAR', 'FAR', 'FULL', 'QUICK', 'FIGURES', 'WRITTEN', 'DemoConfig', 'quick', 'Clock',
-           'fastest_threads', 'peak_gb', 'upper_spec', 'verdict', 'panel_rows', 'plot_panel', 'diagnose', 'decision_of',
-           'report_md', 'demo']
+__all__ = ['SEEN', 'VALIDATION', 'NEAR', 'FAR', 'FULL', 'QUICK', 'NAMES', 'SPLITS', 'FIGURES', 'WRITTEN', 'DemoConfig', 'quick',
+           'Clock', 'fastest_threads', 'peak_gb', 'upper_spec', 'verdict', 'panel_rows', 'plot_panel', 'diagnose',
+           'decision_of', 'report_md', 'demo']
 
 # %% ../nbs/14d_demo.ipynb #ec19950a
 SEEN = ('upper_case','quote','bold','json_pair','csv_join', 'plural','past','comparative','opposite', 'cm_in_metres',
@@ -48,9 +49,9 @@ FULL = dict( # what the demo does
     near=NEAR, # held out, of a family that is trained on
     far=FAR, # held out, of another family
     n_train=56, # rows a task
-    encoder='sentence-transformers/all-MiniLM-L6-v2 + base:18', # a sentence encoder beside the base model's own hidden states
+    encoder='sentence-transformers/all-MiniLM-L6-v2 + base:18', # a sentence encoder beside the base's states
     rank=8,
-    bare=.5, # share of the layers, from below, without adapters: what these make of a row is computed once, so a step costs less
+    bare=.5, # share of the layers, from below, without adapters: what these make of a row is computed once
     teacher_steps=32,
     teacher_rows=2, # rows a teacher sees a step
     teacher_lr=4e-3,
@@ -109,7 +110,7 @@ class Clock:
         took,self.last = time.time()-self.last,time.time()
         self.steps[what] = round(self.steps.get(what,0)+took, 1)
         write_json(self.path, self.steps)
-        self.log(f'\n[{self.total:5.0f} s] {what} ({took:.0f} s)')
+        self.log(f'[{self.total:5.0f} s] {what} ({took:.0f} s)')
     @property
     def total(self)->float: "Seconds of all steps"; return sum(self.steps.values())
 
@@ -117,7 +118,7 @@ def fastest_threads(
     model, # on a CPU
     tok, # its tokenizer
 )->int: # set with torch.set_num_threads
-    "All threads or one, whichever takes less time for a short step: two threads on one busy or half a core are slower than one"
+    "All threads or one, whichever takes less time for a short step: on a busy machine two may be slower than one"
     n = torch.get_num_threads()
     if n==1 or model.device.type!='cpu': return n
     x = model.get_input_embeddings()(torch.full((8,28), tok.pad_token_id)).detach().requires_grad_()
@@ -207,10 +208,15 @@ def panel_rows(
             accuracy=get('accuracy'), exact_match=get('exact_match'), n_tasks=m['nll'].n_tasks))
     return res
 
+NAMES = dict(base='base model', mean_teacher='mean of the teachers', nearest_teacher='nearest teacher',
+    multitask='one multi-task LoRA', generated='generated', generated_shuffled="generated, other tasks' prompts",
+    teacher="the task's own teacher", start_adapter='start adapter', in_context='examples in context')
+SPLITS = dict(seen='trained on', held_out_near='held out, family seen', held_out_far='held out, family unseen')
+
 def plot_panel(
     rows:list, # as made by `panel_rows`
 ):
-    "NLL of every source with its interval, a panel a split"
+    "Loss of every source with its interval, a panel a kind of task"
     import matplotlib.pyplot as plt
     splits = list(dict.fromkeys(r['split'] for r in rows))
     fig,axs = plt.subplots(1, len(splits), figsize=(3.3*len(splits),2.8), dpi=66, sharey=True)
@@ -219,9 +225,10 @@ def plot_panel(
         y,v,ci = range(len(g)),[r['nll'] for r in g],np.array([r['nll_ci'] for r in g]).T
         ax.barh(y, v, xerr=[v-ci[0], ci[1]-v], color=['C1' if r['source']=='generated' else 'C0' for r in g], height=.7,
             error_kw=dict(lw=1))
-        ax.set_yticks(y, [r['source'] for r in g])
-        ax.set_title(sp.replace('_',' ')); ax.set_xlabel('loss, nats a token\n(shorter is better)')
-    plt.tight_layout()
+        ax.set_yticks(y, [NAMES.get(r['source'], r['source']) for r in g])
+        ax.set_title(SPLITS.get(sp, sp), fontsize=9); ax.set_xlabel('loss, nats a token\n(shorter is better)')
+    fig.suptitle('Loss of every source of weights, with 95% intervals', fontsize=10)
+    fig.tight_layout()
     return fig
 
 # %% ../nbs/14d_demo.ipynb #67ad63e6

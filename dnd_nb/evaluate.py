@@ -472,4 +472,4 @@ def panel_verdict(
         for r in d.itertuples() if r.hi<0],[f'{RIVALS[r.b]} ({r.mean:+.2f})' for r in d.itertuples() if r.hi>=0]
     if better: line += f' Better than {", ".join(better)}.'
     if rest: line += f' Not shown to be better than {", ".join(rest)}.'
-    return line
+    return line if n>1 else f'{line} One task cannot show what prompts do for others: look at more.'

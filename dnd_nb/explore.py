@@ -30,8 +30,8 @@ def table_html(
     cell = lambda tag,c: (f'<{tag} style="padding:4px 14px 4px '
                           f'0;text-align:left;vertical-align:top">{html.escape(str(c))}</{tag}>')
     row = lambda tag,cs: f'<tr>{"".join(cell(tag, c) for c in cs)}</tr>'
-    return ('<table '
-            f'aria-label="{label}">{row("th", df.columns)}{"".join(row("td", r) for r in df.itertuples(index=False))}</table>')
+    body = ''.join(row('td', r) for r in df.itertuples(index=False))
+    return f'<table aria-label="{label}">{row("th", df.columns)}{body}</table>'
 
 def _wrong(e):
     return (f'<div role="status" data-level="ignored" style="color:{COLOURS["ignored"]}">✗ '
@@ -169,13 +169,15 @@ def workbench_of(
     from dnd_nb.tasks.builtin import builtin_tasks
     from dnd_nb.use import FromRun, default_generator
     from dnd_nb.workbench import Workbench
+    from dnd_nb.written import made_for
     t = builtin_tasks(['animal_or_fruit'], n_train=8)[0]
     first = t.train[:4],[e.prompt for e in t.test[:3]]
     if not runs:
         gen = (Generator.from_pretrained(generator, device=_device(device)) if generator
                else default_generator(_device(device)))
-        return Workbench(*_base(base or gen.spec.base_model, device),
-            {Path(generator or 'the package\'s generator').name:gen}), *first
+        model,tok = _base(base or gen.spec.base_model, device, gen.home)
+        made_for(gen, model)
+        return Workbench(model, tok, {Path(generator or 'the package\'s generator').name:gen}), *first
     writers,near = {},{}
     for r in runs:
         run,z,model,tok,cache = _open(r, zoo, base, embeddings, device)
@@ -203,7 +205,8 @@ def dnd_explore(
     no_browser:store_true=False, # only print the address
     device:str='cpu', # cpu, cuda, or auto
 ):
-    "Open the explorer in a browser: examples in, every way's answers side by side, the decision, and the adapter to keep. E.g. `dnd_explore`, or `dnd_explore runs/first runs/second`"
+    """Open the explorer in a browser: examples in, every way's answers side by side, the decision, the adapter to keep.
+    E.g. `dnd_explore`, or `dnd_explore runs/first runs/second`"""
     with one_line_errors():
         try: import gradio
         except ImportError: raise ValueError("dnd_explore needs gradio: pip install 'dnd_nb[explore]'") from None

@@ -13,14 +13,13 @@ import ipywidgets as W, numpy as np, pandas as pd, torch
 from fastcore.basics import patch, store_attr
 from .adapter import *
 from .io.files import MARKER, read_json
-from .io.peft import load_peft
+from .io.peft import load_peft, save_peft
 from .dataset import prompt_batches
 from .diagnostics import heatmap
 from .strength import Novelty, unfollowed
 from .dataset import condition_texts
 from .evaluate import _answers, _read_prompts, _score_batch, _spread, behind, cache_of
 from .generator import module_place
-from .io.peft import save_peft
 from .model import base_id
 from .task import Example, encode_rows
 
@@ -275,7 +274,12 @@ def sources(self:Explorer, ad:Adapters, task:str)->dict: # name → Adapters n=1
     return dict(base=ad.scaled(0.), generated=ad) | (dict(teacher=t) if t is not None else {})
 
 @patch
-def compare(self:Explorer, questions:list, sources:dict, task:str='', template=None)->pd.DataFrame: # source, question, gold, says, p, p_gold
+def compare(self:Explorer,
+    questions:list, # of strings
+    sources:dict, # name → Adapters n=1
+    task:str='', # in which answers are looked for first
+    template=None, # of the rows
+)->pd.DataFrame: # source, question, gold, says, p, p_gold
     "Answers of several adapters side by side"
     rows,n = [self.known(q, task) for q in questions],len(questions)
     said = say(self.model, self.tok, rows*len(sources), Adapters.cat(list(sources.values())),
@@ -336,13 +340,14 @@ def norm_figure(
     "‖ΔW‖ by layer and kind of module, and how far the prompts moved it"
     from matplotlib.figure import Figure
     n,m = view.norms.shape
-    w,h = max(4.6, .19*m+2.4),2*(.24*n+.75)
+    w,h = max(5.4, .19*m+2.4),2*(.24*n+.75)+.15
     fig = Figure(figsize=(w,h), dpi=75)
-    fig.subplots_adjust(left=1.3/w, right=1, top=1-.3/h, bottom=.35/h, hspace=.75/(.24*n+.3))
+    fig.subplots_adjust(left=1.3/w, right=1, top=1-.3/h, bottom=.5/h, hspace=.75/(.24*n+.3))
     for ax,df,title in zip(fig.subplots(2,1), (view.norms,view.moved),
-            ('‖ΔW‖ by layer','‖ΔW − ΔW at strength 0‖: what the prompts changed')):
+            ('‖ΔW‖ of each module','what the prompts changed: ‖ΔW − ΔW at strength 0‖ (good: not all 0)')):
         heatmap(df, title, ax)
         ax.set_xticks(range(0, m, max(1, m//10)), df.columns[::max(1, m//10)], rotation=0, ha='center')
+    ax.set_xlabel('layer', fontsize=8)
     return fig
 
 # %% ../nbs/13_explorer.ipynb #d6a63039
@@ -374,8 +379,8 @@ def _html_table(df, label): # a table for an HTML widget
     row = lambda xs,tag: '<tr>' + ''.join(f'<{tag} style="padding:2px 10px 2px '
                                           f'0;text-align:left;vertical-align:top;line-height:1.35">{esc(x)}</{tag}>'
                                           for x in xs) + '</tr>'
-    return (f'<table aria-label="{label}" '
-            f'style="border-spacing:0">{row(df.columns,"th")}{"".join(row(r,"td") for r in df.itertuples(index=False))}</table>')
+    body = ''.join(row(r, 'td') for r in df.itertuples(index=False))
+    return f'<table aria-label="{label}" style="border-spacing:0">{row(df.columns,"th")}{body}</table>'
 
 LEVELS = dict(good=('✓','#116329'), far=('!','#8a5a00'), bad=('✗','#b3261e')) # green, amber, red
 
@@ -388,8 +393,7 @@ def _img(fig, alt):
     f = io.BytesIO(); fig.savefig(f, format='png')
     return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{base64.b64encode(f.getvalue()).decode()}">'
 
-def near_line(view:View, # its nearest tasks are read
-)->str:
+def near_line(view:View)->str: # its nearest tasks are read
     "Where the batch lies, in words"
     if view.ignored: return view.ignored
     n = view.near.iloc[0]
@@ -442,8 +446,7 @@ def _wire(self:ExplorerBox):
     self.fill(0)
 
 @patch
-def fill(self:ExplorerBox, seed, # of the batch
-):
+def fill(self:ExplorerBox, seed:int): # of the batch
     "A batch and questions of the chosen task; prompts of one's own stay as they are"
     with self._quietly():
         self.seed,t = seed,self.task.value
@@ -488,12 +491,11 @@ def _update(self:ExplorerBox):
 
 @patch
 def _show(self:ExplorerBox, v:View):
-    of = ('' if v.teacher==v.task
-          else f" The teacher is that of {v.teacher}, the nearest task: "
-               f"{'this one has none' if v.task else 'prompts were typed in'}.")
+    why = 'this one has none' if v.task else 'prompts were typed in'
+    of = '' if v.teacher==v.task else f' The teacher is that of {v.teacher}, the nearest task: {why}.'
     self.answers.value = (_html_table(v.wide(), 'answers')
-                          + '<div>Number: probability of what is said; gold: of the right '
-                            f'answer.{html.escape(of)}</div>')
+                          + '<div>✓: right; of a question with choices, the likeliest of them is what is said. '
+                            f'Number: probability of what is said; gold: of the right answer.{html.escape(of)}</div>')
     self.near.value = _html_table(v.near.assign(near=['yes' if x else 'no' for x in v.near.near]),
         'nearest training tasks')
     self.norms.value = _img(norm_figure(v), f'norms of {v.run}: {float((v.norms.values**2).sum()**.5):.3f} in all, '

@@ -32,6 +32,20 @@ def _some(xs, most): # the examples that are used
     if 0<most<len(use): print(f'{len(use)} examples: the first {most} are used (--most)')
     return use[:most] if most else use
 
+# %% ../nbs/15a_generate.ipynb #cd769179
+def _next(w, examples, unread=''): # the command that comes after
+    if w.decision is None and unread:
+        return (f'Next: {unread}; if one of them holds the answers, name it with --answer-field, and call dnd_generate '
+                'again')
+    if w.decision is None: return f'Next: put two answers or more into {examples}, and call dnd_generate again'
+    best = w.decision.best
+    if not w.decision.helps():
+        return ('Next: give more examples, and call dnd_generate again' if best!='base'
+                else 'Next: use the base model; the adapter is kept to look at')
+    if best=='in context':
+        return f'Next: put the examples before your prompts, or try the adapter: the lines are in {w.folder}/README.md'
+    return f'Next: open {w.folder}/README.md, which says how to load the adapter'
+
 # %% ../nbs/15a_generate.ipynb #f5580ea3
 @command
 @delegates(reading)
@@ -51,7 +65,8 @@ def generate_from(
     seed:int=0, # of the folds
     **kwargs, # how a table is read
 ):
-    "From a file of a few answered examples to a PEFT adapter folder, and whether to use it. E.g. `dnd_generate examples.jsonl --out mine`; `dnd_generate RUN FILE` uses a run of dnd_train"
+    """From a file of a few answered examples to a PEFT adapter folder, and whether to use it.
+    E.g. `dnd_generate examples.jsonl --out mine`; `dnd_generate RUN FILE` uses a run of dnd_train"""
     with one_line_errors():
         import time
         from dnd_nb.tasks.sources import describe, read_examples
@@ -61,9 +76,10 @@ def generate_from(
         print(about)
         from dnd_nb.share import Generator
         from dnd_nb.use import default_generator
-        from dnd_nb.written import generate, plan
+        from dnd_nb.written import generate, made_for, plan
         gen = Generator.from_pretrained(generator) if generator else default_generator()
-        model,tok = _base(base or gen.spec.base_model, device)
+        model,tok = _base(base or gen.spec.base_model, device, gen.home)
+        made_for(gen, model)
         xs = _some(xs, most)
         print(plan(model, tok, xs, steps, gen), flush=True)
         t0 = time.time()
@@ -76,19 +92,14 @@ def generate_from(
 
 generate_from.__name__ = 'dnd_generate' # what its help calls it
 
-# %% ../nbs/15a_generate.ipynb #cd769179
-def _next(w, examples, unread=''): # the command that comes after
-    if w.decision is None and unread:
-        return (f'Next: {unread}; if one of them holds the answers, name it with --answer-field, and call dnd_generate '
-                'again')
-    if w.decision is None: return f'Next: put two answers or more into {examples}, and call dnd_generate again'
-    best = w.decision.best
-    if not w.decision.helps():
-        return ('Next: give more examples, and call dnd_generate again' if best!='base'
-                else 'Next: use the base model; the adapter is kept to look at')
-    if best=='in context':
-        return f'Next: put the examples before your prompts, or try the adapter: the lines are in {w.folder}/README.md'
-    return f'Next: open {w.folder}/README.md, which says how to load the adapter'
+# %% ../nbs/15a_generate.ipynb #c7ef3c3a
+def _texts(xs, mode, file): # what a run's encoder reads of the examples
+    from dnd_nb.condition import condition_texts
+    known = sum(e.answer is not None for e in xs)
+    if known and mode=='prompt':
+        print(f'{known} answers are not read: this run reads prompts alone. dnd_generate {file}, without the run, '
+              'reads them and judges')
+    return [e.prompt if e.answer is None else condition_texts([e], mode)[0] for e in xs]
 
 # %% ../nbs/15a_generate.ipynb #5dc7ee16
 @command
@@ -104,7 +115,8 @@ def dnd_generate(
     device:str='cpu', # cpu, cuda, or auto
     **kwargs, # how a table is read
 ):
-    "Write the LoRA for a task's prompts as a PEFT adapter folder. E.g. `dnd_generate runs/first prompts.txt --out new`, then PeftModel.from_pretrained(base, 'new')"
+    """Write the LoRA for a task's prompts as a PEFT adapter folder.
+    E.g. `dnd_generate runs/first prompts.txt --out new`, then PeftModel.from_pretrained(base, 'new')"""
     with one_line_errors():
         import random
         from dnd_nb.io.files import replaceable
@@ -116,9 +128,8 @@ def dnd_generate(
         from dnd_nb.tasks.sources import describe, read_examples
         xs = read_examples(prompts, **reading(**kwargs))
         print(describe(xs))
-        ps = [e.prompt for e in xs]
-        if k>len(ps): print(f'k={k}, but {prompts} holds {len(ps)} prompts: all of them are used, none twice')
-        if 0<k<len(ps): ps = random.Random(seed).sample(ps, k)
+        if k>len(xs): print(f'k={k}, but {prompts} holds {len(xs)} prompts: all of them are used, none twice')
+        if 0<k<len(xs): xs = random.Random(seed).sample(list(xs), k)
         from dnd_nb.io.peft import save_peft
         from dnd_nb.encoder import make_encoder
         from dnd_nb.share import adapter_card
@@ -126,7 +137,8 @@ def dnd_generate(
         from dnd_nb.run import Run
         r = Run(run, device)
         enc = r.config['encoder']
-        model,tok = _base(base or r.spec.base_model, device) if 'base:' in enc else (None,None)
+        ps = _texts(xs, r.cfg.answers, prompts)
+        model,tok = _base(base or r.spec.base_model, device, r.folder) if 'base:' in enc else (None,None)
         enc = make_encoder(enc, model, tok, device)
         ad,why = r.generate(enc, [ps], strength),unfollowed(r, enc, ps, strength)
         card = adapter_card(ad, Path(out).name, f'from {len(ps)} prompts by the run {r.folder.name}',
@@ -136,19 +148,9 @@ def dnd_generate(
         print(f'{out}: a LoRA for {r.spec.base_model} from {len(ps)} prompts; open it with '
               f'peft.PeftModel.from_pretrained(base, {out!r})')
 
-# %% ../nbs/15a_generate.ipynb #3ba76442
-def _zero_shot(run, enc, prompts, strength, device): # adapter, what is said of it
-    "By a generator that an earlier `dnd_study` exported, which knows how far to follow which prompts"
-    import tempfile
-    from dnd_nb.encoder import PromptCache
-    from dnd_nb.strength import ZeroShot
-    with tempfile.TemporaryDirectory() as tmp:
-        z = ZeroShot.load(run.folder, lambda name: PromptCache(tmp, enc), device)
-        s = float(z.strength([prompts])) if strength is None else strength
-        return z.generate([prompts], s), f', followed at strength {s:.2f} (at 0 no prompt is followed)'
-
+# %% ../nbs/15a_generate.ipynb #2253f86f
 def generate_main():
-    "`dnd_generate` from the shell: a file alone is read by the package's own generator, a run and a file by the run; --generator FOLDER stands for the run"
+    "`dnd_generate` from the shell: a file alone goes to the package's generator, a run and a file to the run"
     from argparse import ArgumentParser
     from fastcore.script import anno_parser
     import sys

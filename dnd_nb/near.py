@@ -116,6 +116,7 @@ def __call__(self:Nearness,
     k = max([k for k in self.border if k<=len(prompts)], default=min(self.border))
     return Near(self.names[i], float(d[i]), self.border[k], surprise(model, tok, prompts[:16]), self.odd)
 
+# %% ../nbs/13a_near.ipynb #0248290f
 @patch
 def save(self:Nearness,
     path, # .safetensors file

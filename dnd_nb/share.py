@@ -61,7 +61,7 @@ model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained('{base}')
 batch = tok({ask_py}, return_tensors='pt')
 print(tok.decode(model.generate(**batch, max_new_tokens=16)[0]))
 ```
-Without the Hub, `dnd_nb.model.load_base('{base}')` gives model and tokenizer where dnd_nb has weights of this name.
+Offline: write the path of a folder with the base model in place of `'{base}'`, twice. `hf download {base} --local-dir base` makes such a folder `base` while there is a network; {here}
 
 With vLLM: {vllm}.
 With llama.cpp: {cpp}.
@@ -82,7 +82,8 @@ def adapter_card(
     cpp = (f'`llama-cli -m BASE.gguf --lora {name}/adapter.gguf`' if gguf
            else 'turn the folder into GGUF with its `convert_lora_to_gguf.py`, or call `dnd_generate` with `--gguf`, '
                 'then pass it with `--lora`')
-    return CARD.format(name=name, base=s.base_model, rank=s.rank, alpha=s.alpha, how=f' ({how})' if how else '',
+    here = f'`dnd_nb.model.load_base({s.base_model!r})` gives model and tokenizer where dnd_nb has them already.'
+    return CARD.format(name=name, base=s.base_model, rank=s.rank, alpha=s.alpha, how=f' ({how})' if how else '', here=here,
         ask=ask, ask_py=repr(ask), shown=shown or 'Nothing was judged.', modules=len(s.modules),
         answer=template.answer.format(answer='ANSWER'), cpp=cpp,
         vllm=vllm_hint(s, name, s.base_model or 'BASE'))
@@ -130,7 +131,8 @@ base_model: {base}
 tags: [lora, hypernetwork, dnd_nb]
 ---
 # {name}
-A generator of LoRAs for `{base}`: {kind}, rank {rank}, alpha {alpha}, {modules} modules, {n:,} parameters. It turns answered examples of a task into an adapter.
+A generator of LoRAs for `{base}`: {kind}, rank {rank}, alpha {alpha}, {modules} modules, {n:,} parameters.
+It turns answered examples of a task into an adapter.
 
 ## Use it
 ```python
@@ -147,7 +149,8 @@ From a shell: `dnd_generate examples.jsonl --generator {name} --out my_adapter`.
 {known}
 
 ## What it is not for
-Another base model, or other modules. Each adapter is judged on examples of your own, held back from it: believe that, not this page.
+Another base model, or other modules.
+Each adapter is judged on examples of your own, held back from it: believe that, not this page.
 '''
 
 def generator_card(

@@ -128,7 +128,8 @@ class Decision:
     tokens:int # that examples in context add to every query
     seconds:float # that it took, without loading the model
     lines:list=field(default_factory=list) # (prompt, base's answer, the adapter's, gold)
-    right:pd.DataFrame=None # way × example: 1 where the answer is given exactly or picked among the choices, else 0; NaN where it is too long for that
+    right:pd.DataFrame=None # way × example: 1 where the answer is right, else 0; NaN where it is too long for that
+    choices:int=0 # examples whose answer is looked for among their choices alone; the others' must be given exactly
 
 def deal(
     n:int, # examples
@@ -139,6 +140,7 @@ def deal(
     order = random.Random(seed).sample(range(n), n)
     k = min(most, n)
     return [sorted(order[i::k]) for i in range(k)]
+
 def n_folds(
     tok, # the base's tokenizer
     examples:list, # of Example
@@ -173,7 +175,7 @@ def deal_prompts(
     return [sorted(i for g in f for i in list(at.values())[g]) for f in deal(len(at), folds, seed)]
 
 # %% ../nbs/14a_use.ipynb #e6fc4181
-def _judged(model, tok, examples, folds, ads, template): # (nats a token, right?) of each example, by its fold's adapter; ads None: the base
+def _judged(model, tok, examples, folds, ads, template): # nats and right of each example; ads None: the base
     order = [i for f in folds for i in f]
     owner = None if ads is None else [k for k,f in enumerate(folds) for _ in f]
     df = score(model, tok, [examples[i] for i in order], ads, owner, template)
@@ -186,6 +188,28 @@ def _in_context(model, tok, examples, folds, rest, template):
     xs = {i: in_context(tok, [examples[j] for j in r], examples[i], template) for f,r in zip(folds,rest) for i in f}
     df = score(model, tok, [xs[i] for i in range(len(examples))], template=bare(template), max_len=window(model))
     return _nats_and_right(df)
+
+# %% ../nbs/14a_use.ipynb #2f02faab
+def _adapters(model, tok, gen, lists, ways, steps, lr, template): # way → Adapters, one a list
+    made = {}
+    if 'start adapter' in ways: made['start adapter'] = generate_adapters(model, tok, gen, lists, template, 0)
+    if {'generated','generated, tuned'} & set(ways):
+        made['generated'] = generate_adapters(model, tok, gen, lists, template)
+        if 'generated, tuned' in ways and steps:
+            rows = [encode_rows(tok, l, template) for l in lists]
+            made['generated, tuned'] = tuned(model, tok, made['generated'], rows, steps, lr,
+                engine=few_rows_engine(model, gen.spec))
+        if 'generated' not in ways: del made['generated']
+    return made
+
+def _tokens(tok, examples, template): return sum(len(r)+1 for r in encode_rows(tok, examples, template, 2048))
+
+def _lines(model, tok, examples, folds, ads, template, n=3): # of examples held back, one of each of the first folds
+    at = [(k,f[0]) for k,f in enumerate(folds)][:n]
+    ps = [examples[i].prompt for _,i in at]
+    base = answers(model, tok, ps, template=template)
+    own = answers(model, tok, ps, ads, [k for k,_ in at], template)
+    return [(examples[i].prompt, b, o, examples[i].answer) for (_,i),b,o in zip(at, base, own)]
 
 # %% ../nbs/14a_use.ipynb #a6acf485
 def decide(
@@ -223,33 +247,11 @@ def decide(
     for w,a in ads.items(): keep(w, _judged(model, tok, examples, parts, a[list(range(len(parts)))], template))
     table = pd.DataFrame({w:d.nats for w,d in got.items()})
     d = Decision(table, table.mean().idxmin(), len(examples), min(_tokens(tok, examples, template), window(model)), 0.,
-        right=pd.DataFrame({w:d.right for w,d in got.items()}))
+        right=pd.DataFrame({w:d.right for w,d in got.items()}), choices=sum(bool(e.choices) for e in examples))
     if tries := [w for w in table.mean().sort_values().index if w in ads]:
         d.lines = _lines(model, tok, examples, parts, ads[tries[0]], template)
     d.seconds = time.time()-t0
     return d, {w:a[[len(parts)]] for w,a in ads.items()}
-
-# %% ../nbs/14a_use.ipynb #2f02faab
-def _adapters(model, tok, gen, lists, ways, steps, lr, template): # way → Adapters, one a list
-    made = {}
-    if 'start adapter' in ways: made['start adapter'] = generate_adapters(model, tok, gen, lists, template, 0)
-    if {'generated','generated, tuned'} & set(ways):
-        made['generated'] = generate_adapters(model, tok, gen, lists, template)
-        if 'generated, tuned' in ways and steps:
-            rows = [encode_rows(tok, l, template) for l in lists]
-            made['generated, tuned'] = tuned(model, tok, made['generated'], rows, steps, lr,
-                engine=few_rows_engine(model, gen.spec))
-        if 'generated' not in ways: del made['generated']
-    return made
-
-def _tokens(tok, examples, template): return sum(len(r)+1 for r in encode_rows(tok, examples, template, 2048))
-
-def _lines(model, tok, examples, folds, ads, template, n=3): # of examples held back, one of each of the first folds
-    at = [(k,f[0]) for k,f in enumerate(folds)][:n]
-    ps = [examples[i].prompt for _,i in at]
-    base = answers(model, tok, ps, template=template)
-    own = answers(model, tok, ps, ads, [k for k,_ in at], template)
-    return [(examples[i].prompt, b, o, examples[i].answer) for (_,i),b,o in zip(at, base, own)]
 
 # %% ../nbs/14a_use.ipynb #b755bd1a
 @patch
@@ -257,7 +259,7 @@ def against(self:Decision,
     way:str, # one of the table's columns
     other:str='base', # one of the table's columns
 )->tuple: # (mean, lower, upper) nats a token, below zero where `way` is better
-    "Difference of two ways on the same examples, with a 95% interval over examples (Student's t), widened for the number of ways that are compared (Bonferroni)"
+    "Difference of two ways on the same examples, with a 95% interval (Student's t, Bonferroni over the ways)"
     d = self.table[way]-self.table[other]
     level,n = .05/(2*max(1, self.table.shape[1]-1)), len(d)
     half = stats.t.ppf(1-level, n-1)*d.std(ddof=1)/n**.5 if n>1 else np.inf
@@ -277,6 +279,7 @@ def best_adapter(self:Decision)->str:
     own = [w for w in self.table if w not in ('base','in context')]
     return self.table[own].mean().idxmin() if own else None
 
+# %% ../nbs/14a_use.ipynb #39e7443c
 @patch
 def share(self:Decision,
     way:str, # one of the table's columns
@@ -297,6 +300,13 @@ def more_right(self:Decision,
     n = int((d!=0).sum())
     return float(stats.binomtest(int((d>0).sum()), n).pvalue) if n else 1.
 
+@patch
+def counted(self:Decision)->str:
+    "How an answer counts as right, in words"
+    n,k = len(self.table),self.choices
+    return ('given exactly' if not k else 'likeliest of the choices' if k==n
+            else f'likeliest of the choices for {k}, given exactly for {n-k}')
+
 # %% ../nbs/14a_use.ipynb #9dbb052e
 def _nats(x): return f'{x:.2f}'
 def _gap(d): return f'{d[0]:+.2f}, 95% {d[1]:+.2f} to {d[2]:+.2f}'
@@ -305,10 +315,11 @@ def _gap(d): return f'{d[0]:+.2f}, 95% {d[1]:+.2f} to {d[2]:+.2f}'
 def _right(self:Decision, way): # in words, '' where answers are too long
     s,b = self.share(way),self.share('base')
     if not s: return ''
-    if not b or way=='base': return f' {s[0]} of {s[1]} answers are right.'
-    if s[0]==b[0]: return f' {s[0]} of {s[1]} answers are right, as many as with the base model.'
+    own = f' {s[0]} of {s[1]} answers are right ({self.counted()})'
+    if not b or way=='base': return f'{own}.'
+    if s[0]==b[0]: return f'{own}, as many as with the base model.'
     clear = self.more_right(way)<.05/max(1, self.table.shape[1]-1)
-    return (f' {s[0]} of {s[1]} answers are right, the base model has {b[0]}'
+    return (f'{own}, the base model has {b[0]}'
             + ('.' if clear else ': too few to tell by right answers alone.'))
 
 @patch
@@ -340,7 +351,7 @@ def sentence(self:Decision)->str:
 # %% ../nbs/14a_use.ipynb #1c19f00c
 @patch
 def summary(self:Decision)->pd.DataFrame: # a row a way
-    "Mean loss of each way, differences from the base and from examples in context with intervals, right answers, tokens added to a query"
+    "Of each way: mean loss, differences from the base and from examples in context, right answers, tokens added"
     rows,none = [],(np.nan,)*3
     for w in self.table:
         d = self.against(w) if w!='base' and 'base' in self.table else none
@@ -361,7 +372,7 @@ def shown(self:Decision)->pd.DataFrame: # of strings
     return pd.DataFrame({'way':s.index, 'nats a token':s.nats.map(_nats),
         'against base':col(plus, 'against_base','lo','hi'),
         'against in context':col(plus, 'against_context','context_lo','context_hi'),
-        'right':col(pct, 'right','right_lo','right_hi'), 'tokens added':s.tokens_added.map(str)})
+        f'right ({self.counted()})':col(pct, 'right','right_lo','right_hi'), 'tokens added':s.tokens_added.map(str)})
 
 @patch
 def examples_shown(self:Decision)->list: # of strings

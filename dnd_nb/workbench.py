@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-import pandas as pd, dnd_nb.share # save_pretrained
+import pandas as pd
 from .adapter import Adapters
 from .evaluate import answers, bare, in_context, window
 from .examples import tuned
@@ -15,7 +15,7 @@ from .near import Nearness
 from .strength import unfollowed
 from .task import Example, encode_rows
 from .use import FromRun, decide, few_rows_engine, generate_adapters, template_of
-from .written import keep_judged, nearness_of
+from .written import keep_judged, nearness_of, write_folder
 
 # %% auto #0
 __all__ = ['LEVELS', 'Said', 'Status', 'Workbench', 'side_by_side', 'typed', 'pasted']
@@ -50,10 +50,13 @@ class Workbench:
         self.near = {n: (near or {}).get(n) or (None if isinstance(w, FromRun) else nearness_of(w))
             for n,w in writers.items()}
         self._made = {} # (writer, examples, steps) → Adapters, the last few
+        self._judged = {} # the same → Decision
     def __repr__(self): return f'Workbench({", ".join(self.writers)})'
 
 # %% ../nbs/14c_workbench.ipynb #d2086c51
 from fastcore.basics import patch
+
+def _key(writer, examples, steps): return writer, tuple((e.prompt,e.answer) for e in examples), steps
 
 @patch
 def adapter(self:Workbench,
@@ -62,7 +65,7 @@ def adapter(self:Workbench,
     steps:int=0, # of fine-tuning on them
 )->Adapters: # n=1
     "What a writer makes of examples, kept for as long as nothing changes"
-    key = writer, tuple((e.prompt,e.answer) for e in examples), steps
+    key = _key(writer, examples, steps)
     if key not in self._made:
         if len(self._made)>16: self._made.clear()
         w = self.writers[writer]
@@ -135,8 +138,10 @@ def decision(self:Workbench,
     log=None, # called with each way and its loss
 ): # a `Decision`
     "Which way to use these examples, judged on those held back"
-    return decide(self.model, self.tok, self.writers[writer], examples, steps,
-        template=template_of(self.writers[writer]), log=log)[0]
+    w = self.writers[writer]
+    d = decide(self.model, self.tok, w, examples, steps, template=template_of(w), log=log)[0]
+    self._judged = {_key(writer, examples, steps):d} # the last one
+    return d
 
 @patch
 def save(self:Workbench,
@@ -145,14 +150,15 @@ def save(self:Workbench,
     folder, # a new one
     steps:int=0, # of fine-tuning on the examples
 )->Path:
-    "Write the adapter as a PEFT folder with its card"
+    "Write the adapter as `dnd_generate` does, with the decision if these very examples were judged"
     if not str(folder).strip(): raise ValueError('no folder: type the path of a new one')
-    keep_judged(folder := Path(str(folder).strip()).expanduser())
-    s = self.status(writer, examples)
-    how = f'{writer}{f", then {steps} steps" if steps else ""}, from {len(examples)} examples'
-    return self.adapter(writer, examples, steps).save_pretrained(folder,
-        prompts=[e.prompt for e in examples], how=how,
-        shown=f'Nothing was judged. {s!r}.', template=template_of(self.writers[writer]))
+    folder,w = Path(str(folder).strip()).expanduser(),self.writers[writer]
+    d = next((d for k,d in self._judged.items() if k[:2]==_key(writer, examples, 0)[:2] and steps in (0,k[2])), None)
+    if d is None: keep_judged(folder)
+    note = '' if d else (f'From {len(examples)} examples by {writer}. Nothing was judged. '
+        f'{self.status(writer, examples)!r}.')
+    way = 'generated, tuned' if steps else 'generated'
+    return write_folder(self.adapter(writer, examples, steps), folder, way, d, examples, w, template_of(w), note)
 
 # %% ../nbs/14c_workbench.ipynb #03659e0a
 def typed(

@@ -24,8 +24,54 @@ from .use import DEFAULT, WAYS, Decision, decide, default_generator, few_rows_en
 from .use import n_folds, shortened, template_of
 
 # %% auto #0
-__all__ = ['METHODS', 'asked_for', 'Written', 'generate', 'made_for', 'keep_judged', 'home', 'known_results', 'nearness_of',
-           'unjudged_note', 'cost', 'pace', 'plan']
+__all__ = ['METHODS', 'cost', 'pace', 'plan', 'asked_for', 'Written', 'home', 'known_results', 'nearness_of', 'made_for',
+           'keep_judged', 'unjudged_note', 'write_folder', 'generate']
+
+# %% ../nbs/14b_written.ipynb #c6d21d6c
+def cost(
+    lens:list, # tokens of each answered example
+    rounds:int, # of the generator
+    steps:int, # of fine-tuning
+    folds:int, # of the examples
+    ways:int=len(WAYS), # that are compared, the base model among them
+)->float: # tokens, forward and backward; a forward pass is a third of both
+    "What a decision costs"
+    n,T = len(lens),sum(lens)
+    few = min(8, n+(-n//folds)) # rows of the shortest list
+    context = n*T*(folds-1)/folds # in context every example is read behind the others of its folds
+    return T*(rounds*folds + (ways-1)/3) + context/3 + steps*(folds+1)*few*T/n
+
+# %% ../nbs/14b_written.ipynb #0ab60365
+def pace(
+    model, # frozen base
+    tok, # its tokenizer
+    gen:Generator, # its start adapter is used
+    rows:list, # of Row
+)->float: # tokens a second
+    "How fast this machine is now: the fastest of three passes over a few rows, after one to warm up"
+    lean,rows = engine_for(model, gen.spec, few_rows_engine(model, gen.spec)),rows[:8]
+    def one():
+        t0 = time.time(); backward(model, lean, gen.loc.to(model.device), [rows], tok.pad_token_id, 4096)
+        return time.time()-t0
+    return sum(map(len, rows))/min([one() for _ in range(4)][1:])
+
+# %% ../nbs/14b_written.ipynb #8f8db72d
+def plan(
+    model, # frozen base
+    tok, # its tokenizer
+    examples:list, # of Example
+    steps:int, # of fine-tuning
+    gen:Generator, # that writes the adapters
+    speed:float=None, # tokens a second, forward and backward; None: measured
+)->str:
+    "What will be done, and about how long it takes on this machine, as busy as it is now"
+    known = [e for e in examples if e.answer is not None]
+    if len(known)<2: return f'{len(known)} answered examples: an adapter is written, nothing is judged'
+    rows = encode_rows(tok, known, template_of(gen))
+    short = [shortened(tok, e, template_of(gen)) for e in known]
+    lens,folds = list(map(len, rows)),min(n_folds(tok, short, template_of(gen)), len({e.prompt for e in known}))
+    s = 3 + cost(lens, gen.config.get('steps',0), steps, folds)/(speed or pace(model, tok, gen, rows))
+    return f'{len(known)} answered examples in {folds} folds: {len(WAYS)} ways are compared, about {s:.0f} s from now'
 
 # %% ../nbs/14b_written.ipynb #ff4339e7
 METHODS = dict(best=None, start='start adapter', generated='generated', tuned='generated, tuned')
@@ -51,6 +97,7 @@ class Written:
         return (f'{self.decision!r}\n\n{self.folder}: {self.way}{more}' if self.decision
                 else f'{self.note}\n\n{self.folder}: {self.way}{more}')
 
+# %% ../nbs/14b_written.ipynb #9e64fc1c
 def _as_examples(examples):
     if isinstance(examples, (str,Path)):
         from dnd_nb.tasks.sources import read_examples
@@ -59,6 +106,123 @@ def _as_examples(examples):
     if odd := [e for e in xs if not isinstance(e, Example)]:
         raise ValueError(f'example {odd[0]!r}: expected an Example, or a pair of prompt and answer')
     return xs
+
+# %% ../nbs/14b_written.ipynb #e33c25ee
+def home(
+    gen:Generator, # any generator
+)->Path:
+    "The folder that a generator was read from, if it is known"
+    return getattr(gen, 'home', None)
+
+def known_results(
+    gen:Generator, # any generator
+)->dict: # {} where nothing is recorded
+    "How adapters of a generator fared in its study"
+    f = home(gen) and home(gen)/'known.json'
+    return read_json(f) if f and f.exists() else {}
+
+def nearness_of(
+    gen:Generator, # any generator
+)->Nearness: # None where nothing is recorded
+    "What is known of the tasks that a generator was trained on"
+    f = home(gen) and home(gen)/'nearness.safetensors'
+    return Nearness.load(f) if f and f.exists() else None
+
+# %% ../nbs/14b_written.ipynb #bc4f67cb
+def made_for(
+    gen:Generator, # its spec names a base model
+    model, # frozen base
+    tok=None, # its tokenizer
+):
+    "An error if a generator was made for a base model of another name; other weights under the same name are said"
+    was,now = gen.spec.base_model,base_id(model)
+    if Path(was).name.lower()!=Path(now).name.lower():
+        own = home(gen) is not None and home(gen)==DEFAULT
+        who = f'the generator{" that comes with the package" if own else ""}'
+        raise ValueError(f'{who} was made for {was}, this is {now}: leave out --base, or make a generator for {now} '
+                         'with dnd_collect and dnd_train')
+    known = gen.config.get('trained_on') or {}
+    now = identity(model, tok) if known and tok is not None else {}
+    if odd := [k for k in known.keys() & now.keys() if known[k]!=now[k]]:
+        warnings.warn(f'the generator was trained on {was} with {odd[0]} {known[odd[0]][:12]}…, this one has '
+                      f'{now[odd[0]][:12]}…: it may serve less well; the decision judges it as it is')
+
+# %% ../nbs/14b_written.ipynb #65e73c3f
+def keep_judged(
+    folder, # that an adapter without a decision will be written to
+):
+    "An error if a folder holds an adapter that was judged"
+    f = Path(folder)/'decision.json'
+    if f.exists() and read_json(f).get('decision'):
+        raise ValueError(f'{folder}: holds an adapter that was judged, and the new one is not; name another folder')
+
+# %% ../nbs/14b_written.ipynb #f34fbe0d
+def unjudged_note(
+    model, # frozen base
+    tok, # its tokenizer
+    gen:Generator, # that wrote it
+    xs:list, # of Example; one answer at most
+    way:str, # how the adapter was made
+)->str:
+    "What is known of an adapter that no example could judge"
+    n,known = len(xs),sum(e.answer is not None for e in xs)
+    s = ['1 answered example: nothing can be held back, so the adapter was not judged.' if known
+        else f'{n} prompt{"s" if n>1 else ""} and no answers: the adapter was not judged.']
+    if way=='start adapter':
+        s.append("It is the generator's learned start, the same for every task: your prompts did not change it.")
+    if (k := known_results(gen).get('start')) and way=='start adapter':
+        s.append(f'A start adapter of the same kind had {k["nats"]:.2f} nats a token on {k["tasks"]} tasks of '
+                 f'{k["families"]} families that were not trained on, the base model {k["base"]:.2f} '
+                 f'({k.get("where", "its study")}): a mean over tasks, not a promise for yours.')
+    if near := nearness_of(gen): s.append(f'Your prompts: {near(model, tok, [e.prompt for e in xs])!r}.')
+    return ' '.join([*s, 'A few answers, two or more, would let it fit your task and be judged.'])
+
+# %% ../nbs/14b_written.ipynb #487ade09
+def _shown(d, note):
+    return (note if d is None else d._repr_markdown_()
+            + '\n\nEach example was judged by an adapter made from the others. The figures say nothing about other '
+              'tasks.')
+
+# %% ../nbs/14b_written.ipynb #9defd44f
+def write_folder(
+    ad:Adapters, # n=1
+    out, # folder to write
+    way:str, # how it was made
+    d:Decision, # or None where nothing was judged
+    examples:list, # of Example
+    gen:Generator, # that wrote it
+    template:Template, # of the rows
+    note:str='', # what to know where nothing was judged
+    config=None, # of the base model, for a GGUF file
+)->Path:
+    "A PEFT folder with README.md, decision.json and examples.json"
+    shown = [dict(prompt=e.prompt, answer=e.answer) for e in examples]
+    facts = dict(way=way, generator=dict(kind=gen.config['kind'], base_model=gen.spec.base_model),
+        template=dict(prompt=template.prompt, answer=template.answer),
+        note=note, decision=None if d is None else dict(best=d.best, sentence=d.sentence(), n=d.n,
+        helps=d.helps(way) if way in d.table else None,
+            right=d.counted(), lines=d.lines,
+            ways=d.summary().reset_index().astype(object).replace({np.nan:None}).to_dict('records')))
+    def readme(p):
+        text = adapter_card(ad, Path(out).name, way+asked_for(way, d), _shown(d, note), template, config is not None)
+        Path(p).write_text(text, encoding='utf-8')
+    extra = {'decision.json':facts, 'examples.json':shown, 'README.md':readme}
+    if config is not None: extra['adapter.gguf'] = lambda p: save_gguf_lora(ad, p, config)
+    return save_peft(ad, out, prompts=[e.prompt for e in examples], extra=extra)
+
+# %% ../nbs/14b_written.ipynb #48b4b911
+def _unjudged(model, tok, gen, xs, template, method, steps): # too few answers: (way → adapter, way, note)
+    known = [e for e in xs if e.answer is not None]
+    reads = gen.config.get('network', True) # prompts alone change something only for a generator that reads them
+    way = METHODS[method] or ('generated' if known or reads else 'start adapter')
+    if not known and way!='start adapter' and not (reads and way=='generated'):
+        raise ValueError(f'method {method!r} needs answered examples; there are none')
+    ad = generate_adapters(model, tok, gen, [xs], template, 0 if way=='start adapter' and (known or reads) else None)
+    if way=='generated, tuned': ad = tuned(model, tok, ad, [encode_rows(tok, known, template)], steps, 1e-3)
+    return {way:ad}, way, unjudged_note(model, tok, gen, xs, way)
+
+def _merge(ad, folder, model, tok):
+    with quiet(): return save_merged(ad, folder, model, tok)
 
 # %% ../nbs/14b_written.ipynb #944f4632
 def generate(
@@ -93,152 +257,9 @@ def generate(
     if way not in ads:
         raise ValueError(f'method {method!r} with --steps {steps} makes no adapter; expected steps above 0')
     about = (d, known or xs, gen, template, note, model.config if gguf else None)
-    others = [_write(a, f'{out}-{w.replace(", ","-").replace(" ","-")}', w, *about)
+    others = [write_folder(a, f'{out}-{w.replace(", ","-").replace(" ","-")}', w, *about)
         for w,a in ads.items() if keep=='all' and w!=way]
-    res = Written(_write(ads[way], out, way, *about), way, d, note, tuple(others))
+    res = Written(write_folder(ads[way], out, way, *about), way, d, note, tuple(others))
     if gguf: res.others += (res.folder/'adapter.gguf',)
     if merge: res.others += (_merge(ads[way], f'{out}-merged', model, tok),)
     return res
-
-# %% ../nbs/14b_written.ipynb #bc4f67cb
-def made_for(
-    gen:Generator, # its spec names a base model
-    model, # frozen base
-    tok=None, # its tokenizer
-):
-    "An error if a generator was made for a base model of another name; other weights under the same name are said"
-    was,now = gen.spec.base_model,base_id(model)
-    if Path(was).name.lower()!=Path(now).name.lower():
-        raise ValueError(f'the generator was made for {was}, this is {now}: name that base model, or make a generator '
-                         'for this one with dnd_nb.pretrain')
-    known = gen.config.get('trained_on') or {}
-    now = identity(model, tok) if known and tok is not None else {}
-    if odd := [k for k in known.keys() & now.keys() if known[k]!=now[k]]:
-        warnings.warn(f'the generator was trained on {was} with {odd[0]} {known[odd[0]][:12]}…, this one has '
-                      f'{now[odd[0]][:12]}…: it may serve less well; the decision judges it as it is')
-
-def keep_judged(
-    folder, # that an adapter without a decision will be written to
-):
-    "An error if a folder holds an adapter that was judged"
-    f = Path(folder)/'decision.json'
-    if f.exists() and read_json(f).get('decision'):
-        raise ValueError(f'{folder}: holds an adapter that was judged, and the new one is not; name another folder')
-
-def _unjudged(model, tok, gen, xs, template, method, steps): # too few answers to hold one back: (way → adapter, way, note)
-    known = [e for e in xs if e.answer is not None]
-    reads = gen.config.get('network', True) # prompts alone change something only for a generator that reads them
-    way = METHODS[method] or ('generated' if known or reads else 'start adapter')
-    if not known and way!='start adapter' and not (reads and way=='generated'):
-        raise ValueError(f'method {method!r} needs answered examples; there are none')
-    ad = generate_adapters(model, tok, gen, [xs], template, 0 if way=='start adapter' and (known or reads) else None)
-    if way=='generated, tuned': ad = tuned(model, tok, ad, [encode_rows(tok, known, template)], steps, 1e-3)
-    return {way:ad}, way, unjudged_note(model, tok, gen, xs, way)
-
-def _merge(ad, folder, model, tok):
-    with quiet(): return save_merged(ad, folder, model, tok)
-
-# %% ../nbs/14b_written.ipynb #e33c25ee
-def home(
-    gen:Generator, # any generator
-)->Path:
-    "The folder that a generator was read from, if it is known"
-    return getattr(gen, 'home', None)
-
-def known_results(
-    gen:Generator, # any generator
-)->dict: # {} where nothing is recorded
-    "How adapters of a generator fared in its study"
-    f = home(gen) and home(gen)/'known.json'
-    return read_json(f) if f and f.exists() else {}
-
-def nearness_of(
-    gen:Generator, # any generator
-)->Nearness: # None where nothing is recorded
-    "What is known of the tasks that a generator was trained on"
-    f = home(gen) and home(gen)/'nearness.safetensors'
-    return Nearness.load(f) if f and f.exists() else None
-
-def unjudged_note(
-    model, # frozen base
-    tok, # its tokenizer
-    gen:Generator, # that wrote it
-    xs:list, # of Example; one answer at most
-    way:str, # how the adapter was made
-)->str:
-    "What is known of an adapter that no example could judge"
-    n,known = len(xs),sum(e.answer is not None for e in xs)
-    s = ['1 answered example: nothing can be held back, so the adapter was not judged.' if known
-        else f'{n} prompt{"s" if n>1 else ""} and no answers: the adapter was not judged.']
-    if way=='start adapter':
-        s.append("It is the generator's learned start, the same for every task: your prompts did not change it.")
-    if (k := known_results(gen).get('start')) and way=='start adapter':
-        s.append(f'A start adapter of the same kind had {k["nats"]:.2f} nats a token on {k["tasks"]} tasks of '
-                 f'{k["families"]} families that were not trained on, the base model {k["base"]:.2f} ({k.get("where", "its study")}): a '
-                 'mean over tasks, not a promise for yours.')
-    if near := nearness_of(gen): s.append(f'Your prompts: {near(model, tok, [e.prompt for e in xs])!r}.')
-    return ' '.join([*s, 'A few answers, two or more, would let it fit your task and be judged.'])
-
-# %% ../nbs/14b_written.ipynb #c6d21d6c
-def cost(
-    lens:list, # tokens of each answered example
-    rounds:int, # of the generator
-    steps:int, # of fine-tuning
-    folds:int, # of the examples
-    ways:int=len(WAYS), # that are compared, the base model among them
-)->float: # tokens, forward and backward; a forward pass is a third of both
-    "What a decision costs"
-    n,T = len(lens),sum(lens)
-    few = min(8, n+(-n//folds)) # rows of the shortest list
-    context = n*T*(folds-1)/folds # in context every example is read behind the others of its folds
-    return T*(rounds*folds + (ways-1)/3) + context/3 + steps*(folds+1)*few*T/n
-
-def pace(
-    model, # frozen base
-    tok, # its tokenizer
-    gen:Generator, # its start adapter is used
-    rows:list, # of Row
-)->float: # tokens a second
-    "How fast this machine is now: the fastest of three passes forward and backward over a few rows, after one to warm up"
-    lean,rows = engine_for(model, gen.spec, few_rows_engine(model, gen.spec)),rows[:8]
-    def one():
-        t0 = time.time(); backward(model, lean, gen.loc.to(model.device), [rows], tok.pad_token_id, 4096)
-        return time.time()-t0
-    return sum(map(len, rows))/min([one() for _ in range(4)][1:])
-
-def plan(
-    model, # frozen base
-    tok, # its tokenizer
-    examples:list, # of Example
-    steps:int, # of fine-tuning
-    gen:Generator, # that writes the adapters
-    speed:float=None, # tokens a second, forward and backward; None: measured
-)->str:
-    "What will be done, and about how long it takes on this machine, as busy as it is now"
-    known = [e for e in examples if e.answer is not None]
-    if len(known)<2: return f'{len(known)} answered examples: an adapter is written, nothing is judged'
-    rows = encode_rows(tok, known, template_of(gen))
-    short = [shortened(tok, e, template_of(gen)) for e in known]
-    lens,folds = list(map(len, rows)),min(n_folds(tok, short, template_of(gen)), len({e.prompt for e in known}))
-    s = 3 + cost(lens, gen.config.get('steps',0), steps, folds)/(speed or pace(model, tok, gen, rows))
-    return f'{len(known)} answered examples in {folds} folds: {len(WAYS)} ways are compared, about {s:.0f} s from now'
-
-# %% ../nbs/14b_written.ipynb #487ade09
-def _shown(d, note):
-    return (note if d is None else d._repr_markdown_()
-            + '\n\nEach example was judged by an adapter made from the others. The figures say nothing about other '
-              'tasks.')
-
-def _write(ad, out, way, d, examples, gen, template, note='', config=None): # config: of the base, for a GGUF file
-    shown = [dict(prompt=e.prompt, answer=e.answer) for e in examples]
-    facts = dict(way=way, generator=dict(kind=gen.config['kind'], base_model=gen.spec.base_model),
-        template=dict(prompt=template.prompt, answer=template.answer),
-        note=note, decision=None if d is None else dict(best=d.best, sentence=d.sentence(), n=d.n,
-        helps=d.helps(way) if way in d.table else None,
-            ways=d.summary().reset_index().astype(object).replace({np.nan:None}).to_dict('records'), lines=d.lines))
-    def readme(p):
-        text = adapter_card(ad, Path(out).name, way+asked_for(way, d), _shown(d, note), template, config is not None)
-        Path(p).write_text(text, encoding='utf-8')
-    extra = {'decision.json':facts, 'examples.json':shown, 'README.md':readme}
-    if config is not None: extra['adapter.gguf'] = lambda p: save_gguf_lora(ad, p, config)
-    return save_peft(ad, out, prompts=[e.prompt for e in examples], extra=extra)

@@ -24,7 +24,9 @@ def _followed(p):
     res = dict(figure=f'strength {s:g}', threshold='> 0')
     if s>0: return dict(status='ok', **res)
     tried = p.run.selected.get('strengths') or {}
-    why = ('on validation tasks no correction was better than the start adapter '
+    few = len(p.run.config['val_tasks'])==1
+    where = 'one validation task, which cannot speak for others,' if few else 'validation tasks'
+    why = (f'on {where} no correction was better than the start adapter '
            f'({", ".join(f"{float(v):.2f} at {k}" for k,v in tried.items())})') if tried else 'the run says so'
     return dict(status='fail', **res, text=f'prompts are not followed: every adapter is the start adapter; {why}',
         mend='use the start adapter as it is, or train on more tasks that are related to those of the validation; '

@@ -274,6 +274,7 @@ def _shares(got): # of answers, if these are labels: all rows have the same choi
 def describe(
     examples:list, # [Example], as `read_examples` gives them or a plain list
     most:int=5000, # rows looked at for near-duplicates
+    used:tuple=(), # columns that are read for another purpose
 )->Description:
     "Rows, answers, lengths, label shares, duplicates, and three examples"
     got = [e for e in examples if e.answer is not None]
@@ -283,7 +284,7 @@ def describe(
     twice = len({j for _,j in near_duplicates([e.prompt for e in examples[:most]])})
     notes,table = list(getattr(examples, 'notes', [])),getattr(examples, 'table', None)
     if len(examples) > most: notes.append(f'near-duplicates looked for among {most:,} rows')
-    if table and (rest := _unused(table, examples.shape)):
+    if table and (rest := [c for c in _unused(table, examples.shape) if c not in used]):
         notes.append(f'columns not read: {short(", ".join(map(str, rest)))}')
     return Description(table.source if table else 'examples', str(getattr(examples, 'shape', '')), len(examples),
         len(got), *lens, _shares(got), twice, sum(len(v)-1 for v in seen.values()), list(examples[:3]),
