@@ -58,8 +58,7 @@ def beside(
 )->str: # a path or a name
     "The folder that a relative name meant: here, or seen from a folder made with it, or from one or two above"
     if not name or Path(name).expanduser().exists(): return name
-    ps = [Path(f).resolve() for f in near if f]
-    ups = [up for p in ps for up in (p, *list(p.parents)[:2])]
+    ups = [up for p in map(Path, filter(None, near)) for up in [p.resolve(), *list(p.resolve().parents)[:2]]]
     return next((str(up/name) for up in ups if (up/name/'config.json').exists()), name)
 
 def _base(name, device, *near):
@@ -107,8 +106,7 @@ def _unread(folder, names):
     known,more = ('prompt','answer','choices'),{}
     for n in names:
         with open(Path(folder)/f'{n}.train.jsonl', encoding='utf-8') as f: row = json.loads(f.readline() or '{}')
-        for c in row:
-            if c not in known: more.setdefault(c, n)
+        more |= {c:n for c in row if c not in (*known, *more)}
     return ', '.join(f'{c} (in {n})' for c,n in list(more.items())[:5])
 
 def _is_table(where): # a file, or the name of a data set, where no folder is of that name

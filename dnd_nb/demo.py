@@ -219,7 +219,7 @@ def plot_panel(
     "Loss of every source with its interval, a panel a kind of task"
     import matplotlib.pyplot as plt
     splits = list(dict.fromkeys(r['split'] for r in rows))
-    fig,axs = plt.subplots(1, len(splits), figsize=(3.3*len(splits),2.8), dpi=66, sharey=True)
+    fig,axs = plt.subplots(1, len(splits), figsize=(3.2*len(splits)+.6,2.8), dpi=40, sharey=True)
     for ax,sp in zip(np.atleast_1d(axs), splits):
         g = [r for r in rows if r['split']==sp][::-1]
         y,v,ci = range(len(g)),[r['nll'] for r in g],np.array([r['nll_ci'] for r in g]).T

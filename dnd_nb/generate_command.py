@@ -94,7 +94,7 @@ generate_from.__name__ = 'dnd_generate' # what its help calls it
 
 # %% ../nbs/15a_generate.ipynb #c7ef3c3a
 def _texts(xs, mode, file): # what a run's encoder reads of the examples
-    from dnd_nb.condition import condition_texts
+    from dnd_nb.dataset import condition_texts
     known = sum(e.answer is not None for e in xs)
     if known and mode=='prompt':
         print(f'{known} answers are not read: this run reads prompts alone. dnd_generate {file}, without the run, '
