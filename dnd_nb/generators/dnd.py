@@ -142,7 +142,7 @@ class HyperConvBlock(nn.Module):
 _way = ((.82,.77,0),(.63,.63,0),(.44,.4,1),(.44,.4,2),(.25,.4,3),(0,.4,3),(0,.4,4))
 
 # %% ../../nbs/generators/dnd.ipynb #39ff262d
-def _between(a, b, share, unit): # `share` of the way back from b to a on a log scale, a multiple of `unit` if that is fine enough
+def _between(a, b, share, unit): # `share` of the way back from b to a on a log scale, in steps of `unit` if these are fine
     if min(a,b)<2*unit: unit = 1
     return max(1, round(b*(a/b)**share/unit)*unit)
 
@@ -155,6 +155,20 @@ def hyperconv_schedule(
     (K,T,d),(N,R,W) = cond,tokens
     J = max(0, int(math.log2(max(1, N/(2*K)))))
     return [tuple(cond), *((K*2**round(J*j/4), _between(T,R,s,5), _between(d,W,c,4)) for s,c,j in _way), tuple(tokens)]
+
+# %% ../../nbs/generators/dnd.ipynb #a581ba4f
+@patch
+def clear_loc(self:OutputStage):
+    "Start from nothing: what is written is the adapter"
+    for f in (*self.a,*self.b): f.loc.zero_()
+
+# %% ../../nbs/generators/dnd.ipynb #7fa90313
+@patch
+def add(self:OutputStage,
+    ad:Adapters, # n adapters of the same spec
+)->Adapters:
+    "loc + the adapters' own values, without scale"
+    return Adapters(ad.spec, *({k:t+l[k] for k,t in a.items()} for a,l in ((ad.A,self.loc.A),(ad.B,self.loc.B))))
 
 # %% ../../nbs/generators/dnd.ipynb #9732a0ec
 class HyperConvGenerator(Generator):
@@ -196,20 +210,6 @@ def fitting(cls:HyperConvGenerator,
 )->dict:
     "As many prompts as a condition has at most, and as many tokens as the encoder reads of a prompt"
     return dict(K=max(16, *k), T=getattr(encoder, 'encoder', encoder).settings['max_len']) # 16: what validation reads
-
-# %% ../../nbs/generators/dnd.ipynb #a581ba4f
-@patch
-def clear_loc(self:OutputStage):
-    "Start from nothing: what is written is the adapter"
-    for f in (*self.a,*self.b): f.loc.zero_()
-
-# %% ../../nbs/generators/dnd.ipynb #7fa90313
-@patch
-def add(self:OutputStage,
-    ad:Adapters, # n adapters of the same spec
-)->Adapters:
-    "loc + the adapters' own values, without scale"
-    return Adapters(ad.spec, *({k:t+l[k] for k,t in a.items()} for a,l in ((ad.A,self.loc.A),(ad.B,self.loc.B))))
 
 # %% ../../nbs/generators/dnd.ipynb #5e9c6bc4
 @patch
