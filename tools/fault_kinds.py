@@ -79,7 +79,7 @@ def limited(world, command, what, n):
         with world.copy(f'before_{command}') as ws:
             r = run(lambda: (signal.signal(signal.SIGXFSZ, signal.SIG_IGN), made_small(), bound(), call(command)), ws)
             if r.rc==0 or what=='RLIMIT_NOFILE' and 'stopped' in r.err: return world.judge(ws, command, r),r
-            if what=='RLIMIT_FSIZE' and len(r.err.encode())>=n: pass # what it says goes into a file too, and was cut there
+            if what=='RLIMIT_FSIZE' and max(len(r.out.encode()), len(r.err.encode()))>=n: pass # what it says goes into files too, and was cut there
             elif (o := world.judge(ws, command, r))!='right': return o,r
             r = run(lambda: call(command), ws)
             return world.judge(ws, command, r, need=True),r

@@ -111,7 +111,9 @@ def start(f, cwd):
             code = e.code if isinstance(e.code, int) else 0 if e.code is None else 1
             if isinstance(e.code, str): print(e.code, file=sys.stderr)
         except BaseException: traceback.print_exc(); code = 1
-        sys.stdout.flush(); sys.stderr.flush()
+        for f in (sys.stderr, sys.stdout):
+            try: f.flush()
+            except OSError: code = code or 120 # as Python ends where what was printed could not be written
     finally: os._exit(code)
 
 def ended(pid, to, seconds):

@@ -121,6 +121,8 @@ def write_rows(out, rows):
     table = sorted((*k,*v) for k,v in rows.items())
     with open(out, 'w', newline='', encoding='utf-8') as f: csv.writer(f, lineterminator='\n').writerows([COLUMNS, *table])
 
+sys.argv[1:] = ['--go_on' if a=='--go-on' else a for a in sys.argv[1:]] # as other commands read it
+
 @call_parse
 def main(
     paths:Param('Notebooks, as nbs/io/files.ipynb or io/files; with --listed all if none', str, nargs='*'),
