@@ -50,6 +50,7 @@ class Config:
                 f'{self.train.generator["kind"]}, '
                 f'K={self.train.k}{", "+self.encoder if self.encoder else ""}{f", {self.n_tasks} tasks" if self.n_tasks else ""})')
 
+# %% ../nbs/11_ablations.ipynb #61204cc2
 def variant(
     config:Config, # to start from; stays as it is
     name:str, # of the new configuration
@@ -149,7 +150,7 @@ def of(self:World, *splits)->list:
 @patch
 def partner(self:World,
     task, # a Task
-)->str:
+): # a Task
     "The task whose prompts are the wrong ones for `task`"
     other = [t for t in self.tasks if t.name!=task.name]
     far = [t for t in other if t.family!=task.family] or other
@@ -209,6 +210,7 @@ def step_seconds(
         res.append((time.perf_counter()-t0)/n)
     return res
 
+# %% ../nbs/11_ablations.ipynb #87f003e3
 def stretch(
     config:Config, # its stages have plain weights
     seconds:float, # for all stages together
@@ -238,6 +240,7 @@ def evaluated(self:World,
     seen = set(self.of('seen') if config is None else self.trained(config))
     return [t for t in self.tasks if self.splits[t.name] not in ('seen','val') or t.name in seen]
 
+# %% ../nbs/11_ablations.ipynb #259080d3
 def _per_task(panel): # rows of `run_panel` → one line a source, split, task and metric
     g = panel.groupby(['source','split','task'], sort=False)
     w = pd.DataFrame(dict(nll=g.nll.sum()/g.tokens.sum(), accuracy=g.accuracy.mean(),
@@ -255,6 +258,7 @@ def panel(self:World,
     return _per_task(run_panel(self.model, self.tok, tasks, {s:there(f) for s,f in sources.items()}, self.splits,
         self.rows, template, max_tokens=self.max_tokens))
 
+# %% ../nbs/11_ablations.ipynb #6322109f
 @patch
 def delta_cosines(self:World,
     tasks:list, # of Task

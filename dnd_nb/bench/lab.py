@@ -92,6 +92,7 @@ def peak_memory(
     yield res
     if cuda: torch.cuda.synchronize(); res['gb'] = (torch.cuda.max_memory_allocated(device)-before)/1e9
 
+# %% ../../nbs/bench/00_lab.ipynb #36f46cc9
 def rel(
     a, # tensor of any shape
     b, # tensor of the same shape
@@ -145,6 +146,7 @@ def shape_spec(
     with torch.device('meta'), quiet(): m = AutoModelForCausalLM.from_config(AutoConfig.for_model(**SHAPES[shape]))
     return LoraSpec.from_model(m, targets, rank, 2*rank)
 
+# %% ../../nbs/bench/00_lab.ipynb #3230891b
 def random_base(
     shape:str, # a name of `SHAPES`
     device='cpu', # cpu, or a GPU
@@ -165,7 +167,7 @@ class Lab:
         device='cpu',
         sizes:Sizes=None,
         base:str='', # real weights of this name instead of random ones
-        data:str='', # JSONL tasks for the rows of teachers, with real weights; random tokens in rows of real lengths if empty
+        data:str='', # JSONL tasks for the rows of teachers, with real weights; '': random tokens, real lengths
         lengths='results/bigbench_lengths.json', # tokens of real rows, made by experiments/bench_lengths.py
         seed:int=0,
     ):
@@ -238,6 +240,7 @@ def roof(self:Lab,
     "The least time that this work can take on this device, for the results"
     return dict(limit=1e3*max(work[k]/self.limits()[k] for k in ('flops','bytes')), work=work, rates=self.limits())
 
+# %% ../../nbs/bench/00_lab.ipynb #46fd5d58
 def write_work(
     gen, # a Generator
     batch:int, # adapters written at once
@@ -301,7 +304,7 @@ def fake_zoo(
     "A zoo of random adapters"
     folder = Path(folder)
     save_peft(Adapters.randn(spec, 1, seed), folder/'first')
-    raw,cfg = (folder/'first'/'adapter_model.safetensors').read_bytes(),(folder/'first'/'adapter_config.json').read_bytes()
+    raw,cfg = ((folder/'first'/n).read_bytes() for n in ('adapter_model.safetensors','adapter_config.json'))
     head,rng,man = raw[:8+int.from_bytes(raw[:8],'little')],np.random.default_rng(seed),new_manifest(spec)
     noise = rng.standard_normal(2*spec.n_params+10**6, dtype=np.float32)*.05 # every file gets a piece of its own
     for i,n in enumerate(names):
