@@ -37,6 +37,7 @@ class Diagnosis:
         "Did nothing fail? Checks not made do not count"
         return not any(f.status=='fail' for f in self.findings)
 
+# %% ../nbs/12a_doctor.ipynb #4025bb01
 @patch
 def verdict(self:Diagnosis)->str:
     "One line"
@@ -95,6 +96,7 @@ def unseen(
         *(zoo.tasks if zoo else ())}]
     return [new[round(i)] for i in np.linspace(0, len(new)-1, min(n,len(new)))]
 
+# %% ../nbs/12a_doctor.ipynb #49f0b512
 def doctor(
     run=None, # `Run`, or a run's folder
     zoo=None, # `Zoo`, its folder, or a folder of PEFT adapters made by others
@@ -225,6 +227,7 @@ def report_folder(
     def findings(f): return 'findings' in read_json(f/'report.json') if (f/'report.json').exists() else False
     return claim(folder, 'dnd_doctor', ('report.md','report.json','figures'), before=findings)
 
+# %% ../nbs/12a_doctor.ipynb #16a48723
 @patch
 def write(self:Diagnosis,
     folder, # gets report.md, report.json and figures/; other files in it stay
