@@ -50,7 +50,7 @@ def plain_pages(site, site_url, repo_url):
 wings = dict(io='Files', tasks='Tasks', fast='Fast', generators='Generators', checks='Checks', study='Study', bench='Measures')
 use = 'demo use generate written explore workbench explorer near share cli choices'.split() # pages about using the commands
 understand = 'reader strength examples doctor'.split() # of the lettered rooms, those that a reader of the method needs
-lessons = 'first_adapter own_tasks own_base read_the_doctor add_your_own'.split() # in reading order
+lessons = 'first_adapter first_result own_tasks own_base read_the_doctor add_your_own'.split() # in reading order
 
 def group_of(name): # name: of a notebook, as nbs/ has it, without its folder
     "The group of a page at the top: chapters have a plain number, rooms that they need a letter too"

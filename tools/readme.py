@@ -19,8 +19,9 @@ def tidy(nb):
         c.metadata['alt'] = d.get('fig-alt', '').strip('"\'')
         c.source = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M)
         for o in c.outputs:
+            if 'text' in o: o['text'] = ''.join(o['text'])
             for k,v in o.get('data', {}).items():
-                if k.startswith('text/'): o['data'][k] = ''.join(v)  # a list of lines on disk
+                if k.startswith('text/'): o['data'][k] = re.sub(r'<style scoped>.*?</style>\n?', '', ''.join(v), flags=re.S)  # a list of lines on disk; GitHub shows styles as text
     return nb
 
 def figures(body, outputs, nb, folder):
