@@ -28,6 +28,7 @@ def device_slug(
     return (re.sub(r'[^a-z0-9]+', '-', torch.cuda.get_device_name(device).lower()).strip('-')
             if torch.device(device).type=='cuda' else 'cpu')
 
+# %% ../../nbs/bench/04_measures.ipynb #b9ea3450
 def merge_bars(
     path, # results/bench-….json
     new:list, # of measured bars
