@@ -289,9 +289,9 @@ def evaluate(self:World,
     cache,mode,tasks = self.cache(config),config.train.answers,self.evaluated(config)
     made = {}
     for t in tasks:
-        for s,src in (('generated',t),('generated_shuffled',self.partner(t))):
+        for s,src in (('generated',t),('generated_other_task',self.partner(t))):
             made[s,t.name] = run.generate(cache, self.conditions_of(src, mode))
-    sources = {s: (lambda t,s=s: made[s,t.name]) for s in ('generated','generated_shuffled')}
+    sources = {s: (lambda t,s=s: made[s,t.name]) for s in ('generated','generated_other_task')}
     df = pd.concat([self.panel(tasks, sources, run.template), self.delta_cosines(tasks, sources)], ignore_index=True)
     return df, Adapters.cat([made['generated',t.name][0] for t in tasks])
 

@@ -186,17 +186,17 @@ def prompt_margin(
     split:str, # one of the table's splits
     metric:str='nll', # one of the table's metrics
 )->pd.DataFrame: # as `compare`
-    "What another task's prompts change, in each configuration: shuffled − right"
+    "What another task's prompts change, in each configuration: other − right"
     x = lambda c,s: _matrix(df, c, split, metric, s)
-    return _holm_table([dict(config=c) | _difference(x(c,'generated_shuffled'), x(c,'generated'))
-        for c in _configs(df,split,metric,'generated_shuffled')])
+    return _holm_table([dict(config=c) | _difference(x(c,'generated_other_task'), x(c,'generated'))
+        for c in _configs(df,split,metric,'generated_other_task')])
 
 # %% ../nbs/10d_compare.ipynb #bde4f9c1
 def plot_configs(
     df:pd.DataFrame, # one line a config, seed, source, split, task and metric
     metric:str='nll', # to draw
     base:str=None, # configuration to draw a line at
-    sources=('generated','generated_shuffled'), # two at most, each in its own colour
+    sources=('generated','generated_other_task'), # two at most, each in its own colour
     splits=None, # all if None
 ):
     "Each configuration's mean and interval, a panel a split; small dots are seeds"

@@ -181,9 +181,9 @@ def verdict(
     df:pd.DataFrame, # the panel's rows
     seed=0, # of the resampling
 )->dict: # split → list of sentences
-    "Whether right prompts beat shuffled prompts, the mean teacher, the multi-task LoRA and the base"
+    "Whether right prompts beat other tasks' prompts, the mean teacher, the multi-task LoRA and the base"
     res = {}
-    names = dict(generated_shuffled="adapters from other tasks' prompts", mean_teacher='the mean teacher',
+    names = dict(generated_other_task="adapters from other tasks' prompts", mean_teacher='the mean teacher',
         nearest_teacher='the nearest teacher', multitask='the multi-task LoRA', base='the base model',
         teacher="the task's own teacher")
     for sp in df.split.unique():
@@ -209,7 +209,7 @@ def panel_rows(
     return res
 
 NAMES = dict(base='base model', mean_teacher='mean of the teachers', nearest_teacher='nearest teacher',
-    multitask='one multi-task LoRA', generated='generated', generated_shuffled="generated, other tasks' prompts",
+    multitask='one multi-task LoRA', generated='generated', generated_other_task="generated, other tasks' prompts",
     teacher="the task's own teacher", start_adapter='start adapter', in_context='examples in context')
 SPLITS = dict(seen='trained on', held_out_near='held out, family seen', held_out_far='held out, family unseen')
 
@@ -345,7 +345,7 @@ def _report(cfg, folder, df, run, diag, src, tasks, chosen, clock, dtype, log):
         sentence=chosen.sentence(), ways=chosen.summary().reset_index().astype(object).replace({np.nan:None})
         .to_dict('records')), steps_s=clock.steps, config=cfg.to_dict(), selected=run.selected,
         paired=[r._asdict() for r in paired(df, [('generated',b)
-        for b in ('generated_shuffled','mean_teacher','nearest_teacher','multitask','base','teacher')], ['nll'],
+        for b in ('generated_other_task','mean_teacher','nearest_teacher','multitask','base','teacher')], ['nll'],
         seed=cfg.seed, over='rows').itertuples(index=False)],
         versions=versions(), device=str(run.config['device']), threads=torch.get_num_threads(), dtype=dtype)
     for f in (folder/'panel_rows.csv', folder/'run'/'panel.csv'): # the second is for the doctor

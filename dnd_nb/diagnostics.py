@@ -488,7 +488,7 @@ def panel_sources(
     res['generated'] = lambda t: run.generate(cache, draw(t.name, num(t.name)))
     others = prompts if len(prompts)>1 else {**known, **prompts} # one task alone is held against those trained on
     if len(others)>1:
-        res['generated_shuffled'] = lambda t: run.generate(cache, wrong_batches(others, t.name, k, num(t.name), seed))
+        res['generated_other_task'] = lambda t: run.generate(cache, wrong_batches(others, t.name, k, num(t.name), seed))
     else:
         res['generated_gibberish'] = lambda t: run.generate(cache,
             [[GIBBERISH[i%len(GIBBERISH)] for i in range(k)]]*num(t.name))

@@ -76,7 +76,7 @@ def main(
     df = run_panel(model, tok, seen+ho, src, split, rows, max_tokens=32768)
     clock(f'panel_{start}')
     panel = [r for f in (summarise(df, seed=seed), gap_closed(df, seed=seed)) for r in f.round(4).to_dict('records')]
-    pairs = paired(df, [('generated',b) for b in ('base','mean_teacher','nearest_teacher','multitask','generated_shuffled','teacher')], ['nll','accuracy'], seed=seed)
+    pairs = paired(df, [('generated',b) for b in ('base','mean_teacher','nearest_teacher','multitask','generated_other_task','teacher')], ['nll','accuracy'], seed=seed)
     name = torch.cuda.get_device_name() if device=='cuda' else platform.processor()
     import transformers
     write_json(out, dict(device=name, wall_s=clock.steps, tasks=len(tasks), checkpoints=len(zoo), train_tasks=len(train), val_tasks=sorted(val), held_out_fold=fold, teacher=vars(tc)|dict(keep=list(tc.keep)), selected=run.selected, panel=panel, rows=rows, k=k, conditions=conditions,

@@ -93,6 +93,9 @@ class ForeignZoo(Zoo):
         self.manifest = dict(spec=self.spec.to_dict(), probes=None, template=None, entries=self.entries)
 
 # %% ../../nbs/checks/00_patient.ipynb #474c25f9
+def _panel(csv): # a control had another name before
+    return pd.read_csv(csv).replace({'source':{'generated_shuffled':'generated_other_task'}})
+
 class Patient:
     "What the doctor may look at, and what several checks share"
     def __init__(self,
@@ -118,7 +121,7 @@ class Patient:
                 or not any(Path(zoo).rglob('adapter_config.json')))
         self.zoo = self._open('zoo', zoo, Zoo if ours else partial(ForeignZoo, model=model))
         csv = self.run and self.run.folder/'panel.csv'
-        self.panel = panel if panel is not None else pd.read_csv(csv) if csv and csv.exists() else None
+        self.panel = panel if panel is not None else _panel(csv) if csv and csv.exists() else None
         self.k = k or (max(1, sum(self.run.cfg.k)//2) if self.run else 16)
     def __repr__(self):
         has = [n for n in ('run','zoo','model','cache','tasks','held_out','panel') if not self.lacks(n)]
