@@ -394,6 +394,7 @@ def paired(
     n:int=2000, # resamplings
     seed:int=0, # of the resampling
     over:str='tasks', # what is resampled, see `summarise`
+    level:float=.95, # of the intervals
 )->pd.DataFrame: # a, b, split, metric, mean, lo, hi of a − b
     "Differences a − b on the same resampled rows and tasks"
     res,fam = [],_families(df, over)
@@ -406,7 +407,7 @@ def paired(
                 ca,cb = (_cube(df[(df.source==s)&(df.split==sp)], m) for s in (a,b))
                 if not ca or ca.keys()!=cb.keys(): continue
                 d = _draws(ca, n, seed, over, fam) - _draws(cb, n, seed, over, fam)
-                res.append((a, b, sp, m, _point(ca)-_point(cb), *np.percentile(d, [2.5,97.5])))
+                res.append((a, b, sp, m, _point(ca)-_point(cb), *np.percentile(d, [50*(1-level), 50*(1+level)])))
     return pd.DataFrame(res, columns=['a','b','split','metric','mean','lo','hi'])
 
 def gap_closed(
@@ -467,7 +468,9 @@ def panel_verdict(
     how = ('the prompts change nothing' if m==lo==hi==0 else 'the prompts help' if hi<0
            else 'the prompts hurt' if lo>0 else 'the prompts are not shown to help')
     line = f'Verdict {where}: {how} ({m:+.3f} nats a token against {CONTROLS[control]}, 95% {lo:+.3f} to {hi:+.3f}).'
-    d = paired(g, [('generated',s) for s in RIVALS if s in set(g.source)], ['nll'], seed=seed, over=over)
+    rivals = [s for s in RIVALS if s in set(g.source)]
+    level = 1-.05/max(1, len(rivals)) # Bonferroni: one wrong "better" in twenty verdicts, however many rivals
+    d = paired(g, [('generated',s) for s in rivals], ['nll'], seed=seed, over=over, level=level)
     better,rest = [f'{RIVALS[r.b]} ({r.mean:+.2f})'
         for r in d.itertuples() if r.hi<0],[f'{RIVALS[r.b]} ({r.mean:+.2f})' for r in d.itertuples() if r.hi>=0]
     if better: line += f' Better than {", ".join(better)}.'

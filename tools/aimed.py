@@ -43,7 +43,8 @@ AIMED = [
 # ---- evaluation
 ('differences drawn unpaired', "d = _draws(ca, n, seed, over, fam) - _draws(cb, n, seed, over, fam)", "d = _draws(ca, n, seed, over, fam) - _draws(cb, n, seed+1, over, fam)"),
 ('95% of summarise as 90%', "res.append((s, sp, m, _point(c), *np.percentile(d, [2.5,97.5]), len(c)))", "res.append((s, sp, m, _point(c), *np.percentile(d, [5,95]), len(c)))"),
-('95% of paired as 90%', "*np.percentile(d, [2.5,97.5])))", "*np.percentile(d, [5,95])))"),
+('95% of paired as 90%', "*np.percentile(d, [50*(1-level), 50*(1+level)])))", "*np.percentile(d, [100*(1-level), 100*level])))"),
+('a verdict of many rivals at the level of one', 'level = 1-.05/max(1, len(rivals))', 'level = .95'),
 ('95% of bootstrap_ci as 90%', "return x.mean(), *np.percentile(m, [2.5,97.5])", "return x.mean(), *np.percentile(m, [5,95])"),
 ('95% of gap_closed as 90%', "/(d['base']-d['teacher']), [2.5,97.5])", "/(d['base']-d['teacher']), [5,95])"),
 ('gap_closed upside down', "(_point(cube['base'])-_point(c))/(_point(cube['base'])-_point(cube['teacher']))", "(_point(c)-_point(cube['teacher']))/(_point(cube['base'])-_point(cube['teacher']))"),
