@@ -312,6 +312,10 @@ def one_line_errors():
                  or 'memory' in str(e))
         said = (f'error: {_words(e)}' if known
                 else f'error: {type(e).__name__}: {_words(e)[:300]} (not foreseen; DND_NB_DEBUG=1 shows where)')
+    try: sys.stdout.flush()
+    except OSError as e: # a full disk, or a reader that has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1) # what Python would try again at its end
+        said = said or f'error: standard output cannot be written: {e.strerror}'
     if said is not None: raise SystemExit(said)
 
 # %% ../nbs/01a_crew.ipynb #a7d646ce

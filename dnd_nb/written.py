@@ -135,6 +135,9 @@ def made_for(
     tok=None, # its tokenizer
 ):
     "An error if a generator was made for a base model of another name; other weights under the same name are said"
+    if worn := next((n for n,m in model.named_modules() if type(m).__module__.startswith('peft.')), None):
+        raise ValueError(f'the base model already carries an adapter of peft ({worn}), which PeftModel.from_pretrained '
+                         'left in it; load the base model anew')
     was,now = gen.spec.base_model,base_id(model)
     if Path(was).name.lower()!=Path(now).name.lower():
         own = home(gen) is not None and home(gen)==DEFAULT
