@@ -4,7 +4,7 @@
 
 # %% ../nbs/01a_crew.ipynb #69a8fa9f
 from __future__ import annotations
-import atexit, errno, os, platform, shutil, signal, subprocess, sys, time, warnings
+import atexit, errno, os, platform, shutil, signal, subprocess, sys, tempfile, time, warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -14,11 +14,12 @@ from pathlib import Path
 from threading import Condition
 from fastcore.basics import patch
 from fastcore.script import anno_parser
+from filelock import FileLock
 from .io.lock import lock
 
 # %% auto #0
-__all__ = ['MENDS', 'Crew', 'own_device', 'OtherFailed', 'gpus', 'side_by_side', 'Steps', 'one_line', 'bar_over', 'this_commit',
-           'versions', 'one_line_errors', 'from_shell', 'command']
+__all__ = ['MENDS', 'Crew', 'own_device', 'OtherFailed', 'two_processes', 'gpus', 'side_by_side', 'Steps', 'one_line', 'bar_over',
+           'this_commit', 'versions', 'one_line_errors', 'from_shell', 'command']
 
 # %% ../nbs/01a_crew.ipynb #e767d982
 def _add(x):
@@ -115,6 +116,15 @@ def alone(self:Crew,
     with ExitStack() as st:
         self.once(lambda: st.enter_context(lock(folder)))
         yield
+
+# %% ../nbs/01a_crew.ipynb #d268453e
+def two_processes(
+    f, # called in both, in a group of two on the CPU
+    args=(), # its arguments
+):
+    "Run a function in two processes, one such pair at a time on this machine: for tests"
+    from accelerate import debug_launcher
+    with FileLock(Path(tempfile.gettempdir())/'dnd_nb_two_processes.lock'): debug_launcher(f, args, num_processes=2)
 
 # %% ../nbs/01a_crew.ipynb #c0a1f002
 def gpus()->list: # of str

@@ -354,8 +354,10 @@ def resample_over(
     df:pd.DataFrame, # as made by `run_panel`
     least:int=5, # units
 )->str: # families, tasks or rows
-    "The widest unit of which there are enough: an interval over a handful of families would say nothing"
-    return next((o for o,c in (('families','family'),('tasks','task')) if c in df and df[c].nunique()>=least), 'rows')
+    "The widest unit of which every split has enough: an interval over a handful of families would say nothing"
+    parts = [g for _,g in df.groupby('split')] if 'split' in df else [df]
+    return next((o for o,c in (('families','family'),('tasks','task')) if c in df and min(g[c].nunique() for g in parts)>=least),
+        'rows')
 
 # %% ../nbs/09_evaluate.ipynb #7092a358
 def bootstrap_ci(
@@ -475,4 +477,5 @@ def panel_verdict(
         for r in d.itertuples() if r.hi<0],[f'{RIVALS[r.b]} ({r.mean:+.2f})' for r in d.itertuples() if r.hi>=0]
     if better: line += f' Better than {", ".join(better)}.'
     if rest: line += f' Not shown to be better than {", ".join(rest)}.'
+    if over=='rows': line += ' The interval is of these very tasks; of others it says nothing.'
     return line if n>1 else f'{line} One task cannot show what prompts do for others: look at more.'

@@ -25,12 +25,14 @@ def _checked(method, steps, most, out, push_to_hub):
         from dnd_nb.io.hub import ask_hub
         ask_hub(f'--push-to-hub {push_to_hub}', lambda: None)
 
-def _some(xs, most): # the examples that are used
+def _some(xs, most, seed=0): # the examples that are used
     known,rest = [e for e in xs if e.answer is not None],[e for e in xs if e.answer is None]
     if known and rest: print(f'{len(rest)} examples without an answer are left out')
     use = known or rest
-    if 0<most<len(use): print(f'{len(use)} examples: the first {most} are used (--most)')
-    return use[:most] if most else use
+    if not 0<most<len(use): return use
+    print(f'{len(use)} examples: {most} of them, drawn at random, are used (--most)')
+    import random
+    return [use[i] for i in sorted(random.Random(seed).sample(range(len(use)), most))] # a table may be sorted by its answers
 
 # %% ../nbs/15a_generate.ipynb #cd769179
 def _next(w, examples, unread=''): # the command that comes after
@@ -56,13 +58,13 @@ def generate_from(
     method:str='best', # best, start, generated or tuned: which adapter to write
     steps:int=5, # of fine-tuning after the generator, for the way "generated, tuned"
     keep:str='best', # best, or all: the other adapters, too, into folders beside it
-    most:int=32, # examples to use, the first ones; 0: all of them
+    most:int=32, # examples to use, drawn at random; 0: all of them
     merge:store_true=False, # also write the whole model with the adapter in its weights, to OUT-merged
     gguf:store_true=False, # also write OUT/adapter.gguf for llama.cpp
     push_to_hub:str=None, # OWNER/NAME: also put the folder there; the token is taken from HF_TOKEN
     base:str=None, # base model; the generator's, if not given
     device:str='cpu', # cpu, cuda, or auto
-    seed:int=0, # of the folds
+    seed:int=0, # of the folds, and of the examples that are used
     **kwargs, # how a table is read
 ):
     """From a file of a few answered examples to a PEFT adapter folder, and whether to use it.
@@ -80,7 +82,7 @@ def generate_from(
         gen = Generator.from_pretrained(generator) if generator else default_generator()
         model,tok = _base(base or gen.spec.base_model, device, gen.home)
         made_for(gen, model)
-        xs = _some(xs, most)
+        xs = _some(xs, most, seed)
         print(plan(model, tok, xs, steps, gen), flush=True)
         t0 = time.time()
         w = generate(xs, out, model, tok, gen, method, steps, keep, seed=seed, merge=merge, gguf=gguf, log=lambda way,

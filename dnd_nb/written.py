@@ -13,7 +13,7 @@ from .examples import backward, tuned
 from .fast.graphs import engine_for
 from .generator import Generator
 from .io.files import read_json
-from .io.identity import identity
+from .io.identity import identity, tensors_sum
 from .io.gguf import save_gguf_lora, save_merged
 from .io.peft import save_peft
 from .model import base_id, load_base, quiet
@@ -146,6 +146,8 @@ def made_for(
                          'with dnd_collect and dnd_train')
     known = gen.config.get('trained_on') or {}
     now = identity(model, tok) if known and tok is not None else {}
+    if 'weights' in known.keys() & now.keys() and known['weights']==tensors_sum(model):
+        now['weights'] = known['weights'] # trained on a model in memory, which is the one in this folder
     if odd := [k for k in known.keys() & now.keys() if known[k]!=now[k]]:
         warnings.warn(f'the generator was trained on {was} with {odd[0]} {known[odd[0]][:12]}…, this one has '
                       f'{now[odd[0]][:12]}…: it may serve less well; the decision judges it as it is')
@@ -246,6 +248,7 @@ def generate(
     "Examples in, adapter and decision out"
     if method not in METHODS: raise ValueError(f'method {method!r}; expected one of {", ".join(METHODS)}')
     if keep not in ('best','all'): raise ValueError(f'keep {keep!r}; expected best or all')
+    if method=='tuned' and not steps: raise ValueError("method 'tuned' with --steps 0 makes no adapter; expected steps above 0")
     xs,gen = _as_examples(examples), gen or default_generator()
     if not xs: raise ValueError('no examples; give at least one prompt')
     if sum(e.answer is not None for e in xs)<2: keep_judged(out)

@@ -3,7 +3,7 @@
 A command runs once. Before each operation on files its folder is looked at, and a state that was not seen before is kept.
 A file that grew in place is also kept half written. Then the command is called in each of these states. It must end with
 the result of the unbroken run, and leave nothing behind. The world and its judge are those of `faults.py`."""
-import csv, hashlib, json, os, random, shutil, sys, tempfile, threading, time
+import csv, hashlib, json, os, random, shutil, sys, tempfile, threading, time, traceback
 from collections import Counter
 from pathlib import Path
 from fastcore.script import call_parse
@@ -151,14 +151,18 @@ def tried(world, command, jobs, log, until):
     for j in range(jobs):
         sys.stdout.flush()
         if pid := os.fork(): pids.append(pid); continue
-        for n,(what,tree) in list(enumerate(states))[j::jobs]:
-            if until and time.time()>until: break
-            o,said = resumed(world, command, what, tree, to, n)
-            row = dict(command=command, what=what, outcome=o, said=said.replace(str(world.top), '…'))
-            with open(log, 'a', encoding='utf-8') as f: f.write(json.dumps(row)+'\n')
-            if o!='right': print(f'{o:9} {command:10} {what}: {said!r}', flush=True)
-        os._exit(0)
-    for p in pids: os.waitpid(p, 0)
+        failed = 1 # whatever is raised here must not run what the parent has to clean up
+        try:
+            for n,(what,tree) in list(enumerate(states))[j::jobs]:
+                if until and time.time()>until: break
+                o,said = resumed(world, command, what, tree, to, n)
+                row = dict(command=command, what=what, outcome=o, said=said.replace(str(world.top), '…'))
+                with open(log, 'a', encoding='utf-8') as f: f.write(json.dumps(row)+'\n')
+                if o!='right': print(f'{o:9} {command:10} {what}: {said!r}', flush=True)
+            failed = 0
+        except Exception: traceback.print_exc()
+        finally: os._exit(failed)
+    if any([os.waitpid(p, 0)[1] for p in pids]): raise SystemExit(f'{command}: a process of this tool failed; see above')
     rows,ops = [r for l in open(log, encoding='utf-8') if (r := json.loads(l))['command']==command],int((to/'ops').read_text())
     for d in (to, ws): shutil.rmtree(d, ignore_errors=True)
     return ops,states,Counter(r['outcome'] for r in rows)
@@ -199,7 +203,7 @@ def main(
             row = dict(command=c, operations=ops, states=len(states)-half, half_written=half, complete=n==len(states),
                 commit=this_commit(), **{o:count[o] for o in OUTCOMES})
             print(f'{c}: {count["right"]} of {n} right'+('' if n==len(states) else f', {len(states)-n} not tried'), flush=True)
-            bad += n-count['right']
+            bad += n-count['right']+(0 if seconds else len(states)-n)
             if out: write_row(Path(out), row)
     finally: shutil.rmtree(top, ignore_errors=True)
     print(f'in {time.time()-t0:.0f} s')

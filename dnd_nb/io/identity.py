@@ -70,8 +70,9 @@ def tensors_sum(
     "SHA-256 over names, types, shapes and all values of a module's tensors; tied ones count once"
     h,seen = hashlib.sha256(),set()
     for n,t in sorted(model.state_dict().items()):
-        if t.numel() and t.data_ptr() in seen: continue
-        seen.add(t.data_ptr())
+        tied = t.numel() and (t.data_ptr(), t.shape) in seen
+        if tied: continue
+        seen.add((t.data_ptr(), t.shape))
         h.update(f'{n}{t.dtype}{tuple(t.shape)}'.encode())
         h.update(t.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return h.hexdigest()
@@ -249,6 +250,7 @@ def safe_encoder(
     folder = Path(folder)
     if not (folder/'modules.json').exists():
         raise ValueError(f'{folder}: no modules.json, so no sentence encoder; others are named hf:{folder}:mean')
+    only_files(folder)
     ms = read_json(folder/'modules.json')
     if not isinstance(ms, list) or not all(isinstance(m, dict) for m in ms):
         raise ValueError(f'{folder}/modules.json: expected a list of modules')

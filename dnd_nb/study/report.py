@@ -190,13 +190,16 @@ def _best_accuracy(rs, ours, rivals): # accuracy at least equal to the best riva
     acc = {r: a['mean'] for r,a in acc.items() if a}
     if not acc or not rs.row(ours, 'accuracy'): return []
     d = rs.difference(ours, best := max(acc, key=acc.get), 'accuracy')
+    if not d: return [] # the two share no draw of examples
     return [dict(bar=f'accuracy: {ours} − {best} (the best rival)', value=d['mean'], lo=d['lo'], hi=d['hi'], p=None,
         target='at least 0', met=d['mean']>=0)]
 
 def _harmed(rs, ours, by=.5): # share of tasks on which it is much worse than the better of start and base
     x = {s: over_draws(rs.figures['nll'][s]).mean(axis=1) for s in (ours,'start','base') if s in rs.figures['nll']}
     if len(x)<3: return []
-    share = float((x[ours]-np.minimum(x['start'],x['base']).loc[x[ours].index]>by).mean())
+    worse = (x[ours]-np.minimum(x['start'],x['base'])).dropna()>by # on the tasks that all three have
+    if not len(worse): return []
+    share = float(worse.mean())
     return [dict(bar=f'share of tasks with {ours} {by:g} nats above the better of start and base', value=share, lo=None,
         hi=None, p=None, target='at most .02', met=share<=.02)]
 
