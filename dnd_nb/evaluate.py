@@ -356,7 +356,8 @@ def resample_over(
 )->str: # families, tasks or rows
     "The widest unit of which every split has enough: an interval over a handful of families would say nothing"
     parts = [g for _,g in df.groupby('split')] if 'split' in df else [df]
-    return next((o for o,c in (('families','family'),('tasks','task')) if c in df and min(g[c].nunique() for g in parts)>=least),
+    return next((o for o,c in (('families','family'),('tasks','task')) if c in df
+        and min(g[c].nunique() for g in parts)>=least),
         'rows')
 
 # %% ../nbs/09_evaluate.ipynb #7092a358

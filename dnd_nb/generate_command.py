@@ -32,7 +32,8 @@ def _some(xs, most, seed=0): # the examples that are used
     if not 0<most<len(use): return use
     print(f'{len(use)} examples: {most} of them, drawn at random, are used (--most)')
     import random
-    return [use[i] for i in sorted(random.Random(seed).sample(range(len(use)), most))] # a table may be sorted by its answers
+    # a table may be sorted by its answers
+    return [use[i] for i in sorted(random.Random(seed).sample(range(len(use)), most))]
 
 # %% ../nbs/15a_generate.ipynb #cd769179
 def _next(w, examples, unread=''): # the command that comes after

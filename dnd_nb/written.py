@@ -248,7 +248,8 @@ def generate(
     "Examples in, adapter and decision out"
     if method not in METHODS: raise ValueError(f'method {method!r}; expected one of {", ".join(METHODS)}')
     if keep not in ('best','all'): raise ValueError(f'keep {keep!r}; expected best or all')
-    if method=='tuned' and not steps: raise ValueError("method 'tuned' with --steps 0 makes no adapter; expected steps above 0")
+    if method=='tuned' and not steps:
+        raise ValueError("method 'tuned' with --steps 0 makes no adapter; expected steps above 0")
     xs,gen = _as_examples(examples), gen or default_generator()
     if not xs: raise ValueError('no examples; give at least one prompt')
     if sum(e.answer is not None for e in xs)<2: keep_judged(out)
