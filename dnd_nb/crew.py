@@ -45,6 +45,9 @@ class Crew:
         cpu = ((os.environ.get('ACCELERATE_USE_CPU') or '').lower() in ('1','yes','true')
                or not torch.cuda.is_available())
         s = PartialState(cpu, timeout=timedelta(hours=hours))
+        if s.num_processes!=int(os.environ['WORLD_SIZE']):
+            raise RuntimeError(f'WORLD_SIZE is {os.environ["WORLD_SIZE"]}, but Accelerate was begun here before as one of '
+                               f'{s.num_processes}; begin the processes before anything else uses Accelerate')
         self.size,self.rank = s.num_processes,s.process_index
         if s.backend=='gloo': # not with NCCL, where one that fails might wait for the others
             atexit.register(s.destroy_process_group)
@@ -124,7 +127,11 @@ def two_processes(
 ):
     "Run a function in two processes, one such pair at a time on this machine: for tests"
     from accelerate import debug_launcher
-    with FileLock(Path(tempfile.gettempdir())/'dnd_nb_two_processes.lock'): debug_launcher(f, args, num_processes=2)
+    from accelerate.state import AcceleratorState
+    def anew(*args): # a process that was alone before has told its children so
+        AcceleratorState._reset_state(reset_partial_state=True)
+        return f(*args)
+    with FileLock(Path(tempfile.gettempdir())/'dnd_nb_two_processes.lock'): debug_launcher(anew, args, num_processes=2)
 
 # %% ../nbs/01a_crew.ipynb #c0a1f002
 def gpus()->list: # of str
