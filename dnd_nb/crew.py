@@ -46,7 +46,8 @@ class Crew:
                or not torch.cuda.is_available())
         s = PartialState(cpu, timeout=timedelta(hours=hours))
         if s.num_processes!=int(os.environ['WORLD_SIZE']):
-            raise RuntimeError(f'WORLD_SIZE is {os.environ["WORLD_SIZE"]}, but Accelerate was begun here before as one of '
+            raise RuntimeError(f'WORLD_SIZE is {os.environ["WORLD_SIZE"]}, but Accelerate was begun here before as '
+                               'one of '
                                f'{s.num_processes}; begin the processes before anything else uses Accelerate')
         self.size,self.rank = s.num_processes,s.process_index
         if s.backend=='gloo': # not with NCCL, where one that fails might wait for the others
