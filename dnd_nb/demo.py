@@ -358,8 +358,8 @@ def _report(cfg, folder, df, run, diag, src, tasks, chosen, clock, dtype, log):
     log(f'\nStrength of the correction, chosen on the validation tasks: {run.strength:g}')
     ratio = d['sensitivity']['ratio'] # none where all adapters are equal
     apart = 'no further apart than' if ratio is None else f'{ratio:.1f} times as far apart as'
-    log(f'\nGenerated adapters of two tasks lie {apart} those of one; '
-        f'their spread is {d["collapse"]["spread"]:.2f} of the teachers\'; {d["retrieval"]:.0%} of them point to '
+    log(f'\nGenerated adapters of two tasks lie {apart} those of one. '
+        f'Their spread is {d["collapse"]["spread"]:.2f} of the teachers\'. {d["retrieval"]:.0%} of them point to '
         'their own task\'s teacher.')
     log(f'\nThe decision on {cfg.near[0]}, a held-out task, from {chosen.n} examples:\n{chosen!r}')
     log(f'\n{rep["wall_s"]:.0f} s, {rep["peak_rss_gb"]:.1f} GB at most; everything is in {folder}. Next: read '

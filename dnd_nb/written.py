@@ -174,11 +174,11 @@ def unjudged_note(
     s = ['1 answered example: nothing can be held back, so the adapter was not judged.' if known
         else f'{n} prompt{"s" if n>1 else ""} and no answers: the adapter was not judged.']
     if way=='start adapter':
-        s.append("It is the generator's learned start, the same for every task: your prompts did not change it.")
+        s.append("It is the generator's start adapter, the same for every task: your prompts did not change it.")
     if (k := known_results(gen).get('start')) and way=='start adapter':
         s.append(f'A start adapter of the same kind had {k["nats"]:.2f} nats a token on {k["tasks"]} tasks of '
-                 f'{k["families"]} families that were not trained on, the base model {k["base"]:.2f} '
-                 f'({k.get("where", "its study")}): a mean over tasks, not a promise for yours.')
+                 f'{k["families"]} families that were not trained on. The base model had {k["base"]:.2f} '
+                 f'({k.get("where", "its study")}). These are means over tasks, not a promise for yours.')
     if near := nearness_of(gen): s.append(f'Your prompts: {near(model, tok, [e.prompt for e in xs])!r}.')
     return ' '.join([*s, 'A few answers, two or more, would let it fit your task and be judged.'])
 

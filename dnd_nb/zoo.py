@@ -92,7 +92,7 @@ def check_files(
 
 # %% ../nbs/04a_zoo.ipynb #9f89efc2
 def _slots(head:bytes, spec:LoraSpec):
-    """(start, stop) in a flat adapter of each tensor of a safetensors header, in the file's order;
+    """(start, stop) in a flat adapter of each tensor of a safetensors header, in the file's order.
     None unless they are the spec's, in float32, one after another"""
     at,p = {},0
     for k,(i,o) in spec.modules.items():

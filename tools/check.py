@@ -265,6 +265,36 @@ def alt_text():
     "A cell with a figure says in `#| fig-alt:` what is seen; how many do not"
     return counted((rel(p), figure(c) and not flagged(c, 'fig-alt')) for p in notebooks() for c in code_cells(p))
 
+def sentences(text):
+    "The sentences of a text in markdown, without headings, code, tables and formulas; a colon ends one too"
+    text = re.sub(r'```.*?```|\$\$.*?\$\$', ' ', text, flags=re.S)
+    lines = [l for l in text.split('\n') if not re.match(r'\s*(#|\||>|!\[)', l)]
+    blocks = re.split(r'\n\s*\n|\n\s*(?:[-*]|\d+\.)\s', '\n'.join(lines)) # a paragraph, or an item of a list
+    ends = r'(?<=[.!?:])[)*]*\s+' # a sentence may end in a bracket or in emphasis
+    return [s for b in blocks for s in re.split(ends, ' '.join(b.split())) if len(s.split())>2]
+
+def strings(code): # the texts that code holds, each with whether it is a docstring; what an f-string fills in is `x`
+    tree = ast.parse(code)
+    parts = {id(v) for n in ast.walk(tree) if isinstance(n, ast.JoinedStr) for v in n.values}
+    docs = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+    for n in ast.walk(tree):
+        if isinstance(n, ast.JoinedStr): yield ''.join(v.value if isinstance(v, ast.Constant) else 'x' for v in n.values), False
+        elif isinstance(n, ast.Constant) and isinstance(n.value, str) and id(n) not in parts: yield n.value, id(n) in docs
+
+def said(p): # texts of a notebook that a reader reads: prose, what cells show as prose, docstrings and messages
+    for _,c in cells(p):
+        if c['cell_type']=='markdown': yield src(c)
+        yield from (''.join(o['data']['text/markdown']) for o in c.get('outputs', []) if 'text/markdown' in o.get('data', {}))
+        if c['cell_type']=='code' and exported(c):
+            for t,doc in strings('\n'.join(own_lines(c))):
+                if doc: yield t
+                elif re.search('[,;:.] ', t): yield t.replace('; ', '. ') # a message of one line: what is wrong; the mend
+
+@rule
+def long_sentences():
+    "A sentence of prose, of a docstring or of a message has at most 25 words; how many have more"
+    return counted((rel(p), len(s.split())>25) for p in notebooks() for t in said(p) for s in sentences(t))
+
 @rule
 def notebook_size():
     "A notebook has at most 150 KB; how many more, in steps of 25"

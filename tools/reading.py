@@ -5,7 +5,7 @@ Their counts are kept in results/reading.json; ours are counted when the page ru
 import json, re, statistics
 from pathlib import Path
 from fastcore.script import call_parse, Param
-from check import cells, code_cells, defines, exported, figure, own_lines, shows, src
+from check import cells, code_cells, defines, exported, figure, own_lines, sentences, shows, src
 
 HIGHER = ('prose','followed','checks','shown') # of these more is better; of the others less
 POINTS = dict( # measure → what it counts
@@ -18,12 +18,6 @@ POINTS = dict( # measure → what it counts
     longest='lines of the longest exported cell',
     wide='share of exported lines over 120 characters',
     kb='size of the notebook, KB')
-
-def sentences(text):
-    "The sentences of a markdown cell, without headings, code, tables and formulas"
-    text = re.sub(r'```.*?```|\$\$.*?\$\$', ' ', text, flags=re.S)
-    lines = [l for l in text.split('\n') if not re.match(r'\s*(#|\||>|!\[)', l)]
-    return [s for s in re.split(r'(?<=[.!?:])\s+', ' '.join(lines)) if len(s.split())>2]
 
 def checks_something(c): return bool(re.search(r'\b(test_\w+\(|test\(|expect_fail|ExceptionExpected|assert )', src(c)))
 
