@@ -12,6 +12,7 @@ from torch import nn, Tensor
 from fastcore.basics import patch
 from .adapter import Adapters, apply_adapters, _hooks
 from .io.files import sha256
+from .io.schema import fitting
 
 # %% auto #0
 __all__ = ['GENERIC', 'ProbeSet', 'task_probes', 'check_probes', 'hidden_states', 'delta_embedding']
@@ -55,6 +56,14 @@ def at(self:ProbeSet,
         position=self.position if position is None else position)
 
 # %% ../nbs/03_delta.ipynb #1c8da4e4
+@dataclass
+class _Kept: # a probe set as JSON
+    name:str
+    prompts:list[str]
+    layer:list[int]
+    position:list[str|int]
+    hash:str
+
 @patch
 def to_dict(self:ProbeSet)->dict:
     "For JSON, with its hash"
@@ -64,8 +73,10 @@ def to_dict(self:ProbeSet)->dict:
 @patch(cls_method=True)
 def from_dict(cls:ProbeSet,
     d:dict, # as `to_dict` gives it
+    where='probes', # file, for the message
 )->ProbeSet:
     "Back from `to_dict`; a set whose content no longer has its hash is refused"
+    fitting(d, _Kept, where, 'restore a copy, or take the probes again', others=True)
     res = cls(d['name'], d['prompts'], d['layer'], d['position'])
     if res.hash!=d['hash']:
         raise ValueError(f'probe set {res.name!r} was changed after its hash was taken ({d["hash"][:8]}, now '

@@ -14,6 +14,7 @@ from .io.identity import identity
 from .io.lock import lock
 from .io.peft import as_peft, load_peft, save_peft
 from .io.places import claim
+from .io.schema import fitting
 from .tasks.sources import read_examples
 from .zoo import ZOO, Zoo, new_manifest, read_prompts
 
@@ -25,7 +26,8 @@ def _their_probes(folder): # the probes in an adapter's folder, or None
     f = folder/'probes.json'
     if not f.exists(): return None
     x = read_json(f)
-    return ProbeSet.from_dict(x) if isinstance(x, dict) else ProbeSet(f'{folder.name}/probes.json', x)
+    if isinstance(x, dict): return ProbeSet.from_dict(x, f)
+    return ProbeSet(f'{folder.name}/probes.json', fitting(x, list[str], f, 'write the probes as ["…", "…"]'))
 
 def _import_deltas(names, probes): # (adapter folder → its delta's file, the probes of all)
     deltas = {p:p/f for p in names for f in ('delta_embedding.npy','delta.npy') if (p/f).exists()}

@@ -12,6 +12,7 @@ from .adapter import Adapters, correct
 from .condition import conditions
 from .generator import load_generator
 from .io.files import Format
+from .io.schema import built, schema_of
 from .task import Template
 from .zoo import SPEC
 
@@ -24,7 +25,7 @@ class Stage:
     "Some steps with one mix of losses"
     name:str
     steps:int
-    terms:dict # loss term → weight or schedule over the stage's steps, see `Terms`
+    terms:dict[str,float|str] # loss term → weight or schedule over the stage's steps, see `Terms`
     lr:float=1e-3 # peak: linear warm-up over a tenth of the steps, then cosine to zero
     batch:int=8 # pairs a step
     rows:int=3 # rows of the task a pair is scored on, for sft and kl
@@ -40,10 +41,10 @@ class Stage:
 @dataclass
 class TrainConfig:
     "Everything that decides a run, besides zoo, tasks and base model"
-    stages:tuple # of Stage
+    stages:tuple[Stage,...]
     generator:dict=field(default_factory=lambda: dict(kind='MLPGenerator')) # kind and its arguments, without spec and d
     base:str='mean' # what the generator corrects: 'mean' (teacher), 'given' (an adapter handed over, e.g. multi-task), 'fresh'
-    k:tuple=(8,32) # prompts a condition: drawn from this range at every step
+    k:tuple[int,int]=(8,32) # prompts a condition: drawn from this range at every step
     pairing:str='matched' # 'shuffled' breaks prompts ↔ checkpoint, as an ablation
     answers:str='prompt' # what is encoded: 'prompt', 'prompt+answer' or 'mix'
     standardise:bool=True # centre and scale a condition's features by their spread between the training tasks?
@@ -91,15 +92,16 @@ def as_now(
     return without(config, _fixed) | dict(stages=[without(s, _fixed_stage) for s in config['stages']])
 
 # %% ../nbs/09b_run.ipynb #62873b49
-_text,_texts,_map = dict(type='string'),dict(type='array', items=dict(type='string')),dict(type='object')
-_run_of = dict(type='object', required=['name','sha256'])
-RUN = Format('run', 2, dict(config=dict(type='object', required=['stages']), spec=SPEC, encoder=_text, base_model=_text,
-    zoo=_run_of,
-    train_tasks=_texts, val_tasks=_texts, held_out=_texts, template=_map, base=dict(type=['object','null']),
-    encoder_sum=dict(type=['string','null']), rows=_map),
+_text,_texts,_texts_of = (schema_of(t) for t in (str, list[str], dict[str,str]))
+_run_of = dict(type='object', required=['name','sha256'], properties=dict(name=_text, sha256=_text))
+_sums = schema_of(dict[str,str]|None)
+RUN = Format('run', 2, dict(config=schema_of(TrainConfig, others=True), spec=SPEC, encoder=_text, base_model=_text,
+    zoo=_run_of, train_tasks=_texts, val_tasks=_texts, held_out=_texts, template=schema_of(Template), base=_sums,
+    encoder_sum=schema_of(str|None), rows=_texts_of, versions=_texts_of),
     needed=('config','spec','encoder','zoo','train_tasks','val_tasks','template'), oldest=0,
     mend='restore a copy, or train the run again')
-SELECTED = Format('selected', 1, dict(step=dict(type='integer'), strength=dict(type='number'), strengths=_map),
+SELECTED = Format('selected', 1, dict(step=schema_of(int), strength=schema_of(float), val_nll=schema_of(float|None),
+    strengths=schema_of(dict[str,float])),
     needed=('step','strength'), oldest=0,
     mend='restore a copy, or call dnd_train again')
 
@@ -119,12 +121,9 @@ class Run:
                                     'call dnd_train again to go on')
         self.gen,self.selected = load_generator(self.folder, device),SELECTED.read(self.folder/'selected.json')
         self.spec,self.strength = self.gen.spec,self.selected['strength']
-        try:
-            self.cfg,self.template = TrainConfig(**as_now(self.config['config'],
-                False)),Template(**self.config['template'])
-        except TypeError as e:
-            raise ValueError(f'{self.folder}/config.json: {e}; was it written by another version? train the run '
-                             'again') from None
+        where = f'{self.folder}/config.json'
+        self.cfg = built(TrainConfig, as_now(self.config['config'], False), f'{where}, config', RUN.mend)
+        self.template = built(Template, self.config['template'], f'{where}, template', RUN.mend)
     @property
     def held_out(self)->list:
         "Names of tasks that nothing was trained or chosen on, as `dnd_train --held-out` was told"

@@ -16,7 +16,8 @@ from .crew import versions
 from .delta import ProbeSet
 from .io.files import *
 from .io.peft import load_peft, _key
-from .task import torn
+from .io.schema import schema_of
+from .task import Template, torn
 
 # %% auto #0
 __all__ = ['SPEC', 'ZOO', 'PART', 'new_manifest', 'rows_sum', 'read_prompts', 'check_files', 'Zoo']
@@ -26,13 +27,17 @@ _text,_count = dict(type='string'),dict(type='integer', minimum=1)
 _pair = dict(type='array', items=_count, minItems=2, maxItems=2)
 SPEC = dict(type='object', required=['modules'], additionalProperties=False, properties=dict(
     modules=dict(type='object', additionalProperties=_pair, minProperties=1), rank=_count, alpha=dict(type='number'),
-    rslora=dict(type='boolean'), base_model=_text, fan_in_fan_out=dict(type='boolean')))
+    rslora=dict(type='boolean'), base_model=_text, fan_in_fan_out=dict(type='boolean'),
+    doubtful=dict(type='array', items=_text)))
 _sums = dict(type='object', additionalProperties=_text) # name → SHA-256
 _row = dict(type='object', required=['task','folder','step'], properties=dict(
     task=_text, family=_text, folder=_text, step=dict(type='integer'), checkpoint=_text, files=_sums, prompts=_text))
-ZOO = Format('zoo', 2, dict(base_model=_text, spec=SPEC, entries=dict(type='array', items=_row),
-    base=dict(type=['object','null']),
-    rows=_sums), needed=('spec','entries'), oldest=1, mend='restore a copy, or collect the zoo again')
+_map = dict(type=['object','null'])
+def _or_null(schema): return dict(anyOf=[schema, dict(type='null')])
+
+ZOO = Format('zoo', 2, dict(base_model=_text, spec=SPEC, entries=dict(type='array', items=_row), rows=_sums,
+    base=_or_null(_sums), template=_or_null(schema_of(Template)), config=_map, probes=_map,
+    versions=_sums), needed=('spec','entries'), oldest=1, mend='restore a copy, or collect the zoo again')
 # of one process, before its rows join the manifest
 PART = Format('part', 1, dict(entries=dict(type='array', items=_row)))
 
@@ -192,7 +197,7 @@ class Zoo:
     def probes(self):
         "The probe set of the deltas, or None"
         p = self.manifest.get('probes')
-        return ProbeSet.from_dict(p) if p else None
+        return ProbeSet.from_dict(p, f'{self.folder}/manifest.json, probes') if p else None
     def of(self,
         task, # its name
     )->list:

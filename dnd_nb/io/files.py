@@ -9,9 +9,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-import fastjsonschema
 from fastcore.basics import patch
 from safetensors import SafetensorError
+from .schema import compiled, fault as schema_fault, odd_number
+
 
 # %% auto #0
 __all__ = ['FOLDER', 'MARKER', 'RESERVED', 'sync', 'remove', 'sweep', 'atomic_write', 'regular', 'sha256', 'read_text',
@@ -205,7 +206,7 @@ class Format:
         self.oldest = version if oldest is None else oldest
         self.schema = dict(type='object', properties=fields, required=list(fields if needed is None else needed))
     @cached_property
-    def _check(self): return fastjsonschema.compile(self.schema)
+    def _check(self): return compiled(self.schema)
     def __repr__(self): return f'Format({self.kind}, version {self.version}: {", ".join(self.schema["properties"])})'
 
 # %% ../../nbs/io/files.ipynb #f473bb5f
@@ -218,10 +219,8 @@ def _fault(self:Format, obj)->str: # '' if there is none
     reads = f'format {v} of a {self.kind}, this version of dnd_nb reads {self.oldest} to {self.version}'
     if v>self.version: return f'{reads}; install a newer dnd_nb'
     if v<self.oldest: return f'{reads}; read it with the dnd_nb that wrote it'
-    try: self._check(obj)
-    except fastjsonschema.JsonSchemaValueException as e:
-        return f'{re.sub("^data[. ]?", "", e.message)}; damaged or changed: {self.mend}'
-    return ''
+    bad = schema_fault(self._check, obj) or odd_number({k:obj[k] for k in self.schema['properties'] if k in obj})
+    return bad and f'{bad}; damaged or changed: {self.mend}'
 
 # %% ../../nbs/io/files.ipynb #acac26ee
 @patch
