@@ -12,15 +12,16 @@ import torch.nn.functional as F
 from .adapter import *
 from .io.files import sha256
 from .crew import Crew
+import dnd_nb.fast.shots # gives `Lean` its `judge_behind`
 from .fast.graphs import engine_for
-from .fast.lean import why_not
+from .fast.lean import first_layer, why_not
 from .fast.packing import micro_batches
 from .task import Template, Example, Row, encode_rows, collate, token_batches
 
 # %% auto #0
 __all__ = ['NO_CACHE', 'METRICS', 'CONTROLS', 'RIVALS', 'with_cache', 'one_by_one', 'behind', 'cache_of', 'score', 'answers',
-           'bare', 'in_context', 'window', 'Shown', 'run_panel', 'family_weights', 'resample_over', 'bootstrap_ci',
-           'summarise', 'paired', 'gap_closed', 'main_split', 'prompts_help', 'panel_verdict']
+           'bare', 'in_context', 'window', 'Shown', 'score_behind', 'run_panel', 'family_weights', 'resample_over',
+           'bootstrap_ci', 'summarise', 'paired', 'gap_closed', 'main_split', 'prompts_help', 'panel_verdict']
 
 # %% ../nbs/09_evaluate.ipynb #e46f23bc
 def _answers(ex:Example)->list: # gold first
@@ -135,6 +136,9 @@ def _encode_each(tok, examples, template, max_len): # per example its row with e
     got = {i:[next(rows) for _ in _answers(e)] for i,e in once.items()}
     return [got[id(e)] for e in examples]
 
+def _packed_pays(model, spec): # on a GPU, and where what lies below the first adapter is computed once a row
+    return (model.device.type=='cuda' or first_layer(spec)>0) and not why_not(model, spec)
+
 def _score_packed(lean, golds, adapters, owner, max_tokens): # per example (nats of each answer, is the first what greedy decoding gives?, nats of its first token)
     order = torch.sort(owner, stable=True).indices.tolist()
     rows,own = [r for i in order for r in golds[i]],[int(owner[i]) for i in order for _ in golds[i]]
@@ -170,13 +174,13 @@ def score(
     template:Template=None, # of the rows; None: `Template()`
     max_len:int=256, # tokens of a prompt; longer ones lose their beginning
     max_tokens:int=16384, # tokens a batch, choices included
-    packed:bool=None, # prompt and answer as one packed row? None: on a GPU, where that is known for this model
+    packed:bool=None, # prompt and answer as one packed row? None: where that pays and is known for this model
 )->pd.DataFrame: # nll (nats, summed), nll_first (of the answer's first token), tokens, accuracy, exact_match: one line an example
     "Gold answers' likelihood, choice accuracy and exact match, one line an example"
     golds = _encode_each(tok, examples, template or Template(), max_len)
     if adapters is not None:
         owner = torch.zeros(len(examples), dtype=torch.long) if owner is None else torch.as_tensor(owner).cpu()
-    if packed is None: packed = adapters is not None and model.device.type=='cuda' and not why_not(model, adapters.spec)
+    if packed is None: packed = adapters is not None and _packed_pays(model, adapters.spec)
     if packed: # no prompt's keys and values are kept
         res = _score_packed(engine_for(model, adapters.spec, 'lean'), golds, adapters, owner, 2*max_tokens)
     else: res = _score_shared(model, golds, adapters, owner, tok.pad_token_id, max_tokens)
@@ -255,6 +259,48 @@ class Shown:
     lists:list # of lists of Example, one a condition
     def __len__(self): return len(self.lists)
 
+# %% ../nbs/09_evaluate.ipynb #67dfa193
+def _behind_rows(tok, lists, asked, template, room): # contexts as tokens, and per list and question a row for each answer
+    n = len(tok('').input_ids[:1]) # tokens that begin every text
+    gap = tok('\n', add_special_tokens=False).input_ids
+    golds = [[[Row(r.ids[n:], r.n_prompt-n) for r in g] for g in _encode_each(tok, es, template, room)] for es in asked]
+    longest = [max(len(r) for g in gs for r in g) for gs in golds]
+    shown = [[t for r in encode_rows(tok, l, template, room) for t in (*r.ids[n:], *gap)] for l in lists]
+    return [[*tok('').input_ids[:1], *s[-(room-m-n):]] for s,m in zip(shown, longest)],golds
+
+def _any_spec(model): # of no adapter: a packed path for the bare model
+    h = model.config.hidden_size
+    return LoraSpec({'model.layers.0.self_attn.q_proj':(h,h)}, rank=1)
+
+# %% ../nbs/09_evaluate.ipynb #d5ac5030
+@torch.no_grad()
+def score_behind(
+    model, # frozen base
+    tok, # its tokenizer
+    lists, # n lists of Example, put before the questions
+    asked, # n lists of Example, the questions behind each
+    template:Template=None, # of the rows; None: `Template()`
+    max_tokens:int=16384, # tokens a batch
+)->pd.DataFrame: # as `score`; one line a question, list after list
+    "Gold answers' likelihood behind examples in context"
+    template,room = template or Template(),window(model)
+    if why_not(model, _any_spec(model)):
+        xs = [in_context(tok, l, e, template) for l,es in zip(lists, asked) for e in es]
+        return score(model, tok, xs, template=bare(template), max_len=room, max_tokens=max_tokens)
+    lean,res = engine_for(model, _any_spec(model), 'lean'),[]
+    for c,gs,es in zip(*_behind_rows(tok, lists, asked, template, room), asked):
+        rows = [r for g in gs for r in g]
+        nats,top = (o.cpu() for o in lean.judge_behind([c], [rows], likeliest=True))
+        parts = iter(zip(*(o.split([r.n_answer for r in rows]) for o in (nats,top))))
+        res += [_judged_row(e, [next(parts) for _ in g]) for g,e in zip(gs, es)]
+    return pd.DataFrame(res)
+
+def _judged_row(e, parts): # parts: (nats, likeliest?) of each answer's tokens, the gold one first
+    (gold,top),sums = parts[0],torch.stack([n.sum() for n,_ in parts])
+    right = float(sums.argmin()==0)
+    return dict(nll=float(sums[0]), nll_first=float(gold[0]), tokens=len(gold),
+        accuracy=right if e.choices else np.nan, exact_match=np.nan if e.choices else float(top.all()))
+
 # %% ../nbs/09_evaluate.ipynb #58c8db7f
 def _score_source(model, tok, tasks, name, f, split, n_rows, template, max_len, max_tokens):
     "One source on these tasks"
@@ -262,17 +308,17 @@ def _score_source(model, tok, tasks, name, f, split, n_rows, template, max_len, 
     for t in tasks:
         a,rows = f(t),t.test[:n_rows]
         if not rows: raise ValueError(f'task {t.name}: no test rows')
-        lists,a,context = (a.lists,None,True) if isinstance(a, Shown) else ([None],a,context)
+        lists,a,context = (a.lists,None,True) if isinstance(a, Shown) else ([[]],a,context)
         for c in range(len(lists) if a is None else len(a)):
-            exs += rows if lists[0] is None else [in_context(tok, lists[c], r, template) for r in rows]
+            exs.append((lists[c] if a is None else [], rows))
             owner += [n+c]*len(rows)
             keys += [(name, split.get(t.name,''), t.name, t.family, c, i) for i in range(len(rows))]
         if a is not None: ads.append(a.detach()); n += len(a)
     if ads and len(ads)<len(tasks):
         raise ValueError(f'source {name!r} gave adapters for some tasks and the base model for others')
-    if context: template,max_len = bare(template or Template()),window(model)
-    df = score(model, tok, exs, Adapters.cat(ads) if ads else None, owner if ads else None, template, max_len,
-        max_tokens)
+    df = (score_behind(model, tok, *zip(*exs), template, max_tokens) if context
+          else score(model, tok, [r for _,rows in exs for r in rows], Adapters.cat(ads) if ads else None,
+        owner if ads else None, template, max_len, max_tokens))
     return pd.concat([pd.DataFrame(keys, columns=['source','split','task','family','condition','row']), df], axis=1)
 
 def run_panel(

@@ -12,7 +12,7 @@ from fastcore.basics import patch
 from scipy import stats
 from .adapter import Adapters
 from .dataset import condition_texts
-from .evaluate import answers, bare, in_context, score, window
+from .evaluate import answers, score, score_behind, window
 from .examples import stack, tuned, write
 from .fast.graphs import engine_for
 from .fast.lean import why_not
@@ -185,9 +185,9 @@ def _nats_and_right(df, short=12): # an answer of more tokens is hardly ever giv
     return pd.DataFrame(dict(nats=df.nll/df.tokens, right=df.accuracy.fillna(df.exact_match.where(df.tokens<=short))))
 
 def _in_context(model, tok, examples, folds, rest, template):
-    xs = {i: in_context(tok, [examples[j] for j in r], examples[i], template) for f,r in zip(folds,rest) for i in f}
-    df = score(model, tok, [xs[i] for i in range(len(examples))], template=bare(template), max_len=window(model))
-    return _nats_and_right(df)
+    some = lambda parts: [[examples[i] for i in p] for p in parts]
+    df = score_behind(model, tok, some(rest), some(folds), template)
+    return _nats_and_right(df).set_index(pd.Index([i for f in folds for i in f])).sort_index()
 
 # %% ../nbs/14a_use.ipynb #2f02faab
 def _adapters(model, tok, gen, lists, ways, steps, lr, template): # way → Adapters, one a list

@@ -42,7 +42,8 @@ def judge_behind(self:Lean,
     contexts:list, # [b] lists of tokens
     rows:list, # [b] lists of Row
     x:Tensor=None, # [1, P] values of one adapter for all; None: the base
-)->Tensor: # [answer tokens of all rows, in order] nats of each
+    likeliest:bool=False, # also say whether each token is the likeliest?
+)->Tensor: # [answer tokens of all rows, in order] nats of each; with `likeliest` also a bool for each
     "Nats of the answers' tokens of rows behind contexts"
     ids,pos,seat = behind_layout(contexts, rows, self.device)
     (b,T),mask = ids.shape, behind_mask(seat)
@@ -53,7 +54,8 @@ def judge_behind(self:Lean,
         return o.transpose(1,2).flatten(0,1).flatten(1)
     ab = [[None]*7]*len(self.layers) if x is None else self._pairs(x.to(self.dtype))
     h = F.embedding(ids.flatten(), self.model.get_input_embeddings().weight)
-    return self._nats_behind(self._run(h, pos.flatten(), zip(self.layers, ab), attend), contexts, rows, T)
+    got = self._nats_behind(self._run(h, pos.flatten(), zip(self.layers, ab), attend), contexts, rows, T)
+    return got if likeliest else got[0]
 
 @patch
 def _nats_behind(self:Lean, h, contexts, rows, T, chunk=4096):
@@ -63,5 +65,6 @@ def _nats_behind(self:Lean, h, contexts, rows, T, chunk=4096):
         for r in rs: at += range(p+r.n_prompt-1, p+len(r)-1); y += r.ids[r.n_prompt:]; p += len(r)
     h,y,head = self.normed(h[torch.tensor(at, device=h.device)]), torch.tensor(y,
         device=h.device), self.model.get_output_embeddings()
-    return torch.cat([F.cross_entropy(F.linear(a, head.weight, head.bias).float(), b, reduction='none')
-        for a,b in zip(h.split(chunk), y.split(chunk))])
+    got = [(F.cross_entropy(l.float(), b, reduction='none'), l.argmax(-1)==b)
+        for a,b in zip(h.split(chunk), y.split(chunk)) for l in [F.linear(a, head.weight, head.bias)]]
+    return [torch.cat(o) for o in zip(*got)]
