@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from .adapter import *
 from .io.files import sha256
 from .crew import Crew
-import dnd_nb.fast.shots # gives `Lean` its `judge_behind`
+from .fast.shots import context_and_rows # and gives `Lean` its `answers_behind`
 from .fast.graphs import engine_for
 from .fast.lean import first_layer, why_not
 from .fast.packing import micro_batches
@@ -164,6 +164,13 @@ def _score_shared(model, golds, adapters, owner, pad_id, max_tokens): # the same
     return res
 
 # %% ../nbs/09_evaluate.ipynb #3393dd81
+def _table(res, golds, examples): # of (nats of each answer, greedy?, nats of the first token)
+    ch = [bool(e.choices) for e in examples]
+    return pd.DataFrame(dict(nll=[float(l[0]) for l,_,_ in res], nll_first=[f for _,_,f in res],
+        tokens=[g[0].n_answer for g in golds],
+        accuracy=[float(l.argmin()==0) if c else np.nan for (l,_,_),c in zip(res,ch)],
+        exact_match=[np.nan if c else float(g) for (_,g,_),c in zip(res,ch)]))
+
 @torch.no_grad()
 def score(
     model, # frozen base
@@ -184,11 +191,7 @@ def score(
     if packed: # no prompt's keys and values are kept
         res = _score_packed(engine_for(model, adapters.spec, 'lean'), golds, adapters, owner, 2*max_tokens)
     else: res = _score_shared(model, golds, adapters, owner, tok.pad_token_id, max_tokens)
-    ch = [bool(e.choices) for e in examples]
-    return pd.DataFrame(dict(nll=[float(l[0]) for l,_,_ in res], nll_first=[f for _,_,f in res],
-        tokens=[g[0].n_answer for g in golds],
-        accuracy=[float(l.argmin()==0) if c else np.nan for (l,_,_),c in zip(res,ch)],
-        exact_match=[np.nan if c else float(g) for (_,g,_),c in zip(res,ch)]))
+    return _table(res, golds, examples)
 
 # %% ../nbs/09_evaluate.ipynb #d7749fca
 @torch.no_grad()
@@ -259,19 +262,6 @@ class Shown:
     lists:list # of lists of Example, one a condition
     def __len__(self): return len(self.lists)
 
-# %% ../nbs/09_evaluate.ipynb #67dfa193
-def _behind_rows(tok, lists, asked, template, room): # contexts as tokens, and per list and question a row for each answer
-    n = len(tok('').input_ids[:1]) # tokens that begin every text
-    gap = tok('\n', add_special_tokens=False).input_ids
-    golds = [[[Row(r.ids[n:], r.n_prompt-n) for r in g] for g in _encode_each(tok, es, template, room)] for es in asked]
-    longest = [max(len(r) for g in gs for r in g) for gs in golds]
-    shown = [[t for r in encode_rows(tok, l, template, room) for t in (*r.ids[n:], *gap)] for l in lists]
-    return [[*tok('').input_ids[:1], *s[-(room-m-n):]] for s,m in zip(shown, longest)],golds
-
-def _any_spec(model): # of no adapter: a packed path for the bare model
-    h = model.config.hidden_size
-    return LoraSpec({'model.layers.0.self_attn.q_proj':(h,h)}, rank=1)
-
 # %% ../nbs/09_evaluate.ipynb #d5ac5030
 @torch.no_grad()
 def score_behind(
@@ -280,26 +270,16 @@ def score_behind(
     lists, # n lists of Example, put before the questions
     asked, # n lists of Example, the questions behind each
     template:Template=None, # of the rows; None: `Template()`
-    max_tokens:int=16384, # tokens a batch
 )->pd.DataFrame: # as `score`; one line a question, list after list
     "Gold answers' likelihood behind examples in context"
-    template,room = template or Template(),window(model)
-    if why_not(model, _any_spec(model)):
+    template,room,h = template or Template(),window(model),model.config.get_text_config().hidden_size
+    bare_spec = LoraSpec({'model.layers.0.self_attn.q_proj':(h,h)}, rank=1) # of no adapter
+    if why_not(model, bare_spec):
         xs = [in_context(tok, l, e, template) for l,es in zip(lists, asked) for e in es]
-        return score(model, tok, xs, template=bare(template), max_len=room, max_tokens=max_tokens)
-    lean,res = engine_for(model, _any_spec(model), 'lean'),[]
-    for c,gs,es in zip(*_behind_rows(tok, lists, asked, template, room), asked):
-        rows = [r for g in gs for r in g]
-        nats,top = (o.cpu() for o in lean.judge_behind([c], [rows], likeliest=True))
-        parts = iter(zip(*(o.split([r.n_answer for r in rows]) for o in (nats,top))))
-        res += [_judged_row(e, [next(parts) for _ in g]) for g,e in zip(gs, es)]
-    return pd.DataFrame(res)
-
-def _judged_row(e, parts): # parts: (nats, likeliest?) of each answer's tokens, the gold one first
-    (gold,top),sums = parts[0],torch.stack([n.sum() for n,_ in parts])
-    right = float(sums.argmin()==0)
-    return dict(nll=float(sums[0]), nll_first=float(gold[0]), tokens=len(gold),
-        accuracy=right if e.choices else np.nan, exact_match=np.nan if e.choices else float(top.all()))
+        return score(model, tok, xs, template=bare(template), max_len=room)
+    lean,golds = engine_for(model, bare_spec, 'lean'),[_encode_each(tok, es, template, room) for es in asked]
+    res = [r for l,gs in zip(lists, golds) for r in lean.answers_behind(*context_and_rows(tok, l, gs, template, room))]
+    return _table(res, [g for gs in golds for g in gs], [e for es in asked for e in es])
 
 # %% ../nbs/09_evaluate.ipynb #58c8db7f
 def _score_source(model, tok, tasks, name, f, split, n_rows, template, max_len, max_tokens):
@@ -316,7 +296,7 @@ def _score_source(model, tok, tasks, name, f, split, n_rows, template, max_len, 
         if a is not None: ads.append(a.detach()); n += len(a)
     if ads and len(ads)<len(tasks):
         raise ValueError(f'source {name!r} gave adapters for some tasks and the base model for others')
-    df = (score_behind(model, tok, *zip(*exs), template, max_tokens) if context
+    df = (score_behind(model, tok, *zip(*exs), template) if context
           else score(model, tok, [r for _,rows in exs for r in rows], Adapters.cat(ads) if ads else None,
         owner if ads else None, template, max_len, max_tokens))
     return pd.concat([pd.DataFrame(keys, columns=['source','split','task','family','condition','row']), df], axis=1)

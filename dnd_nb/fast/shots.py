@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
 from .lean import Lean
+from ..task import Row, Template, encode_rows
 
 # %% auto #0
-__all__ = ['behind_layout', 'behind_mask']
+__all__ = ['behind_layout', 'behind_mask', 'context_and_rows']
 
 # %% ../../nbs/fast/shots.ipynb #9aa02b5a
 def behind_layout(
@@ -68,3 +69,31 @@ def _nats_behind(self:Lean, h, contexts, rows, T, chunk=4096):
     got = [(F.cross_entropy(l.float(), b, reduction='none'), l.argmax(-1)==b)
         for a,b in zip(h.split(chunk), y.split(chunk)) for l in [F.linear(a, head.weight, head.bias)]]
     return [torch.cat(o) for o in zip(*got)]
+
+# %% ../../nbs/fast/shots.ipynb #66b5ab71
+def context_and_rows(
+    tok, # tokenizer
+    shown:list, # of Example
+    golds:list, # for each question a Row for each answer
+    template:Template, # of the examples
+    room:int, # tokens of context and row, at most; the context loses its beginning
+)->tuple: # (context as tokens, rows as `golds`)
+    "Examples as a context, and rows that go on from it"
+    begin = list(tok('').input_ids[:1]) # what begins every text stands once
+    n,gap = len(begin),tok('\n', add_special_tokens=False).input_ids
+    context = [t for r in encode_rows(tok, shown, template, room) for t in (*r.ids[n:], *gap)]
+    most = room-n-max(len(r) for g in golds for r in g)
+    return [*begin, *context[max(0, len(context)-most):]],[[Row(r.ids[n:], r.n_prompt-n) for r in g] for g in golds]
+
+# %% ../../nbs/fast/shots.ipynb #b2f9b1c8
+@patch
+def answers_behind(self:Lean,
+    context:list, # of tokens
+    golds:list, # for each question a Row for each answer, the right one first
+)->list: # for each question (nats of each answer, would greedy decoding give the first?, nats of its first token)
+    "Nats of each answer behind a context, under the bare base"
+    rows = [r for g in golds for r in g]
+    both = self.judge_behind([context], [rows], likeliest=True)
+    got = zip(*(o.cpu().split([r.n_answer for r in rows]) for o in both))
+    parts = [[next(got) for _ in g] for g in golds]
+    return [(torch.stack([n.sum() for n,_ in p]), bool(p[0][1].all()), float(p[0][0][0])) for p in parts]
