@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn, Tensor
 from fastcore.basics import patch
 from .io.moved import moved
+from .io.schema import built
 
 # %% auto #0
 __all__ = ['LoraSpec', 'peft_doubts', 'Adapters', 'correct', 'apply_adapters', 'product_sq', 'product_distance', 'product_gram',
@@ -25,13 +26,13 @@ __all__ = ['LoraSpec', 'peft_doubts', 'Adapters', 'correct', 'apply_adapters', '
 @dataclass(frozen=True)
 class LoraSpec:
     "Which modules carry a LoRA, their shapes, and the rank and scale"
-    modules:dict # module name → (in, out) features, in the order of the model
+    modules:dict[str,tuple[int,int]] # module name → (in, out) features, in the order of the model
     rank:int=8 # r
     alpha:float=16 # the scale is alpha/r, or alpha/√r under rsLoRA
     rslora:bool=False # rank-stabilised scale (2312.03732)?
     base_model:str='' # the base model that the shapes belong to
     fan_in_fan_out:bool=False # are base weights stored [in, out] (GPT-2's Conv1D)? recorded for PEFT
-    doubtful:tuple=() # modules that PEFT opens elsewhere or not at all, see `peft_doubts`
+    doubtful:tuple[str,...]=() # modules that PEFT opens elsewhere or not at all, see `peft_doubts`
 
     @property
     def scale(self)->float:
@@ -58,7 +59,8 @@ class LoraSpec:
     @classmethod
     def from_dict(cls,
         d, # as `to_dict` gives it
-    ): "Back from `to_dict`"; return cls(**d)
+        where='spec', # file, for the message
+    ): "Back from `to_dict`"; return built(cls, d, where)
     def __eq__(self, o): return isinstance(o, LoraSpec) and not self.differs(o)
     __hash__ = None
 

@@ -11,8 +11,9 @@ from torch import nn, Tensor
 from torch.nn import functional as F
 from fastcore.basics import patch
 from .adapter import LoraSpec, Adapters
-from .io.files import read_tensors, write_json, write_tensors
+from .io.files import loads, read_tensors, write_json, write_tensors
 from .io.moved import moved
+from .io.schema import fitting as fits, schema_of, schema_of_call
 
 # %% auto #0
 __all__ = ['module_place', 'Layout', 'OutputStage', 'teacher_spread', 'Heads', 'Generator', 'Condition', 'ModuleEmbedding',
@@ -405,10 +406,13 @@ def make_generator(
     "Build a generator from its config, with fresh weights"
     c = dict(config)
     kind,spec = c.pop('kind'),LoraSpec.from_dict(c.pop('spec'))
-    if kind not in Generator.kinds: find_generators()
-    if kind not in Generator.kinds:
-        raise ValueError(f'no generator is called {kind!r}; there are {", ".join(Generator.kinds)}')
-    return Generator.kinds[kind](spec, **c)
+    return _kind(kind)(spec, **c)
+
+def _kind(name)->type:
+    if name not in Generator.kinds: find_generators()
+    if name not in Generator.kinds:
+        raise ValueError(f'no generator is called {name!r}; there are {", ".join(Generator.kinds)}')
+    return Generator.kinds[name]
 
 # %% ../nbs/07_generator.ipynb #8b6739ea
 @patch(cls_method=True)
@@ -424,11 +428,24 @@ def arguments(
 )->set:
     "The arguments that a kind takes, those that it hands on among them"
     res = set()
+    for f in _inits(cls): res |= schema_of_call(f)['properties'].keys()
+    return res-{'spec','config'}
+
+def _inits(cls): # of a kind, and of those that it hands arguments on to
     for c in cls.__mro__:
-        ps = inspect.signature(c.__init__).parameters
-        res |= {n for n,p in ps.items() if p.kind!=p.VAR_KEYWORD}
-        if all(p.kind!=p.VAR_KEYWORD for p in ps.values()): break
-    return res-{'self','spec','config'}
+        yield c.__init__
+        if all(p.kind!=p.VAR_KEYWORD for p in inspect.signature(c.__init__).parameters.values()): break
+
+# %% ../nbs/07_generator.ipynb #98dd3bd6
+def _settings(text, path)->dict: # a generator's config from its file, each argument of the type that its kind says
+    mend = 'fetch or train the generator again'
+    try: c = loads(text)
+    except ValueError: raise ValueError(f'{path}: its config is no JSON; {mend}') from None
+    first = dict(kind=schema_of(str), spec=schema_of(LoraSpec))
+    fits(c, dict(type='object', properties=first, required=list(first)), f'{path}, config', mend)
+    own = {}
+    for f in _inits(_kind(c['kind'])): own = schema_of_call(f)['properties'] | own
+    return fits(c, dict(type='object', properties=own | first), f'{path}, config', mend)
 
 # %% ../nbs/07_generator.ipynb #60967a76
 def suited(
@@ -461,12 +478,12 @@ def load_generator(
         raise ValueError(f'{path}: holds {len(sd)} tensors but no generator config; it was not written by '
                          'save_generator')
     try:
-        gen = make_generator(json.loads(meta['dnd_generator']))
+        gen = make_generator(_settings(meta['dnd_generator'], path))
         gen.load_state_dict(sd)
-    except (KeyError, TypeError, RuntimeError, AttributeError) as e:
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError, ArithmeticError) as e:
+        if str(e).startswith(f'{path}: '): raise
         raise ValueError(f'{path}: its config and its tensors make no generator ({" ".join(str(e).split())[:200]}); '
-                         'was '
-                         'it written by another version? train it again') from None
+                         'was it written by another version? train it again') from None
     return gen.to(device).eval()
 
 # %% ../nbs/07_generator.ipynb #45474a75

@@ -8,7 +8,8 @@ import json, random
 from dataclasses import dataclass
 import pandas as pd, torch
 from torch import Tensor
-from .io.files import read_tensors, write_tensors
+from .io.files import loads, read_tensors, write_tensors
+from .io.schema import built
 from .task import Row, collate
 
 # %% auto #0
@@ -117,6 +118,12 @@ def __call__(self:Nearness,
     return Near(self.names[i], float(d[i]), self.border[k], surprise(model, tok, prompts[:16]), self.odd)
 
 # %% ../nbs/13a_near.ipynb #0248290f
+@dataclass
+class _Kept: # what lies beside the centres
+    names:list[str]
+    border:dict[str,float]
+    odd:float
+
 @patch
 def save(self:Nearness,
     path, # .safetensors file
@@ -134,4 +141,7 @@ def load(cls:Nearness,
     ts,meta = read_tensors(path)
     if 'nearness' not in meta:
         raise ValueError(f'{path}: holds no names of training tasks; it was not written by Nearness.save')
-    return cls(centres=ts['centres'], **json.loads(meta['nearness']))
+    k = built(_Kept, loads(meta['nearness']), f'{path}, nearness', mend := 'measure the training tasks again')
+    if not (k.border and all(b.isdigit() for b in k.border) and len(k.names)==len(ts.get('centres', ()))):
+        raise ValueError(f'{path}: its names, borders and centres do not belong together; {mend}')
+    return cls(k.names, ts['centres'], k.border, k.odd)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
 from .io.files import sha256
+from .io.schema import fitting
 from .encoder import Encoder, weights_hash
 from .task import Row, Template, encode_rows, token_batches
 
@@ -338,6 +339,15 @@ def describe(self:Reader)->dict: # for JSON
     return dict(kind=type(self).__name__, fingerprint=self.fingerprint) | self.settings()
 
 # %% ../nbs/06a_reader.ipynb #3c0725dc
+@dataclass
+class _About: # what `describe` gives
+    kind:str
+    fingerprint:str
+    template:Template|None=None
+    max_len:int=0
+    gradients:bool=True
+    encoder:str=''
+
 def make_reader(
     about:dict, # as of `describe`
     model=None, # frozen base
@@ -345,7 +355,7 @@ def make_reader(
     cls:type=None, # of a reader of one's own; None: by its name
 )->Reader:
     "The reader that was described; an error if it would read otherwise now"
-    d = dict(about)
+    d = dict(fitting(about, _About, "the generator's reader", 'train the generator again', others=True))
     kind,was = d.pop('kind'),d.pop('fingerprint')
     if kind not in Reader.kinds and cls is None:
         raise ValueError(f'no reader is called {kind!r}; there are {", ".join(Reader.kinds)}')

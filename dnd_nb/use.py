@@ -18,6 +18,7 @@ from .fast.graphs import engine_for
 from .fast.lean import why_not
 from .generator import Generator, load_generator
 from .io.files import sha256
+from .io.schema import built
 from .io.peft import save_peft
 from .model import base_id, load_base
 from .reader import NoReader, make_reader
@@ -76,7 +77,7 @@ def template_of(
     gen:Generator, # its config is read
 )->Template:
     "What rows looked like when a generator was trained"
-    return Template(**gen.config.get('template') or {})
+    return built(Template, gen.config.get('template') or {}, "the generator's template")
 
 def reader_of(
     gen:Generator, # its config is read

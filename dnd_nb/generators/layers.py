@@ -75,8 +75,8 @@ class LayerGenerator(Generator):
     takes = 'examples'
     def __init__(self,
         spec:LoraSpec,
-        width:tuple, # (g, L, w) of the reader
-        cut:tuple, # where in g and in w the answer's part begins
+        width:tuple[int,int,int], # (g, L, w) of the reader
+        cut:tuple[int,int], # where in g and in w the answer's part begins
         hidden:int=320, # width of the networks
         rounds:int=1, # times that examples see each other
         mix:str='mean', # how: 'mean' or 'attention'

@@ -28,15 +28,15 @@ class RefiningGenerator(LayerGenerator):
     "Features of K examples, and the gradient of their loss → Adapters"
     def __init__(self,
         spec:LoraSpec,
-        width:tuple, # (g, L, w) of the reader
-        cut:tuple, # where in g and in w the answer's part begins
+        width:tuple[int,int,int], # (g, L, w) of the reader
+        cut:tuple[int,int], # where in g and in w the answer's part begins
         steps:int=5, # rounds of reading the gradient
         rate:float=2e-3, # of each round before training, in units of a value of the adapter
         network:bool=True, # write a first adapter, and rates, from the features?
         alone:bool=False, # has a condition without answers a start of its own?
         reader:dict=None, # what reads examples, as its `describe` says; None: not recorded
-        template:dict=None, # of the rows that it was trained on; None: not recorded
-        trained_on:dict=None, # `identity` of the base model that it was trained on; None: not recorded
+        template:dict[str,str]=None, # of the rows that it was trained on; None: not recorded
+        trained_on:dict[str,str]=None, # `identity` of the base model that it was trained on; None: not recorded
         **kw, # as `LayerGenerator`
     ):
         kw.pop('betas', None) # of generators made before directions could be chosen

@@ -16,6 +16,7 @@ from peft.utils.other import get_pattern_key
 from safetensors.torch import save_file
 from ..adapter import Adapters, LoraSpec, apply_adapters, peft_doubts, _features, _modules, _targets
 from .files import atomic_dir, read_json, write_json, write_tensors
+from .schema import fitting
 from .folders import adapter_folder, adapter_tensors, find_adapters, load_tensors, split_tensors
 from .folders import _few, _natural
 from .identity import only_files
@@ -92,16 +93,32 @@ def _check_init(c, folder, initial):
         + 'Convert it: load_peft(…, model=base, initial=FOLDER), FOLDER as PEFT saved it before the first step' + base)
 
 # %% ../../nbs/io/peft.ipynb #b22c2dab
+@dataclass
+class _Config: # what a plain LoRA needs of its config
+    r:int
+    lora_alpha:float
+    use_rslora:bool|None=None
+    fan_in_fan_out:bool|None=None
+    base_model_name_or_path:str|None=None
+    target_modules:str|list[str]|None=None
+    exclude_modules:str|list[str]|None=None
+    rank_pattern:dict[str,int]|None=None
+    alpha_pattern:dict[str,float]|None=None
+    layers_to_transform:int|list[int]|None=None
+    layers_pattern:str|list[str]|None=None
+    modules_to_save:list[str]|None=None
+
 def _peft_config(folder, initial=None):
     "The adapter_config.json of a folder, refused by field where it asks for what a plain LoRA cannot do"
-    c = read_json(Path(folder)/'adapter_config.json')
+    f = Path(folder)/'adapter_config.json'
+    c = fitting(read_json(f), dict, f, 'fetch or save the adapter again')
     if c.get('peft_type')!='LORA': raise ValueError(f'{folder}: peft_type {c.get("peft_type")!r}, expected LORA')
     odd = [k for k,v in c.items() if k not in _harmless|_swift and v not in (None, False, '', [], {})]
     if c.get('bias','none')!='none': odd.append('bias')
     if odd: raise ValueError(f'{folder}: {", ".join(odd)} set in adapter_config.json, which a plain LoRA does not do; '
         + 'train it as a plain LoRA, or convert it with the tool that made it')
     _check_init(c, folder, initial)
-    return c
+    return fitting(c, _Config, f, 'fetch or save the adapter again', others=True)
 
 # %% ../../nbs/io/peft.ipynb #1a41936a
 @dataclass
