@@ -76,11 +76,13 @@ def _stream(lens, owner, block): # (start of each row, rows in stream order, own
         owners += [a]*k; p += k*block
     return start,np.array(owners)
 
+# %% ../../nbs/fast/packing.ipynb #a0752c90
 def _turns(owner): # [(blocks, adapters)]
     first = np.r_[0, np.flatnonzero(np.diff(owner))+1]
     nth = np.arange(len(owner)) - np.repeat(first, np.diff(np.r_[first,len(owner)]))
     return [(ix, owner[ix]) for k in range(nth.max()+1) for ix in [np.flatnonzero(nth==k)]]
 
+# %% ../../nbs/fast/packing.ipynb #82ae4410
 def _classes(lens): # rows of at most 32 tokens, 64, 128, …: [(width, rows)]
     w = 32*2**np.ceil(np.log2(np.maximum(lens,32)/32)).astype(int)
     return [(int(W), np.flatnonzero(w==W)) for W in np.unique(w)]
@@ -115,9 +117,11 @@ def _up(x, step): # rounded up to a multiple of `step`; of twice as much above e
     while x>8*step: step *= 2
     return -(-x//step)*step
 
+# %% ../../nbs/fast/packing.ipynb #dcd3ff10
 def _size(x, step, least): # rounded up; where `least` does not suffice, with something to spare
     return least if x<=least else _up(x if not least else int(x*(1+1/(8 if x<8192 else 16))), step)
 
+# %% ../../nbs/fast/packing.ipynb #ea11b6b8
 def _fill_up(d, room): # a layout's stream and predictions in rounded sizes
     more,k = _size(len(d['ids']),512,room[0])-len(d['ids']), _size(len(d['y']),128,room[2])-len(d['y'])
     end = lambda x,n: np.pad(x, (0,n), 'edge')

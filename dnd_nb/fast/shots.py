@@ -58,6 +58,7 @@ def judge_behind(self:Lean,
     got = self._nats_behind(self._run(h, pos.flatten(), zip(self.layers, ab), attend), contexts, rows, T)
     return got if likeliest else got[0]
 
+# %% ../../nbs/fast/shots.ipynb #b17011bc
 @patch
 def _nats_behind(self:Lean, h, contexts, rows, T, chunk=4096):
     at,y = [],[]

@@ -79,26 +79,33 @@ class BasisGenerator(Generator):
             nn.LayerNorm(hidden))
         parts = [spec.rank*x for io in spec.modules.values() for x in io]
         self.heads = _Combine(hidden, size, parts if per=='module' else [sum(parts)], tune, 0. if zero_start else start)
-    def body(self,
-        cond, # [n, d] conditions
-        mask=None, # not used
-    ): # [n, hidden]
-        "Features of the conditions"
-        if cond.ndim!=2:
-            raise ValueError(f'this generator takes one vector a sample, [n, d]; got {list(cond.shape)}: pool the set '
-                             'first')
-        return self.trunk(self.cond(cond))
-    def forward(self,
-        cond, # [n, d] conditions
-        mask=None, # not used: a pooled condition has none
-    )->Adapters:
-        "The start adapter plus a combination of the directions"
-        return Adapters.from_flat(self.spec, self.loc.flat() + self.heads(self.body(cond, mask)))
-    def example(self,
-        n=1, # conditions
-    )->tuple:
-        "A random condition, and its mask"
-        return torch.randn(n, self.config['d']), None
+
+# %% ../../nbs/generators/basis.ipynb #9032e4a1
+@patch
+def body(self:BasisGenerator,
+    cond, # [n, d] conditions
+    mask=None, # not used
+): # [n, hidden]
+    "Features of the conditions"
+    if cond.ndim!=2:
+        raise ValueError(f'this generator takes one vector a sample, [n, d]; got {list(cond.shape)}: pool the set '
+                         'first')
+    return self.trunk(self.cond(cond))
+
+@patch
+def forward(self:BasisGenerator,
+    cond, # [n, d] conditions
+    mask=None, # not used: a pooled condition has none
+)->Adapters:
+    "The start adapter plus a combination of the directions"
+    return Adapters.from_flat(self.spec, self.loc.flat() + self.heads(self.body(cond, mask)))
+
+@patch
+def example(self:BasisGenerator,
+    n=1, # conditions
+)->tuple:
+    "A random condition, and its mask"
+    return torch.randn(n, self.config['d']), None
 
 # %% ../../nbs/generators/basis.ipynb #d51e57d1
 @patch

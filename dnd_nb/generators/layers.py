@@ -47,6 +47,11 @@ class Standard(nn.Module):
         keep = answered.view(*answered.shape, *[1]*(x.ndim-answered.ndim)).float()
         return torch.cat([x[...,:self.cut], x[...,self.cut:]*keep], -1)
 
+# %% ../../nbs/generators/layers.ipynb #f8a01eb1
+def _mean(x, mask): # mean over the second axis of x [b, K, ...] where mask [b, K]
+    m = mask.view(*mask.shape, *[1]*(x.ndim-2)).to(x.dtype)
+    return (x*m).sum(1)/m.sum(1).clamp(min=1)
+
 # %% ../../nbs/generators/layers.ipynb #5f97415a
 class _Mix(nn.Module):
     "Examples [b, K, h], mask [b, K] → the same, after each has seen the others"
@@ -64,10 +69,6 @@ class _Mix(nn.Module):
         seen = (self.see(y, y, y, key_padding_mask=~mask, need_weights=False)[0] if self.how=='attention'
                 else self.see(_mean(y, mask))[:,None])
         return x + self.out(F.gelu(self.own(y)+seen))
-
-def _mean(x, mask): # mean over the second axis of x [b, K, ...] where mask [b, K]
-    m = mask.view(*mask.shape, *[1]*(x.ndim-2)).to(x.dtype)
-    return (x*m).sum(1)/m.sum(1).clamp(min=1)
 
 # %% ../../nbs/generators/layers.ipynb #96bd0d08
 class LayerGenerator(Generator):
@@ -118,6 +119,44 @@ def set_stats(self:LayerGenerator,
     if self.layers is not None: self.layers.set(features.layers, features.answered)
     return self
 
+# %% ../../nbs/generators/layers.ipynb #f7d5f2dd
+@patch
+def value_parameters(self:LayerGenerator)->list:
+    "Parameters with one number for each value of an adapter; none here"
+    return []
+
+@patch
+def example(self:LayerGenerator,
+    n=1, # conditions
+)->tuple:
+    "Random features of four examples, and their mask"
+    (g,L,w),cut = self.config['width'],tuple(self.config['cut'])
+    return Features(torch.randn(n,4,g), torch.randn(n,4,L,w), torch.ones(n,4, dtype=torch.bool), cut), torch.ones(n,4,
+        dtype=torch.bool)
+
+# %% ../../nbs/generators/layers.ipynb #6e9c5f95
+@patch
+def pool(self:LayerGenerator,
+    e:Tensor, # [n, K, hidden] examples
+    mask:Tensor, # [n, K] bool, true where there is an example
+)->Tensor: # [n, hidden]
+    "The whole of the examples"
+    for m in self.mixers: e = m(e, mask)
+    k = mask.sum(1, keepdim=True).clamp(min=1).float().log()
+    return self.trunk(_mean(e, mask) + self.count(k))
+
+# %% ../../nbs/generators/layers.ipynb #f37d1dfb
+@patch
+def _by_layer(self:LayerGenerator, cond, e, mask, noise): # [n, M, hidden]
+    u = self.layer_in(self.layers(cond.layers, cond.answered, noise)) + self.place.weight
+    e = e + self.up(F.gelu(u).mean(2))
+    z = F.gelu(u + self.down(e)[:,:,None])
+    n,K,L,h = z.shape
+    z,by_layer = z.transpose(1,2).flatten(0,1), mask.repeat_interleave(L, 0)
+    for m in self.layer_mixers: z = m(z, by_layer)
+    at = torch.tensor(self.layout.layer, device=z.device).clamp(max=L-1)
+    return self.pool(e, mask)[:,None] + self.layer_out(_mean(z, by_layer).view(n,L,h))[:,at]
+
 # %% ../../nbs/generators/layers.ipynb #9f269fb2
 @patch
 def body(self:LayerGenerator,
@@ -135,38 +174,3 @@ def body(self:LayerGenerator,
         x = torch.where(gone[:,None,None], self.null, x)
     g,b = self.film(self.where()).chunk(2, -1)
     return self.each(x[:,None]*(1+g) + b)
-
-@patch
-def pool(self:LayerGenerator,
-    e:Tensor, # [n, K, hidden] examples
-    mask:Tensor, # [n, K] bool, true where there is an example
-)->Tensor: # [n, hidden]
-    "The whole of the examples"
-    for m in self.mixers: e = m(e, mask)
-    k = mask.sum(1, keepdim=True).clamp(min=1).float().log()
-    return self.trunk(_mean(e, mask) + self.count(k))
-
-@patch
-def _by_layer(self:LayerGenerator, cond, e, mask, noise): # [n, M, hidden]
-    u = self.layer_in(self.layers(cond.layers, cond.answered, noise)) + self.place.weight
-    e = e + self.up(F.gelu(u).mean(2))
-    z = F.gelu(u + self.down(e)[:,:,None])
-    n,K,L,h = z.shape
-    z,by_layer = z.transpose(1,2).flatten(0,1), mask.repeat_interleave(L, 0)
-    for m in self.layer_mixers: z = m(z, by_layer)
-    at = torch.tensor(self.layout.layer, device=z.device).clamp(max=L-1)
-    return self.pool(e, mask)[:,None] + self.layer_out(_mean(z, by_layer).view(n,L,h))[:,at]
-
-@patch
-def value_parameters(self:LayerGenerator)->list:
-    "Parameters with one number for each value of an adapter; none here"
-    return []
-
-@patch
-def example(self:LayerGenerator,
-    n=1, # conditions
-)->tuple:
-    "Random features of four examples, and their mask"
-    (g,L,w),cut = self.config['width'],tuple(self.config['cut'])
-    return Features(torch.randn(n,4,g), torch.randn(n,4,L,w), torch.ones(n,4, dtype=torch.bool), cut), torch.ones(n,4,
-        dtype=torch.bool)

@@ -71,12 +71,10 @@ def head_parameters(self:RefiningGenerator)->list:
     "Parameters of the output heads"
     return list(self.heads.parameters()) if self.config['network'] else []
 
-@patch
-def settle(self:RefiningGenerator)->RefiningGenerator:
-    "Add the learned offset to the start adapter, and start from zero offset again: the same adapters, a smaller file"
-    self.set_base(Adapters.from_flat(self.spec, self.loc.flat()+self.offset.detach()))
-    self.offset.data.zero_()
-    return self
+# %% ../../nbs/generators/refine.ipynb #8c45c48a
+@patch(as_prop=True)
+def _order(self:RefiningGenerator): # the layout's number of each module of the spec
+    return torch.tensor([self.layout.names.index(k) for k in self.spec.modules], device=self.part.device)
 
 # %% ../../nbs/generators/refine.ipynb #4867d847
 @patch
@@ -96,6 +94,16 @@ def first(self:RefiningGenerator,
     own = self.rates_head(h)[:,:,self._order].permute(0,3,2,1).flatten(2) # A and B of each module of the spec
     return self.out(self.heads(h)).flat() + start, rates + own
 
+# %% ../../nbs/generators/refine.ipynb #e818f6ab
+@patch
+def forward(self:RefiningGenerator,
+    cond, # Features of examples [n, K]
+    mask=None, # [n, K] bool, true where there is an example; None: everywhere
+)->Adapters:
+    "The first adapters, before any round"
+    return Adapters.from_flat(self.spec, self.first(cond, mask)[0])
+
+# %% ../../nbs/generators/refine.ipynb #64bcd767
 @patch
 def value_parameters(self:RefiningGenerator)->list:
     "The learned start and the rates"
@@ -106,18 +114,6 @@ def body_parameters(self:RefiningGenerator)->list:
     "The network's parameters but for the heads"
     own = {id(p) for p in [*self.value_parameters(), *self.head_parameters()]}
     return [p for p in self.parameters() if id(p) not in own]
-
-@patch(as_prop=True)
-def _order(self:RefiningGenerator): # the layout's number of each module of the spec
-    return torch.tensor([self.layout.names.index(k) for k in self.spec.modules], device=self.part.device)
-
-@patch
-def forward(self:RefiningGenerator,
-    cond, # Features of examples [n, K]
-    mask=None, # [n, K] bool, true where there is an example; None: everywhere
-)->Adapters:
-    "The first adapters, before any round"
-    return Adapters.from_flat(self.spec, self.first(cond, mask)[0])
 
 # %% ../../nbs/generators/refine.ipynb #3c90b5fd
 @patch
@@ -138,3 +134,11 @@ def refined(self:RefiningGenerator,
             u = (m/(1-.9**(s+1)))/((v/(1-.99**(s+1))).sqrt()+1e-12)
         x = x - log_rates[:,s].exp()*u
     return x
+
+# %% ../../nbs/generators/refine.ipynb #7813ebbc
+@patch
+def settle(self:RefiningGenerator)->RefiningGenerator:
+    "Add the learned offset to the start adapter, and start from zero offset again: the same adapters, a smaller file"
+    self.set_base(Adapters.from_flat(self.spec, self.loc.flat()+self.offset.detach()))
+    self.offset.data.zero_()
+    return self

@@ -76,23 +76,27 @@ class SetGenerator(Generator):
         self.layers,self.norm = nn.ModuleList(mk() for _ in range(depth)), nn.LayerNorm(hidden)
         self.heads = Heads(spec, self.layout, hidden, factor, 0. if zero_start else start)
 
-    def body(self,
-        cond, # [n, K, d] prompt vectors
-        mask=None, # [n, K] bool, true where there is a prompt; None: everywhere
-    ): # [n, 2, M, hidden]
-        "Features of the modules: learned queries that look at the prompts"
-        if cond.ndim!=3:
-            raise ValueError(f'this generator takes a set of vectors a sample, [n, K, d]; got {list(cond.shape)}')
-        mask,mem = check_mask(cond, mask), self.enter(self.cond(cond))
-        x = (self.base + self.where()).flatten(0,1).expand(len(cond),-1,-1)
-        for look,talk,think in self.layers: x = think(talk(look(x, mem, mask)))
-        return self.norm(x).unflatten(1, (2,-1))
-    def example(self,
-        n=1, # conditions
-        K=16, # prompts of each
-    )->tuple:
-        "Random prompt vectors, and their mask"
-        return torch.randn(n, K, self.config['d']), torch.ones(n, K, dtype=torch.bool)
+# %% ../../nbs/generators/sets.ipynb #187e6612
+@patch
+def body(self:SetGenerator,
+    cond, # [n, K, d] prompt vectors
+    mask=None, # [n, K] bool, true where there is a prompt; None: everywhere
+): # [n, 2, M, hidden]
+    "Features of the modules: learned queries that look at the prompts"
+    if cond.ndim!=3:
+        raise ValueError(f'this generator takes a set of vectors a sample, [n, K, d]; got {list(cond.shape)}')
+    mask,mem = check_mask(cond, mask), self.enter(self.cond(cond))
+    x = (self.base + self.where()).flatten(0,1).expand(len(cond),-1,-1)
+    for look,talk,think in self.layers: x = think(talk(look(x, mem, mask)))
+    return self.norm(x).unflatten(1, (2,-1))
+
+@patch
+def example(self:SetGenerator,
+    n=1, # conditions
+    K=16, # prompts of each
+)->tuple:
+    "Random prompt vectors, and their mask"
+    return torch.randn(n, K, self.config['d']), torch.ones(n, K, dtype=torch.bool)
 
 # %% ../../nbs/generators/sets.ipynb #f27668f4
 class AttentionGenerator(MLPGenerator):
