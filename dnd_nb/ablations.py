@@ -123,7 +123,7 @@ class World:
     tasks:list # of Task
     splits:dict # task name → 'seen', 'val', or any other name: held out
     caches:dict # name → PromptCache
-    base:Adapters=None # n=1, for configurations that correct a given adapter
+    base:Adapters=None # n=1, for configurations that correct this start adapter
     references:dict=field(default_factory=dict) # source → function of a Task → Adapters, or None for the base model
     k:int=16 # prompts of a condition in evaluation
     conditions:int=4 # random conditions a task
@@ -234,7 +234,7 @@ def conditions_of(self:World,
 
 @patch
 def evaluated(self:World,
-    config:Config=None, # whose training tasks count; None: all seen tasks
+    config:Config=None, # whose training tasks count; None: all training tasks
 )->list:
     "Tasks to evaluate: held-out ones, and those trained on"
     seen = set(self.of('seen') if config is None else self.trained(config))

@@ -274,7 +274,7 @@ def dnd_train(
     tasks:str='builtin', # rows of the zoo's tasks: a JSONL folder, or builtin
     base:str=None, # base model: a folder or a name; the zoo's, if not given
     encoder:str='sentence-transformers/all-MiniLM-L6-v2', # what reads the prompts; `dnd choices` lists the kinds
-    start:str='mean', # what the generator corrects: mean (teacher), multitask, fresh, or a PEFT folder
+    start:str='mean', # the start adapter: mean (teacher), multitask, fresh, or a PEFT folder
     generator:str='MLPGenerator', # a kind of generator; `dnd choices` lists them
     hidden:int=256, # its width, if it has one
     noise:float=.3, # on the normalised condition while training
@@ -380,7 +380,7 @@ def dnd_evaluate(
     seed:int=0, # of the prompts drawn and of the intervals
     device:str='auto', # cpu, cuda, or auto
 ):
-    """Base, start adapter, examples in context, teachers, and adapters from right and from other prompts; and a verdict.
+    """Base, start adapter, examples in context, teachers, and adapters from right prompts and from another task's; and a verdict.
     E.g. `dnd_evaluate runs/first --tasks my_tasks --names held_out_a,held_out_b`"""
     with one_line_errors():
         from dnd_nb.crew import Crew

@@ -40,7 +40,7 @@ def prompt_batches(
 # %% ../nbs/05_dataset.ipynb #b791ea5e
 def mix_prompts(
     a:list, # a prompt batch
-    b:list, # prompts of another task
+    b:list, # another task's prompts
     fraction:float, # share of `a` to replace by prompts of `b`
     seed=0, # of the draws
 )->list: # as many as `a`

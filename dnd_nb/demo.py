@@ -71,7 +71,7 @@ FULL = dict( # what the demo does
     k=16, # prompts of an evaluated condition
     conditions=3, # random prompt batches a held-out task
     held_rows=24, # test rows a held-out task
-    seen_rows=5, # test rows a seen task
+    seen_rows=5, # test rows a training task
     seen_conditions=1,
     decide_on=8, # examples of a held-out task for the decision at the end
     max_tokens=1024, # of a micro-batch: bounds the memory
@@ -89,7 +89,7 @@ QUICK = FULL | dict( # less of everything: for continuous integration
 class DemoConfig:
     "A run of the demo"
     size:dict=field(default_factory=lambda: FULL) # or `QUICK`; its entries are attributes, too
-    base:str='given' # what the generator corrects: 'given' (the multi-task LoRA) or 'mean' (the mean teacher)
+    base:str='given' # the start adapter: 'given' (the multi-task LoRA) or 'mean' (the mean teacher)
     seed:int=0 # of everything random
 
     def __post_init__(self): self.__dict__.update(self.size)
@@ -149,7 +149,7 @@ def upper_spec(
     return LoraSpec.from_model(model, rf'model\.layers\.({upper})\.self_attn\.(q_proj|v_proj)', rank=rank, alpha=2*rank)
 
 def _teachers(cfg, model, tok, tasks, folder, clock):
-    "Zoo of the seen tasks, and apart from it the oracles of the held-out ones"
+    "Zoo of the training tasks, and apart from it the teachers of the held-out ones"
     spec = upper_spec(model, cfg.bare, cfg.rank)
     tc = TeacherConfig(steps=cfg.teacher_steps, rows=cfg.teacher_rows, lr=cfg.teacher_lr, seed=cfg.seed,
         keep=(.8,.9,1.), max_tokens=cfg.max_tokens)
@@ -157,7 +157,7 @@ def _teachers(cfg, model, tok, tasks, folder, clock):
     zoo = train_teachers(model, tok, get(cfg.seen), spec, folder/'zoo', tc)
     clock(f'{len(cfg.seen)} teachers')
     oracle = train_teachers(model, tok, get(cfg.near, cfg.far), spec, folder/'oracle', tc)
-    clock('teachers of the held-out tasks, as oracles')
+    clock('teachers of the held-out tasks')
     if not (folder/'multitask').exists():
         save_peft(train_multitask(model, tok, get(cfg.seen), spec, cfg.multitask_steps, cfg.multitask_rows,
             cfg.multitask_lr, cfg.seed)[0], folder/'multitask')
@@ -181,9 +181,9 @@ def verdict(
     df:pd.DataFrame, # the panel's rows
     seed=0, # of the resampling
 )->dict: # split → list of sentences
-    "Whether right prompts beat other tasks' prompts, the mean teacher, the multi-task LoRA and the base"
+    "Whether right prompts beat another task's prompts, the mean teacher, the multi-task LoRA and the base"
     res = {}
-    names = dict(generated_other_task="adapters from other tasks' prompts", mean_teacher='the mean teacher',
+    names = dict(generated_other_task="adapters from another task's prompts", mean_teacher='the mean teacher',
         nearest_teacher='the nearest teacher', multitask='the multi-task LoRA', base='the base model',
         teacher="the task's own teacher")
     for sp in df.split.unique():
@@ -208,8 +208,8 @@ def panel_rows(
             accuracy=get('accuracy'), exact_match=get('exact_match'), n_tasks=m['nll'].n_tasks))
     return res
 
-NAMES = dict(base='base model', mean_teacher='mean of the teachers', nearest_teacher='nearest teacher',
-    multitask='one multi-task LoRA', generated='generated', generated_other_task="generated, other tasks' prompts",
+NAMES = dict(base='base model', mean_teacher='mean teacher', nearest_teacher='nearest teacher',
+    multitask='one multi-task LoRA', generated='generated', generated_other_task="generated, other task's prompts",
     teacher="the task's own teacher", start_adapter='start adapter', in_context='examples in context')
 SPLITS = dict(seen='trained on', held_out_near='held out, family seen', held_out_far='held out, family unseen')
 
@@ -236,7 +236,7 @@ def diagnose(
     cfg:DemoConfig, # names the tasks
     run:Run, # whose adapters are looked at
     cache, # PromptCache
-    zoo:Zoo, # with the teachers of the seen tasks
+    zoo:Zoo, # with the teachers of the training tasks
     tasks:dict, # name → Task
     n:int=3, # prompt batches a task
 )->tuple: # (numbers as a dict, table of distances tasks × tasks)
@@ -264,7 +264,7 @@ def decision_of(
 
 FIGURES = dict( # file → (what it shows, what good looks like)
     panel=('Loss of every source, by kind of task',
-    'the orange bar is shorter than the bars of the base model and of other tasks\' prompts, and its interval does '
+    'the orange bar is shorter than the bars of the base model and of another task\'s prompts, and its interval does '
     'not reach theirs'),
     training=('Loss while the generator is trained',
     'both curves fall, and the validation points do not rise at the end'),

@@ -154,7 +154,7 @@ def wrong_batches(
 )->list: # n lists of k
     "Prompt batches of other tasks, drawn at random"
     rng,others = random.Random(f'{seed}/{task}/wrong'),[t for t in prompts if t!=task]
-    if not others: raise ValueError(f'no other task than {task} to take wrong prompts from')
+    if not others: raise ValueError(f'no other task than {task} to take prompts from')
     picks = [rng.choice(others) for _ in range(n)] if n>len(others) else rng.sample(others, n)
     return [prompt_batches(prompts[o], k, 1, f'{seed}/{task}/{i}')[0] for i,o in enumerate(picks)]
 

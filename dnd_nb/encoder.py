@@ -176,7 +176,7 @@ def _layers(model):
     return max((m for m in model.modules() if isinstance(m, nn.ModuleList)), key=len)
 
 class HiddenStateEncoder(Encoder):
-    "Hidden states of the base LM"
+    "Hidden states of the base model"
     def __init__(self,
         base, # causal LM
         tok, # its tokenizer
@@ -288,7 +288,7 @@ def _token_encoder(rest, model, tok, device):
 # %% ../nbs/06_encoder.ipynb #683b42e5
 def make_encoder(
     spec, # e.g. 'sentence-transformers/all-MiniLM-L6-v2', 'hf:bert-base-uncased:cls', 'base:18 + hf:NAME'
-    model=None, # base LM, for 'base:'
+    model=None, # base model, for 'base:'
     tok=None, # its tokenizer
     device='cpu', # where the encoder computes
 )->Encoder: # named `spec`

@@ -456,7 +456,7 @@ def gap_closed(
     return pd.DataFrame(res, columns=['source','split','metric','mean','lo','hi','n_tasks'])
 
 # %% ../nbs/09_evaluate.ipynb #2ef5bbcb
-CONTROLS = dict(generated_other_task="other tasks' prompts", generated_gibberish='gibberish')
+CONTROLS = dict(generated_other_task="another task's prompts", generated_gibberish='gibberish')
 RIVALS = dict(base='the base model', start_adapter='the start adapter', mean_teacher='the mean teacher',
     multitask='the multi-task LoRA',
     nearest_teacher='the nearest teacher', in_context='examples in context',

@@ -198,7 +198,7 @@ def set_base(
     ad:Adapters, # n=1: the mean teacher, a multi-task LoRA
 )->Generator:
     "Start from `ad` and write a correction to it"
-    if d := self.spec.differs(ad.spec): raise ValueError(f'the base adapter does not fit this generator: {d}')
+    if d := self.spec.differs(ad.spec): raise ValueError(f'the start adapter does not fit this generator: {d}')
     if len(ad)!=1: raise ValueError(f'the base is one adapter, got {len(ad)}: take .mean() or one of them')
     dead = [k for k in self.spec.modules if not (ad.A[k].any() or ad.B[k].any())]
     if dead:
@@ -300,7 +300,7 @@ class MLPGenerator(Generator):
         emb:int=64, # size of layer, kind and role embeddings
         factor:int|None=None, # write rows in learned bases of this size (large models)
         start:float=.02, # spread of the first corrections, in units of the teachers' spread
-        zero_start:bool=False, # start exactly at the base adapter?
+        zero_start:bool=False, # start exactly at the start adapter?
         noise:float=0., # std of noise on the normalised condition while training
         cond_drop:float=0., # share of training conditions replaced by a learned null
         dropout:float=0., # in the blocks

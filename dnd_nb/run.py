@@ -43,7 +43,7 @@ class TrainConfig:
     "Everything that decides a run, besides zoo, tasks and base model"
     stages:tuple[Stage,...]
     generator:dict=field(default_factory=lambda: dict(kind='MLPGenerator')) # kind and its arguments, without spec and d
-    base:str='mean' # what the generator corrects: 'mean' (teacher), 'given' (an adapter handed over, e.g. multi-task), 'fresh'
+    base:str='mean' # the start adapter: 'mean' (teacher), 'given' (one handed over, e.g. a multi-task LoRA), 'fresh'
     k:tuple[int,int]=(8,32) # prompts a condition: drawn from this range at every step
     pairing:str='matched' # 'shuffled' breaks prompts ↔ checkpoint, as an ablation
     answers:str='prompt' # what is encoded: 'prompt', 'prompt+answer' or 'mix'

@@ -34,7 +34,7 @@ class Novelty:
         prompts:dict, # training task → its prompts
         k:int=16, # prompts a batch
         n:int=4, # batches a task
-        q:float=.95, # quantile of the leave-one-task-out distances beyond which a batch is a stranger
+        q:float=.95, # quantile of the leave-one-task-out distances beyond which a batch is far from all
         seed=0,
     ):
         if len(prompts)<3: raise ValueError(f'{len(prompts)} training tasks: distances between tasks need at least 3')

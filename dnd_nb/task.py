@@ -269,9 +269,9 @@ def encode_rows(
     template:Template=Template(), # around prompt and answer
     max_len:int=256,            # tokens; longer prompts lose their beginning
 )->list: # [Row]
-    "Tokenise rows: the border between prompt and answer is fixed, the answer is whole and ends with eos"
+    "Tokenise rows: the border between prompt and answer is fixed, the answer is whole and ends with its own token"
     if tok.eos_token_id is None:
-        raise TaskError(f'{type(tok).__name__} has no eos token, which ends every answer; set tok.eos_token')
+        raise TaskError(f'{type(tok).__name__} has no end-of-text token, which ends every answer; set tok.eos_token')
     pairs = [template.render(e) for e in examples]
     if not pairs: return []
     prompts, answers = (tok(list(t), add_special_tokens=False).input_ids for t in zip(*pairs))

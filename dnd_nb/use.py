@@ -4,7 +4,7 @@
 
 # %% ../nbs/14a_use.ipynb #8eb82311
 from __future__ import annotations
-import random, time
+import random, textwrap, time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 import numpy as np, pandas as pd, torch
@@ -96,7 +96,7 @@ def generate_adapters(
     gen:Generator, # that takes examples
     lists:list, # n lists of Example; those without an answer are read by generators with a network only
     template:Template=None, # how a row is put before the model; None: as the generator was trained
-    rounds:int=None, # rounds of the generator; all if None, 0 for its learned start
+    rounds:int=None, # rounds of the generator; all if None, 0 for its start adapter
     max_len:int=256, # tokens of an example
     reader=None, # what reads the examples; None: what the generator was trained with
 )->Adapters: # n
@@ -385,7 +385,7 @@ def examples_shown(self:Decision)->list: # of strings
 
 @patch
 def __repr__(self:Decision):
-    s = [self.sentence(), '', self.shown().to_string(index=False)]
+    s = [textwrap.fill(self.sentence(), 100), '', self.shown().to_string(index=False)]
     if self.lines:
         s += ['', f'held back: prompt → base / {self.best_adapter()} / gold', *('  '+l for l in self.examples_shown())]
     return '\n'.join(s)

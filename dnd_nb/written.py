@@ -4,7 +4,7 @@
 
 # %% ../nbs/14b_written.ipynb #14d1e75a
 from __future__ import annotations
-import json, time, warnings
+import json, textwrap, time, warnings
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, torch
@@ -95,7 +95,7 @@ class Written:
     def __repr__(self):
         more = asked_for(self.way, self.decision) + ''.join(f'\n{o}' for o in self.others)
         return (f'{self.decision!r}\n\n{self.folder}: {self.way}{more}' if self.decision
-                else f'{self.note}\n\n{self.folder}: {self.way}{more}')
+                else f'{textwrap.fill(self.note, 100)}\n\n{self.folder}: {self.way}{more}')
 
 # %% ../nbs/14b_written.ipynb #9e64fc1c
 def _as_examples(examples):

@@ -295,6 +295,32 @@ def long_sentences():
     "A sentence of prose, of a docstring or of a message has at most 25 words; how many have more"
     return counted((rel(p), len(s.split())>25) for p in notebooks() for t in said(p) for s in sentences(t))
 
+def banned(): # name that is not used → the word for it: the third column of the table on the page glossary
+    rows = [l.split(' | ') for _,c in cells(root/'nbs'/'glossary.ipynb') for l in src(c).split('\n') if l.startswith('| **')]
+    return {no.strip(' |'): word.strip('| *') for word,_,nots in rows for no in nots.split(';') if no.strip(' |')}
+
+def words_of(p): # what a reader of a notebook reads: `said`, and comments beside parameters, labels of figures, titles
+    yield from said(p)
+    for c in code_cells(p):
+        if exported(c): yield from (l.partition('#')[2] for l in own_lines(c))
+        else:
+            try: yield from (t for t,_ in strings('\n'.join(own_lines(c))) if ' ' in t.strip() or flagged(c, 'fig-alt'))
+            except SyntaxError: pass # of IPython's own lines
+        yield from re.findall(r'fig-alt:(.*)', src(c))
+
+def plain(text): return re.sub(r'```.*?```|`[^`\n]*`', ' ', text, flags=re.S) # without what is code
+
+@check
+def vocabulary():
+    "One word a thing: no text has a name that the glossary says is not used"
+    nots = banned()
+    rx = re.compile(r'\b(' + '|'.join(re.escape(n) for n in sorted(nots, key=len, reverse=True)) + r')s?\b(?! adapters?\b)', re.I)
+    texts = [(rel(p), t) for p in notebooks() if p.stem!='glossary' for t in words_of(p)]
+    texts += [(rel(p), p.read_text(encoding='utf-8')) for p in sorted(root.glob('*.md'))+sorted(root.glob('*/*.md'))+sorted((root/'dnd_nb').rglob('*.md'))]
+    known = {n.lower():w for n,w in nots.items()}
+    return [f'{p}: {m[0]!r}: say {known[m[1].lower()]!r}: …{" ".join(t[max(0,m.start()-40):m.end()+30].split())}…'
+            for p,t in texts for t in [plain(t)] for m in rx.finditer(t)]
+
 @rule
 def notebook_size():
     "A notebook has at most 150 KB; how many more, in steps of 25"

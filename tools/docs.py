@@ -37,15 +37,18 @@ def relink_nb(path, site_url, up, repo_url):
     path.write_text(json.dumps(nb), encoding='utf-8')
 
 def plain_pages(site, site_url, repo_url):
-    "Rename pages as nbdev would have quarto name them, in the folder and in what refers to them"
+    "Rename pages as nbdev would have quarto name them, in the folder and in what refers to them: new path → old path"
+    was = {}
     for p in sorted(site.rglob('*.ipynb')):
         relink_nb(p, site_url, '../'*len(p.relative_to(site).parts[:-1]), repo_url)
         to = p.with_name(page_name(p.name.lower()))
         if to != p and to.exists(): raise SystemExit(f'{p.name} and {to.name} would be one page: rename one')
+        was[to.relative_to(site).as_posix()] = p.relative_to(site).as_posix()
         p.rename(to)
     for f in ('_quarto.yml', 'sidebar.yml'):
         p = site/f
         p.write_text(re.sub(rf'(?<=[\s/]){_number}([\w.-]+\.ipynb)', r'\1', p.read_text(encoding='utf-8')), encoding='utf-8')
+    return was
 
 wings = dict(io='Files', tasks='Tasks', fast='Fast', generators='Generators', checks='Checks', study='Study', bench='Measures')
 use = 'demo use generate written explore workbench explorer near share cli choices'.split() # pages about using the commands
@@ -126,6 +129,24 @@ def own_fonts(docs):
         t = p.read_text(encoding='utf-8')
         p.write_text(re.sub(r'@import\s*url\([^)]*//[^)]*\);?', '', t), encoding='utf-8')
 
+def own_sources(docs, was, repo):
+    "Links to a page's source go to the notebook as the repository names it"
+    def mend(m): return m[1]+was.get(m[2], m[2])+'"'
+    for p in docs.rglob('*.html'):
+        t = p.read_text(encoding='utf-8')
+        p.write_text(re.sub(rf'({re.escape(repo)}/(?:edit|blob)/[^/"]+/nbs/)([^"]+)"', mend, t), encoding='utf-8')
+
+def own_search(docs):
+    "The index of the search as a script: a browser fetches no JSON from a file"
+    js,index = docs/'site_libs'/'smalldocs.js',docs/'search.json'
+    t,old = js.read_text(encoding='utf-8'),'const r = await fetch(offset + "search.json");\n      index = await r.json();'
+    if old not in t: raise SystemExit('smalldocs reads its search index in another way now: see own_search in tools/docs.py')
+    new = ('await new Promise((done, fail) => { const s = document.createElement("script"); s.src = offset + "search.js"; '
+        's.onload = done; s.onerror = fail; document.head.append(s); });\n      index = window.searchIndex;')
+    js.write_text(t.replace(old, new), encoding='utf-8')
+    (docs/'search.js').write_text(f'window.searchIndex = {index.read_text(encoding="utf-8")};', encoding='utf-8')
+    index.unlink()
+
 def build(n_workers=2):
     try: from smalldocs.site import build as render
     except ImportError: raise SystemExit(f"smalldocs is not installed: `pip install -e '.[dev]'` (it needs Python 3.11 or later; this is {sys.version.split()[0]})") from None
@@ -140,7 +161,7 @@ def build(n_workers=2):
     with tempfile.TemporaryDirectory() as tmp:
         site = Path(tmp)/'site'
         shutil.copytree(proc, site)
-        plain_pages(site, site_url, f'{cfg.git_url}/blob/{cfg.branch}')
+        was = plain_pages(site, site_url, f'{cfg.git_url}/blob/{cfg.branch}')
         group_pages(site/'sidebar.yml', cfg.nbs_path)
         only_pages(site/'_quarto.yml', site)
         warnings = render(site, quiet=True).warnings
@@ -149,6 +170,8 @@ def build(n_workers=2):
     mend_anchors(cfg.doc_path)
     own_math(cfg.doc_path)
     own_fonts(cfg.doc_path)
+    own_sources(cfg.doc_path, was, cfg.git_url)
+    own_search(cfg.doc_path)
     return cfg.doc_path, [w for w in warnings if 'output-file' not in str(w)] # which plain_pages sees to
 
 @call_parse

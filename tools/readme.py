@@ -1,4 +1,5 @@
-"README.md from nbs/index.ipynb, without quarto: nbdev's processors drop what readers skip, nbconvert writes markdown."
+"""README.md from the cells of nbs/index.ipynb that are marked for it, without quarto: nbdev's processors drop what readers
+skip, nbconvert writes markdown. The mark is `#| readme` in a code cell and `<!-- readme -->` at the end of a markdown cell."""
 import re
 from pathlib import Path
 import nbformat
@@ -9,6 +10,14 @@ from nbdev.frontmatter import FrontmatterProc
 from nbdev.process import NBProcessor
 from nbdev.processors import hide_, hide_line, rm_export, rm_header_dash
 from traitlets.config import Config
+
+mark = '<!-- readme -->'
+
+def marked(nb):
+    "Leave the cells that carry the mark, without it"
+    nb.cells = [c for c in nb.cells if c.cell_type=='raw' or mark in c.source or 'readme' in getattr(c, 'directives_', {})]
+    for c in nb.cells: c.source = c.source.replace(mark, '').rstrip()
+    return nb
 
 def tidy(nb):
     "Move quarto's cell options into what nbconvert reads"
@@ -39,7 +48,7 @@ def to_markdown(path, root):
     up = path.parent.relative_to(root).as_posix()
     p = NBProcessor(path, procs=[FrontmatterProc, hide_line, rm_header_dash, rm_export, hide_])
     p.process()
-    fm, nb = p.nb.frontmatter_, tidy(p.nb)
+    fm, nb = p.nb.frontmatter_, tidy(marked(p.nb))
     nb.cells = [c for c in nb.cells if c.cell_type != 'raw']
     doc = nbformat.from_dict({k: nb[k] for k in ('cells','metadata','nbformat','nbformat_minor')})
     doc.metadata.language_info = {'name': 'python'}
@@ -51,7 +60,7 @@ def to_markdown(path, root):
     body = re.sub(r'\]\((?!\w+:|#|/|\.\./|nbs/)', f']({up}/', body)  # links of the notebook's folder, seen from the top
     body = body.replace('](../', '](')
     head = f'# {fm["title"]}\n\n<!-- made from {up}/{path.name} by tools/readme.py: edit the notebook -->\n\n{fm.get("description", "")}\n\n'
-    return head + re.sub(r'\n{3,}', '\n\n', body).strip() + '\n', pics
+    return head + re.sub(r'\n{3,}', '\n\n', re.sub(r'^[ ]+$', '', body, flags=re.M)).strip() + '\n', pics
 
 def write(root):
     "Write README.md and its pictures, and remove pictures it no longer has"

@@ -107,7 +107,7 @@ def _held_out(p):
     m = margin(df, 500)
     res = dict(figure=f'{m.margin:+.2f} [{m.lo:+.2f}, {m.hi:+.2f}] nats', threshold='> 0')
     return dict(status='ok', **res,
-        text='right against wrong prompts on held-out tasks') if m.lo>0 else dict(status='warn', **res,
+        text='own prompts against other tasks\' on held-out tasks') if m.lo>0 else dict(status='warn', **res,
         text='on held-out tasks right prompts are not clearly better than wrong ones',
         mend='more training tasks, related to those held out; more rows for a narrower interval')
 

@@ -190,7 +190,7 @@ def _pairs(self:Lean, v): # v [k, P] → per layer, per slot (A [k, r, in], B [k
 @patch
 def hidden(self:Lean,
     pk:Pack, # rows of n adapters as one stream, from `pack`
-    x:Tensor=None, # [n, P] values of the adapters in float32; None: the bare base
+    x:Tensor=None, # [n, P] values of the adapters in float32; None: the base model alone
 )->Tensor: # [N, d], before the final norm
     "The residual stream of every token"
     h,first = (F.embedding(pk.ids, self.model.get_input_embeddings().weight),0) if pk.stem is None else (pk.stem,
@@ -241,7 +241,7 @@ def _at_answers(self:Lean, pk, x): # ([m, d] where an answer's token is predicte
 @patch
 def logits(self:Lean,
     pk:Pack, # rows of n adapters as one stream, from `pack`
-    x:Tensor=None, # [n, P] values of the adapters, float32; None: the bare base
+    x:Tensor=None, # [n, P] values of the adapters, float32; None: the base model alone
 )->Tensor: # [m, vocabulary]
     "Logits where an answer's token is predicted"
     h,head = self._at_answers(pk, x)

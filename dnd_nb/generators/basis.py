@@ -65,7 +65,7 @@ class BasisGenerator(Generator):
         per:str='adapter', # one set of coefficients an 'adapter', or one for each A and B of each 'module'
         tune:bool=False, # train the directions too?
         start:float=.02, # spread of the first coefficients
-        zero_start:bool=False, # start exactly at the base adapter?
+        zero_start:bool=False, # start exactly at the start adapter?
         noise:float=0., # std of noise on the normalised condition while training
         cond_drop:float=0., # share of training conditions replaced by a learned null
         dropout:float=0., # in the blocks

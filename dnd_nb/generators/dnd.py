@@ -183,7 +183,7 @@ class HyperConvGenerator(Generator):
         width:int=128, # of a LoRA token
         code:str='bounded', # of the tokens' statistics; 'paper' as published
         shapes:list[tuple[int,int,int]]=None, # (N, L, C) after each block; None: `hyperconv_schedule`
-        zero_start:bool=False, # start exactly at the base adapter?
+        zero_start:bool=False, # start exactly at the start adapter?
         noise:float=0., # std of noise on the condition while training
         cond_drop:float=0., # share of training samples whose states are replaced by a learned null
         seed:int=0, # of the fresh A to start from

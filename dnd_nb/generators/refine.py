@@ -106,7 +106,7 @@ def forward(self:RefiningGenerator,
 # %% ../../nbs/generators/refine.ipynb #64bcd767
 @patch
 def value_parameters(self:RefiningGenerator)->list:
-    "The learned start and the rates"
+    "The start adapter, which is learned, and the rates"
     return [p for p in (self.offset, self.alone, self.log_scale, self.log_rate, self.by_count) if p is not None]
 
 @patch

@@ -60,7 +60,7 @@ class SetGenerator(Generator):
         heads:int=4, # attention heads
         factor:int|None=None, # write rows in learned bases of this size (large models)
         start:float=.02, # spread of the first corrections, in units of the teachers' spread
-        zero_start:bool=False, # start exactly at the base adapter?
+        zero_start:bool=False, # start exactly at the start adapter?
         noise:float=0., # std of noise on the normalised prompt vectors while training
         cond_drop:float=0., # share of training samples whose prompts are replaced by a learned null
         dropout:float=0.,

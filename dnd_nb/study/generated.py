@@ -10,7 +10,7 @@ import torch
 from fastcore.basics import patch
 from ..evaluate import answers
 from .work import Study
-import dnd_nb.study.rivals # gives `Study` its strangers and rates
+import dnd_nb.study.rivals # gives `Study` its other tasks and rates
 from .settings import MAX_LEN
 from ..use import generate_adapters, reader_of
 

@@ -51,7 +51,7 @@ def sums(
     rows:TestRows, # of one task
     nats:list, # for each row of `rows.all` the nats of its answer's tokens
 )->dict: # name in `SUMS` → number
-    "What is kept: answers' nats and end tokens' nats, tokens, and right choices by summed and by mean nats"
+    "What is kept: answers' nats and end-of-text tokens' nats, tokens, and right choices by summed and by mean nats"
     k,w = len(rows.gold),iter(nats[len(rows.gold):])
     d = dict(nats=sum(float(l[:-1].sum()) for l in nats[:k]), end=sum(float(l[-1]) for l in nats[:k]),
         tokens=sum(len(l) for l in nats[:k]), rows=k)

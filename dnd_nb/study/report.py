@@ -15,9 +15,9 @@ __all__ = ['METRICS', 'figures_of', 'over_draws', 'shared_draws', 'Resampled', '
 
 # %% ../../nbs/study/07_report.ipynb #2c36b116
 METRICS = dict( # metric → function of sums
-    nll=lambda d: (d.nats+d.end)/d.tokens, # nats a token of the answer, the end token included
-    answer=lambda d: d.nats/(d.tokens-d.rows), # without the end token
-    end=lambda d: d.end/d.rows, # nats of the end token alone
+    nll=lambda d: (d.nats+d.end)/d.tokens, # nats a token of the answer, the end-of-text token included
+    answer=lambda d: d.nats/(d.tokens-d.rows), # without the end-of-text token
+    end=lambda d: d.end/d.rows, # nats of the end-of-text token alone
     accuracy=lambda d: d.right/d.choices, # of rows with choices: is the gold one the likeliest?
     accuracy_normal=lambda d: d.right_normal/d.choices) # … by nats a token
 
