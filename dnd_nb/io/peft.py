@@ -94,7 +94,7 @@ def _check_init(c, folder, initial):
 
 # %% ../../nbs/io/peft.ipynb #b22c2dab
 @dataclass
-class _Config: # what a plain LoRA needs of its config
+class _PeftFields: # what a plain LoRA needs of its config
     r:int
     lora_alpha:float
     use_rslora:bool|None=None
@@ -118,7 +118,7 @@ def _peft_config(folder, initial=None):
     if odd: raise ValueError(f'{folder}: {", ".join(odd)} set in adapter_config.json, which a plain LoRA does not do; '
         + 'train it as a plain LoRA, or convert it with the tool that made it')
     _check_init(c, folder, initial)
-    return fitting(c, _Config, f, 'fetch or save the adapter again', others=True)
+    return fitting(c, _PeftFields, f, 'fetch or save the adapter again', others=True)
 
 # %% ../../nbs/io/peft.ipynb #1a41936a
 @dataclass
