@@ -223,10 +223,10 @@ def one_step(self:AdapterTrainer)->Tensor: # [n], nats a token, on the model's d
 # %% ../nbs/04_teacher.ipynb #98e9d3d5
 @patch
 def state(self:AdapterTrainer)->dict:
-    "Everything needed to go on, a row an adapter"
+    "A copy of everything needed to go on, a row an adapter"
     st = self.opt.state.get(self.x, {})
     losses = torch.stack(self.losses,1) if self.losses else torch.zeros(len(self.rows),0)
-    return dict(x=self.x.detach(), losses=losses) | {k:v for k,v in st.items() if k!='step'}
+    return dict(x=self.x.detach().clone(), losses=losses) | {k:v.clone() for k,v in st.items() if k!='step'}
 
 # %% ../nbs/04_teacher.ipynb #3c0859e5
 @patch
@@ -234,10 +234,10 @@ def restore(self:AdapterTrainer,
     ts:dict, # name → tensor
     step:int, # steps that were done
 ):
-    "Go on from the tensors of `state`, taken at `step`"
+    "Go on from the tensors of `state`, taken at `step`; these stay as they are"
     self.x.data.copy_(ts['x'])
     self.step,self.losses = step,list(ts['losses'].to(self.x.device).unbind(1))
-    st = {k:v.to(self.x.device) for k,v in ts.items() if k not in ('x','losses')}
+    st = {k:v.to(self.x.device, copy=True) for k,v in ts.items() if k not in ('x','losses')}
     if st:
         self.opt.state[self.x] = st | dict(step=torch.tensor(float(step),
             device=self.x.device if self.opt.defaults['fused'] else 'cpu'))
