@@ -1,16 +1,15 @@
-"""Does llama.cpp say what transformers says? A base with an adapter of a few steps, greedy, on prompts of built-in tasks: base, LoRA
-beside it, adapter merged; in several kinds of weights. Transformers computes three times: with the model's own weights, with the
-weights as the file rounds them, and with inputs of products rounded, too, as llama.cpp does on CPUs. Makes results/gguf/llama_cpp.json,
-or llama_cpp_gemma.json. Needs a runtime: pip install xllamacpp.
-    python experiments/gguf_llama.py [--base google/gemma-3-270m --kinds Q4_K_M,F16]"""
+"""Does llama.cpp say what transformers says? A base with an adapter of a few steps, greedy, on prompts of built-in tasks: base, base with
+four examples in context, LoRA beside it, adapter merged; in several kinds of weights. Transformers computes twice: with the model's own
+weights, and with the weights as the file rounds them. llama.cpp computes twice, too: as it comes, and with keys and values in 32 bits in
+place of 16, which shows how far it is from itself. Makes results/gguf/llama_cpp.json. Needs a runtime: pip install xllamacpp.
+    python experiments/gguf_llama.py [--base google/gemma-3-270m --kinds F16,Q8_0,Q4_K_M]"""
 import copy, json, tempfile, time
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 import gguf, torch, xllamacpp
 from fastcore.script import call_parse
 from dnd_nb.adapter import Adapters, LoraSpec, apply_adapters
 from dnd_nb.crew import this_commit, versions
-from dnd_nb.evaluate import answers
 from dnd_nb.io.files import read_json, write_json
 from dnd_nb.io.gguf import _add, _np, _to, _turned, copied, gguf_names, merged_gguf, save_gguf_lora
 from dnd_nb.model import PACKAGED, from_package, load_base
@@ -44,53 +43,47 @@ def unpacked(path, model):
         ps[k][at] = torch.from_numpy(gguf.quants.dequantize(ts[n].data, ts[n].tensor_type).copy()).to(ps[k].dtype)
     return res
 
-def eight_bits(x, block):
-    "x in blocks, each as whole numbers up to 127 and one scale"
-    b = x.unflatten(-1, (-1, block))
-    s = b.abs().amax(-1, keepdim=True)/127
-    if block==32: s = s.half().float() # Q8_0 keeps its scale in 16 bits, Q8_K in 32
-    return ((b/s.clamp(min=1e-30)).round()*s).view_as(x)
-
-@contextmanager
-def rounded_inputs(model, path):
-    "Inputs of products as llama.cpp has them: 8 bits in blocks of 32, or of 256 beside K-quants; 16 bits beside F16"
-    kinds = {t.name:t.tensor_type.name for t in gguf.GGUFReader(path).tensors}
-    mods = {k:m for k,m in model.named_modules() if isinstance(m, torch.nn.Linear)}
-    names = gguf_names(mods, model.config)
-    def hook(kind):
-        if kind.startswith('F') or kind=='BF16': return lambda m, a: (a[0].half().to(a[0].dtype), *a[1:])
-        return lambda m, a: (eight_bits(a[0], 256 if '_K' in kind else 32), *a[1:])
-    hs = [m.register_forward_pre_hook(hook(kinds.get(names[k]) or kinds['token_embd.weight'])) for k,m in mods.items()]
-    try: yield model
-    finally: [h.remove() for h in hs]
-
 def begins(tok): return tok.bos_token_id in tok('').input_ids # does it put a token before every text, as llama.cpp then does?
 
 @torch.no_grad()
-def closest_calls(model, tok, texts, ad, n):
-    "Of each greedy answer, the smallest difference between the two best logits on its way"
+def greedy(model, tok, texts, ad, n, together=25):
+    "Of transformers: texts, the smallest difference between the two best logits on the way to each, log-probabilities of the first token"
     res = []
-    for t in texts:
-        x = tok(t, return_tensors='pt', add_special_tokens=begins(tok)).input_ids
+    for i in range(0, len(texts), together):
+        b = tok(texts[i:i+together], return_tensors='pt', padding=True, padding_side='left', add_special_tokens=begins(tok))
         with apply_adapters(model, ad) if ad is not None else nullcontext():
-            o = model.generate(x, attention_mask=torch.ones_like(x), max_new_tokens=n, do_sample=False,
-                output_logits=True, return_dict_in_generate=True)
-        two = torch.cat(o.logits).float().topk(2).values
-        res.append(float((two[:,0]-two[:,1]).min()))
-    return torch.tensor(res)
+            o = model.generate(**b, max_new_tokens=n, do_sample=False, output_logits=True, return_dict_in_generate=True)
+        ids,ls = o.sequences[:,b.input_ids.shape[1]:],torch.stack(o.logits, 1).float() # [rows, tokens], [rows, tokens, V]
+        two = ls.topk(2).values
+        ends = ids==tok.eos_token_id # what comes after an end is no choice
+        gaps = (two[...,0]-two[...,1]).masked_fill(ends.cumsum(1)-ends.int()>0, float('inf')).amin(1)
+        res += zip([tok.decode([t for t in r if t not in (tok.eos_token_id, tok.pad_token_id)]).strip() for r in ids.tolist()],
+            gaps.tolist(), ls[:,0].log_softmax(-1))
+    return tuple(zip(*res))
 
-def llama_cpp(path, prompts, lora=None, n=6):
-    "Greedy text of llama.cpp, one prompt after another"
+def completions(path, prompts, lora=None, n=6, wide=False, **kw):
+    "What llama.cpp says of one prompt after another; wide: with keys and values in 32 bits"
     p = xllamacpp.CommonParams()
     p.model.path,p.n_ctx,p.n_parallel,p.warmup,p.verbosity = str(path),512,1,False,-1
     p.cpuparams.n_threads = p.cpuparams_batch.n_threads = 1
+    if wide:
+        p.cache_type_k = p.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+        p.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     if lora: p.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(lora), 1.)]
-    s,res = xllamacpp.Server(p),[]
+    s = xllamacpp.Server(p)
     for x in prompts:
-        o = s.handle_completions(dict(prompt=x, temperature=0, top_k=1, n_predict=n, cache_prompt=False))
-        o = o if isinstance(o, dict) else json.loads(o)
-        res.append(o['choices'][0]['text'] if 'choices' in o else o['content'])
-    return res
+        o = s.handle_completions(dict(prompt=x, temperature=0, top_k=1, n_predict=n, cache_prompt=False) | kw)
+        yield (o if isinstance(o, dict) else json.loads(o))['choices'][0]
+
+def llama_cpp(path, prompts, lora=None, n=6):
+    "Greedy text of llama.cpp"
+    return [o['text'] for o in completions(path, prompts, lora, n)]
+
+def theirs(path, tok, texts, lora, n, wide=False):
+    "Of llama.cpp: texts, and log-probabilities of five first tokens"
+    os = list(completions(path, texts, lora, n, wide, logprobs=5))
+    first = [{t['id']:t['logprob'] for t in o['logprobs']['content'][0]['top_logprobs']} for o in os]
+    return [o['text'].split(tok.eos_token)[0].strip() for o in os],first
 
 def trained(model, tok, tasks, steps):
     "One adapter for all these tasks, by a few steps"
@@ -101,57 +94,63 @@ def trained(model, tok, tasks, steps):
     return tr.adapters.detach()
 
 def made(kind, model, template, ad, lora, d):
-    "what → (model file, LoRA file or None) of a kind of weights; Q8_0/F32 holds weights rounded to Q8_0 in 32 bits"
+    "what → (model file, LoRA file or None) of a kind of weights"
     known = kind in ('F32','F16','BF16','Q8_0')
-    f = as_gguf(model, template, f'{d}/base.gguf', kind[:4]) if known or kind=='Q8_0/F32' else str(template)
-    if kind=='Q8_0/F32': f = as_gguf(unpacked(f, model), template, f'{d}/wide.gguf', 'F32')
+    f = as_gguf(model, template, f'{d}/base.gguf', kind) if known else str(template)
     m = merged_gguf(ad, f, f'{d}/merged.gguf', model.config, kind=kind if known else 'Q8_0')
-    return dict(base=(f,None), lora=(f,lora)) | ({} if kind=='Q8_0/F32' else dict(merged=(m,None)))
+    return dict(base=(f,None), shots=(f,None), lora=(f,lora), merged=(m,None))
 
-def compare(path, lora, ad, what, want, model, tok, prompts, texts, n):
-    "How many texts of llama.cpp are those of transformers, three ways; and how many stay when only the inputs are rounded"
-    got = [o.split(tok.eos_token)[0].strip() for o in llama_cpp(path, texts, lora, n)]
-    own,on = unpacked(path, model),ad if what=='lora' else None
-    same = answers(own, tok, prompts, on, max_new=n)
-    with rounded_inputs(own, path): near = answers(own, tok, prompts, on, max_new=n)
-    ok = [a==b for a,b in zip(got, same)]
-    def equal(xs, ys=got): return sum(a==b for a,b in zip(ys, xs))
-    def middle(which): # of at most 20 prompts
-        xs = [t for t,k in zip(texts, ok) if k==which][:20]
-        return round(float(closest_calls(own, tok, xs, on, n).median()), 3) if xs else None
-    return dict(what=what, equal=equal(want), equal_same_weights=equal(same), equal_same_inputs=equal(near),
-        inputs_alone=equal(same, near), of=len(got),
-        closest_call=middle(True), closest_call_where_other=middle(False), example=[texts[0][-60:], got[0]])
+def middle(xs): return round(float(torch.as_tensor(xs).median()), 3) if len(xs) else None
+
+def compare(path, lora, ad, want, model, tok, texts, n):
+    "How many texts of llama.cpp are those of transformers, with its own weights and with the file's; and its own, computed otherwise"
+    got,first = theirs(path, tok, texts, lora, n)
+    again,_ = theirs(path, tok, texts, lora, n, wide=True)
+    same,calls,logps = greedy(unpacked(path, model), tok, texts, ad, n)
+    off = torch.tensor([abs(float(l[i])-v) for l,f in zip(logps, first) for i,v in f.items()])
+    most = float(off.quantile(.95))
+    def equal(xs, ys): return sum(a==b for a,b in zip(xs, ys))
+    clear = [i for i,c in enumerate(calls) if c>most]
+    return dict(equal=equal(got, want), equal_same_weights=equal(got, same), equal_itself=equal(got, again), of=len(got),
+        off=middle(off), off_95=round(most, 3), clear=len(clear), equal_clear=sum(got[i]==same[i] for i in clear),
+        closest_call=middle([c for c,a,b in zip(calls, got, same) if a==b]),
+        closest_call_where_other=middle([c for c,a,b in zip(calls, got, same) if a!=b]), example=[texts[0][-60:], got[0]])
+
+def shown(tok, task, e, k=4):
+    "A prompt behind k closed examples of its task"
+    t = Template()
+    return ''.join(''.join(t.render(o))+tok.eos_token+'\n' for o in task.train[:k]) + t.prompt.format(prompt=e.prompt)
 
 @call_parse
 def main(
     n:int=100, # prompts
     steps:int=16, # of the adapter's training
     base:str=SMOL, # a model that comes as a GGUF file from the package index
-    kinds:str='F16,Q8_0,Q8_0/F32', # of weights; any other name is the file as it came
+    kinds:str='F16,Q8_0', # of weights; any other name is the file as it came
     tokens:int=6, # of an answer
-    out:str='results/gguf/llama_cpp.json', # the result; rows of other kinds in it stay
+    out:str='results/gguf/llama_cpp.json', # the result; runs of other bases in it stay
 ):
     "Compare greedy text"
     torch.set_num_threads(1); t0 = time.time()
+    def say(*a): print(f'{time.time()-t0:.0f} s', *a, flush=True)
     model,tok = load_base(base, torch.float32)
     tasks = builtin_tasks(n_train=16, n_test=10)[::6]
-    ad = trained(model, tok, tasks, steps)
-    test = [e for t in tasks for e in t.test][:n]
-    prompts = [e.prompt for e in test]
-    texts = [tok.decode(r.ids[:r.n_prompt], skip_special_tokens=begins(tok)) for r in encode_rows(tok, test, Template(), 256)]
-    want = dict(base=answers(model, tok, prompts, max_new=tokens), adapted=answers(model, tok, prompts, ad, max_new=tokens))
-    changed = sum(a!=b for a,b in zip(want['base'], want['adapted']))
-    print(f'{time.time()-t0:.0f} s', 'changed by the adapter:', changed, flush=True)
-    rows = [r for r in read_json(out)['rows'] if r['kind'] not in kinds.split(',')] if Path(out).exists() else []
+    ad = trained(model, tok, tasks, steps); say('trained')
+    pairs = [(t,e) for t in tasks for e in t.test][:n]
+    rows = encode_rows(tok, [e for _,e in pairs], Template(), 256)
+    alone = [tok.decode(r.ids[:r.n_prompt], skip_special_tokens=begins(tok)) for r in rows]
+    texts = dict(base=alone, shots=[shown(tok, *p) for p in pairs], lora=alone, merged=alone)
+    want = {w:greedy(model, tok, texts[w], ad if w=='lora' else None, tokens)[0] for w in ('base','shots','lora')}
+    want['merged'] = want['lora']
+    changed = sum(a!=b for a,b in zip(want['base'], want['lora'])); say('changed by the adapter:', changed)
+    runs = [r for r in read_json(out).get('runs', []) if r['base']!=base] if Path(out).exists() else []
+    run = dict(base=base, steps=steps, tokens=tokens, seed=0, device='cpu', commit=this_commit(), versions=versions('xllamacpp'),
+        changed_by_the_adapter=changed, rows=[])
     with tempfile.TemporaryDirectory() as d:
         template = from_package(PACKAGED[base], d)
         lora = save_gguf_lora(ad, f'{d}/a.gguf', model.config)
         for kind in kinds.split(','):
-            files = made(kind, model, template, ad, lora, d)
-            for what,args in files.items():
-                w = want['base' if what=='base' else 'adapted']
-                rows.append(dict(kind=kind) | compare(*args, ad, what, w, model, tok, prompts, texts, tokens))
-                print(f'{time.time()-t0:.0f} s', rows[-1], flush=True)
-            write_json(out, dict(made_by='experiments/gguf_llama.py', base=base, steps=steps, tokens=tokens, seed=0, device='cpu',
-                commit=this_commit(), versions=versions('xllamacpp'), changed_by_the_adapter=changed, rows=rows))
+            for what,(f,l) in made(kind, model, template, ad, lora, d).items():
+                row = compare(f, l, ad if l else None, want[what], model, tok, texts[what], tokens)
+                run['rows'].append(dict(kind=kind, what=what) | row); say(run['rows'][-1])
+                write_json(out, dict(made_by='experiments/gguf_llama.py', runs=runs+[run]))

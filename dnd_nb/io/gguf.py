@@ -133,6 +133,20 @@ def _add(w, name, x, kind):
     q = gguf.GGMLQuantizationType[kind]
     w.add_tensor(name, gguf.quants.quantize(x.astype(np.float32), q), raw_dtype=q)
 
+# %% ../../nbs/io/gguf.ipynb #70beda5d
+def _drawn(x, rng): # x [.., 32·n]
+    "x moved by up to half a step of Q8_0, at random: rounded to the nearest step, its mean is x"
+    b = x.reshape(-1, 32); most = abs(b).max(1, keepdims=True)
+    near = b+(rng.random(b.shape)-.5)*most/127
+    return np.where(abs(b)<most, near.clip(-most, most), b).reshape(x.shape)
+
+# %% ../../nbs/io/gguf.ipynb #1fd48418
+def _moved(w, name, t, delta, kind, rng):
+    "Add tensor t of a file plus delta: F16 if no kind is asked for and its own is coarser"
+    x,own = _plus(t, delta),t.tensor_type.name
+    if kind is None: kind = own if own in ('F32','F16','BF16') else 'F16'
+    _add(w, name, _drawn(x, rng) if kind==own=='Q8_0' else x, kind)
+
 # %% ../../nbs/io/gguf.ipynb #612d0d37
 def merged_gguf(
     adapters:Adapters, # n adapters
@@ -140,10 +154,10 @@ def merged_gguf(
     path, # file to (re)place
     config, # of the base model, `model.config`
     i:int=0, # which of the n
-    kind:str='Q8_0', # of adapted tensors: F32, F16, BF16 or Q8_0
+    kind:str=None, # of adapted tensors: F32, F16, BF16 or Q8_0; None: F16, or their own if that is as fine
 )->Path:
     "Write a GGUF model with adapter `i` in its weights"
-    a,r = adapters[i],gguf.GGUFReader(base)
+    a,r,rng = adapters[i],gguf.GGUFReader(base),np.random.default_rng(0)
     delta = {n:_turned(a.delta_w(k)[0], k, config) for k,n in gguf_names(a.spec.modules, config).items()}
     have = {t.name for t in r.tensors}
     tied = config.tie_word_embeddings and 'output.weight' not in have
@@ -153,8 +167,8 @@ def merged_gguf(
     with atomic_write(path, 'wb') as f:
         w = copied(r)
         for t in r.tensors:
-            if t.name in delta: _add(w, t.name, _plus(t, delta[t.name]), kind)
+            if t.name in delta: _moved(w, t.name, t, delta[t.name], kind, rng)
             else: w.add_tensor(t.name, t.data, raw_dtype=t.tensor_type)
-            if t.name=='token_embd.weight' and head is not None: _add(w, 'output.weight', _plus(t, head), kind)
+            if t.name=='token_embd.weight' and head is not None: _moved(w, 'output.weight', t, head, kind, rng)
         _to(w, f)
     return Path(path)
