@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 from .adapter import *
-from .io.files import read_json, write_json
 from .task import write_tasks
 from .tasks.builtin import builtin_tasks
 from .teacher import TeacherConfig
 from .zoo import Zoo
 from .collect import train_teachers
-from .crew import versions
-from .io.files import atomic_write, read_json, write_json
+from .crew import this_commit, versions
+from .io.files import Format, atomic_write, read_json, write_json
+from .io.schema import schema_of
 from .io.peft import load_peft, save_peft
 from .io.places import claim
 from .dataset import prompt_batches
@@ -30,9 +30,9 @@ from .diagnostics import retrieval, retrieval_accuracy, sensitivity
 from .use import FromRun, decide
 
 # %% auto #0
-__all__ = ['SEEN', 'VALIDATION', 'NEAR', 'FAR', 'FULL', 'QUICK', 'NAMES', 'SPLITS', 'FIGURES', 'WRITTEN', 'DemoConfig', 'quick',
-           'Clock', 'fastest_threads', 'peak_gb', 'upper_spec', 'verdict', 'panel_rows', 'plot_panel', 'diagnose',
-           'decision_of', 'report_md', 'demo']
+__all__ = ['SEEN', 'VALIDATION', 'NEAR', 'FAR', 'FULL', 'QUICK', 'NAMES', 'SPLITS', 'FIGURES', 'WRITTEN', 'DEMO', 'DemoConfig',
+           'quick', 'Clock', 'fastest_threads', 'peak_gb', 'upper_spec', 'verdict', 'panel_rows', 'plot_panel',
+           'diagnose', 'decision_of', 'report_md', 'demo']
 
 # %% ../nbs/14d_demo.ipynb #ec19950a
 SEEN = ('upper_case','quote','bold','json_pair','csv_join', 'plural','past','comparative','opposite', 'cm_in_metres',
@@ -105,7 +105,7 @@ class Clock:
     "Seconds of each step, said aloud, and kept in a file so that a run that was cut and gone on with counts them all"
     def __init__(self, path, log=print):
         self.path,self.log,self.last = Path(path),log,time.time()
-        self.steps = read_json(path) if self.path.exists() else {}
+        self.steps = read_json(path, dict[str,float]) if self.path.exists() else {}
     def __call__(self, what):
         took,self.last = time.time()-self.last,time.time()
         self.steps[what] = round(self.steps.get(what,0)+took, 1)
@@ -327,6 +327,8 @@ def demo(
         str(model.dtype).removeprefix('torch.'), log)
 
 # %% ../nbs/14d_demo.ipynb #3842ef75
+DEMO = Format('demo', 1, dict(panel=schema_of(list[dict]), verdict=schema_of(dict), config=schema_of(dict)), oldest=0)
+
 def _report(cfg, folder, df, run, diag, src, tasks, chosen, clock, dtype, log):
     "Adapters of the held-out tasks, figures, report.json; says the verdict"
     import matplotlib.pyplot as plt
@@ -347,10 +349,11 @@ def _report(cfg, folder, df, run, diag, src, tasks, chosen, clock, dtype, log):
         paired=[r._asdict() for r in paired(df, [('generated',b)
         for b in ('generated_other_task','mean_teacher','nearest_teacher','multitask','base','teacher')], ['nll'],
         seed=cfg.seed, over='rows').itertuples(index=False)],
-        versions=versions(), device=str(run.config['device']), threads=torch.get_num_threads(), dtype=dtype)
+        commit=this_commit(), versions=versions(),
+        device=str(run.config['device']), threads=torch.get_num_threads(), dtype=dtype)
     for f in (folder/'panel_rows.csv', folder/'run'/'panel.csv'): # the second is for the doctor
         df.to_csv(f, index=False)
-    write_json(folder/'report.json', rep)
+    DEMO.write(folder/'report.json', rep)
     with atomic_write(folder/'report.md') as f: f.write(report_md(rep))
     log(pd.DataFrame(rows).drop(columns='n_tasks').to_string(index=False))
     for sp,ss in words.items(): log(f'\n{sp}:\n' + '\n'.join('  '+s for s in ss))

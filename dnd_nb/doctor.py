@@ -13,12 +13,13 @@ from .checks.patient import CHECKS, Finding, MARKS, PLANTED, Patient, find_check
 from .evaluate import main_split, prompts_help, resample_over
 from .diagnostics import condition_distances, heatmap, per_task
 from .io.moved import moved
-from .io.files import atomic_write, read_json, write_json
+from .io.files import Format, atomic_write, read_json
+from .io.schema import schema_of
 from .io.places import claim
 from .run import Run
 
 # %% auto #0
-__all__ = ['FIGURES', 'Diagnosis', 'unseen', 'doctor', 'report_folder', 'try_planted']
+__all__ = ['FIGURES', 'DIAGNOSIS', 'Diagnosis', 'unseen', 'doctor', 'report_folder', 'try_planted']
 
 # %% ../nbs/12a_doctor.ipynb #19cf731f
 class Diagnosis:
@@ -220,11 +221,13 @@ def _plot_tasks(df):
     return ax
 
 # %% ../nbs/12a_doctor.ipynb #05274303
+DIAGNOSIS = Format('diagnosis', 1, dict(verdict=schema_of(str), findings=schema_of(list[dict])), oldest=0)
+
 def report_folder(
     folder, # that will get report.md, report.json and figures/
 )->Path:
     "The folder, if nothing of others is there under one of these names"
-    def findings(f): return 'findings' in read_json(f/'report.json') if (f/'report.json').exists() else False
+    def findings(f): return (f/'report.json').exists() and 'findings' in read_json(f/'report.json', dict)
     return claim(folder, 'dnd_doctor', ('report.md','report.json','figures'), before=findings)
 
 # %% ../nbs/12a_doctor.ipynb #16a48723
@@ -240,7 +243,7 @@ def write(self:Diagnosis,
         fig.savefig(buf, format='png', bbox_inches='tight', dpi=110); plt.close(fig)
         with atomic_write(folder/'figures'/f'{n}.png', 'wb') as f: f.write(buf.getvalue())
         names.append(n)
-    write_json(folder/'report.json', self.to_dict())
+    DIAGNOSIS.write(folder/'report.json', self.to_dict())
     md = ('# Diagnosis\n\n' + self._repr_markdown_() + '\n'
           + ''.join(f'\n![{FIGURES[n][0]}. Good: {FIGURES[n][3]}.](figures/{n}.png)\n\n*{FIGURES[n][0]}. Good: '
                     f'{FIGURES[n][3]}.*\n' for n in names))

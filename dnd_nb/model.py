@@ -464,7 +464,7 @@ def find_weights(
 # %% ../nbs/01_model.ipynb #f93f0a57
 def _source(folder, name): # where the weights came from, with the Hub's revision
     f = folder/'manifest.json'
-    if f.exists() and isinstance(p := read_json(f).get('package'), str): return p
+    if f.exists() and isinstance(p := read_json(f, dict).get('package'), str): return p
     return f'{name}@{folder.name}' if folder.parent.name=='snapshots' else str(name)
 
 def base_source(

@@ -43,7 +43,7 @@ def _import_deltas(names, probes): # (adapter folder → its delta's file, the p
 # %% ../nbs/04c_others.ipynb #92af9c71
 def _one_base(folders):
     "Adapters of one zoo were trained on one base model: shapes alone cannot tell a model from its fine-tuned sister"
-    said = {p: read_json(p/'adapter_config.json').get('base_model_name_or_path') for p in folders}
+    said = {p: read_json(p/'adapter_config.json', dict).get('base_model_name_or_path') for p in folders}
     first,b0 = next(iter(said.items()))
     for p,b in said.items():
         if b!=b0: raise ValueError(f'{p}: trained on {b!r}, {first.name} on {b0!r}; import them apart, '

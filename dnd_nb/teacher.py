@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from fastcore.basics import patch
 from .adapter import *
-from .io.files import check_tensors, read_tensors, write_tensors
+from .io.files import check_tensors, loads, read_tensors, write_tensors
+from .io.schema import fitting
 from .io.moved import moved
 from .crew import bar_over
 from .fast.graphs import Graphed, Lean, engine_for
@@ -257,7 +258,9 @@ def saved_names(
     meta = check_tensors(path)
     if not {'names','step'}<=meta.keys():
         raise ValueError(f'{path}: not the state of teachers (no names or step in it)')
-    return json.loads(meta['names']),int(meta['step'])
+    mend = 'delete it; its teachers begin again'
+    def read(k, t): return fitting(loads(meta[k]), t, f'{path}, {k}', mend)
+    return read('names', list[str]), read('step', int)
 
 # %% ../nbs/04_teacher.ipynb #841197b3
 @patch

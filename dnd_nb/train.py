@@ -25,6 +25,7 @@ from .generators.dnd import LoraTokenizer
 from .io.files import *
 from .io.identity import identity, not_finite, same_base, same_settings
 from .io.moved import moved
+from .io.schema import fitting
 from .io.memory import must_fit
 from .loss import MAKERS, Terms, fields_of, token_spread, uses_of
 from .model import base_id, base_source
@@ -401,7 +402,7 @@ def resume(self:Trainer)->bool: # was there something to go on from?
     "Go on from the last `save`"
     f = self.folder/'state'/'state.safetensors'
     if not f.exists(): return False
-    self.crew.once(lambda: _sound_state(f))
+    self.crew.once(lambda: self._sound_state(f))
     if not f.exists(): return False
     ts,meta = read_tensors(f)
     part = lambda p: {k[len(p):]:v.to(self.dev) for k,v in ts.items() if k.startswith(p)}
@@ -415,9 +416,19 @@ def resume(self:Trainer)->bool: # was there something to go on from?
         if st: self.opt.state[p] = st | dict(step=st['step'] if self.opt.defaults['fused'] else st['step'].cpu())
     return True
 
-def _sound_state(f):
-    try: check_tensors(f)
+@patch
+def _sound_state(self:Trainer, f): # one that is damaged, or of another generator, is set aside
+    try: self._check_state(*read_tensors(f), f)
     except ValueError as e: set_aside(f, e, 'training begins again')
+
+@patch
+def _check_state(self:Trainer, ts, meta, f):
+    for k,t in dict(step=int, best=dict|None, log=list[dict]).items():
+        fitting(loads(meta.get(k, '')), t, f'{f}, {k}', 'not a state of this version')
+    want = self.gen.state_dict()
+    for p in ('gen','ema') + ('best',)*(meta['best']!='null'):
+        if {k:v.shape for k,v in want.items()}!={k[len(p)+1:]:v.shape for k,v in ts.items() if k.startswith(f'{p}.')}:
+            raise ValueError(f'{f}: not the state of this generator (its tensors {p}.…)')
 
 # %% ../nbs/10_train.ipynb #529a04c1
 @patch

@@ -108,6 +108,17 @@ def _as_examples(examples):
     return xs
 
 # %% ../nbs/14b_written.ipynb #e33c25ee
+@dataclass
+class _Start: # figures of a study, of its start adapters
+    nats:float
+    base:float
+    tasks:int
+    families:int
+    where:str='its study'
+@dataclass
+class _Known: # how adapters fared
+    start:_Start|None=None
+
 def home(
     gen:Generator, # any generator
 )->Path:
@@ -119,7 +130,7 @@ def known_results(
 )->dict: # {} where nothing is recorded
     "How adapters of a generator fared in its study"
     f = home(gen) and home(gen)/'known.json'
-    return read_json(f) if f and f.exists() else {}
+    return read_json(f, _Known) if f and f.exists() else {}
 
 def nearness_of(
     gen:Generator, # any generator
@@ -158,7 +169,7 @@ def keep_judged(
 ):
     "An error if a folder holds an adapter that was judged"
     f = Path(folder)/'decision.json'
-    if f.exists() and read_json(f).get('decision'):
+    if f.exists() and read_json(f, dict, 'name another folder').get('decision'):
         raise ValueError(f'{folder}: holds an adapter that was judged, and the new one is not; name another folder')
 
 # %% ../nbs/14b_written.ipynb #f34fbe0d

@@ -4,7 +4,7 @@ Everything runs on random two-layer models, each fault in a process of its own (
 An outcome is right if the command ends with one line that is an error, or with the result of an unbroken run.
 The world of a fault and its judge are here, the lists are in `fault_kinds.py`. With `--log FILE` a run that was
 stopped goes on: what is in the file is not tried again."""
-import contextlib, csv, hashlib, itertools, json, os, random, re, shutil, signal, sys, tempfile, time, traceback
+import contextlib, csv, hashlib, itertools, json, os, random, re, shlex, shutil, signal, sys, tempfile, time, traceback
 from collections import Counter
 from functools import partial
 from importlib import import_module
@@ -12,6 +12,7 @@ from pathlib import Path
 from fastcore.script import call_parse, store_true
 
 os.environ.update(OMP_NUM_THREADS='1', TOKENIZERS_PARALLELISM='false', HF_HUB_OFFLINE='1', CUDA_VISIBLE_DEVICES='')
+KINDS = ('kill','damage','hostile','foreign','concurrent','disk','limits') # lists of each: `fault_kinds.py`
 OUTCOMES = ('right','lost','wrong','traceback','hang')
 THESIS = 'my thesis, which nobody else may touch'
 
@@ -292,7 +293,12 @@ def write_table(path, rows, there, meta):
 
 def read_log(log): return [json.loads(l) for l in open(log, encoding='utf-8')] if log and Path(log).exists() else []
 
-def share(faults, log, until, top, show):
+def again(seed, kinds, key):
+    "The command that tries this fault again: the same draw, and of it this fault alone"
+    which = '' if kinds==list(KINDS) else f' --kinds {",".join(kinds)}'
+    return f'python tools/faults.py --seed {seed}{which} --show --only {shlex.quote(f"^{re.escape(key)}$")}'
+
+def share(faults, log, until, top, show, repeat):
     "A process that tries these faults, and adds a line to the log for each; its number"
     sys.stdout.flush()
     if pid := os.fork(): return pid
@@ -304,6 +310,7 @@ def share(faults, log, until, top, show):
             said=r.last.replace(str(top), '…'), seconds=round(time.time()-t, 2))
         with open(log, 'a', encoding='utf-8') as to: to.write(json.dumps(row)+'\n')
         if show or o!='right': print(f'{o:9} {f.kind:10} {f.command:16} {f.what}: {r.last!r}', flush=True)
+        if o!='right': print(f'again:    {repeat(f.key)}', flush=True)
     os._exit(0)
 
 @call_parse
@@ -321,7 +328,8 @@ def main(
     "Draw faults, let the commands meet them, count what came of it; exit 1 unless all is right"
     from fault_kinds import MAKE
     seed = int.from_bytes(os.urandom(3),'big') if seed is None else seed
-    kinds,t0 = kinds.split(',') if kinds else list(MAKE),time.time()
+    kinds,t0 = kinds.split(',') if kinds else list(KINDS),time.time()
+    repeat = partial(again, seed, kinds)
     import torch, transformers, peft, sentence_transformers, pandas, scipy.stats # no set_num_threads here: its pool does not outlive a fork
     import dnd_nb.cli, dnd_nb.demo, dnd_nb.diagnostics, dnd_nb.doctor, dnd_nb.train, dnd_nb.evaluate, dnd_nb.tasks.sources
     import dnd_nb.pretrain, dnd_nb.use, dnd_nb.generate_command, dnd_nb.study.command, dnd_nb.bench.measures, matplotlib.pyplot
@@ -336,7 +344,7 @@ def main(
         print(f'seed {seed}: {len(faults)} of {sum(there.values())} faults, {time.time()-t0:.0f} s to prepare', flush=True)
         log = log or top/'log.jsonl'
         until = t0+seconds if seconds else float('inf')
-        for w in [share(faults[i::jobs], log, until, top, show) for i in range(jobs)]: os.waitpid(w, 0)
+        for w in [share(faults[i::jobs], log, until, top, show, repeat) for i in range(jobs)]: os.waitpid(w, 0)
         rows |= {r['key']:r for r in read_log(log)}
     finally: shutil.rmtree(top, ignore_errors=True)
     total = Counter(r['outcome'] for r in rows.values())
@@ -345,4 +353,6 @@ def main(
         commit=this_commit(), versions=versions('peft','sentence_transformers'))
     if out: write_table(Path(out), list(rows.values()), there, meta)
     print(f'seed {seed}: '+', '.join(f'{total[o]} {o}' for o in OUTCOMES)+f', in {time.time()-t0:.0f} s')
+    for r in rows.values():
+        if r['outcome']!='right': print(f'{r["outcome"]}: {r["key"]}: {r["said"]!r}\n  {repeat(r["key"])}')
     sys.exit(any(o!='right' for o in total))

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from fastcore.basics import patch
 from safetensors import SafetensorError
-from .schema import compiled, fault as schema_fault, odd_number
+from .schema import compiled, fault as schema_fault, fitting, odd_number
 
 
 # %% auto #0
@@ -185,11 +185,13 @@ def loads(
 # %% ../../nbs/io/files.ipynb #e4e398a1
 def read_json(
     path, # file to read
+    t=None, # the type that it should be of, as `dict[str,float]`, or a schema; None: any
+    mend:str='restore a copy, or make it again', # what to do about another one
 ):
-    "The JSON at `path`; a file that is missing, cut short or no JSON is named"
-    try: return loads(read_text(path))
-    except json.JSONDecodeError as e:
-        raise ValueError(f'{path}: not JSON ({e}); was it cut short? restore a copy, or make it again') from None
+    "The JSON at `path`; a file that is missing, cut short, no JSON or of another type is named"
+    try: res = loads(read_text(path))
+    except json.JSONDecodeError as e: raise ValueError(f'{path}: not JSON ({e}); was it cut short? {mend}') from None
+    return res if t is None else fitting(res, t, path, mend, others=True)
 
 # %% ../../nbs/io/files.ipynb #40331fe0
 class Format:

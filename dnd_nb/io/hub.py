@@ -8,7 +8,8 @@ import http.client, os, re, shutil, threading, urllib.error, urllib.request
 from pathlib import Path
 import huggingface_hub
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-from .files import MARKER, changed, read_json, remove, write_json
+from .files import FOLDER, MARKER, changed, read_json, remove, sweep, sync, write_json, _beside
+from .lock import lock
 from .identity import cache_home
 
 # %% auto #0
@@ -89,8 +90,10 @@ def _push(repo, parts, kind, private, revision, message):
 def _left(repo, parts, kind, revision): # files of an earlier push that are not sent now; what others put there stays
     try: f = huggingface_hub.hf_hub_download(repo, MARKER, repo_type=kind, revision=revision, endpoint=endpoint())
     except huggingface_hub.errors.EntryNotFoundError: return []
+    try: ours = FOLDER.read(f)['files']
+    except ValueError: return [] # a marker of others
     sent = {o.path_in_repo for o in parts}
-    return [p for p in (*read_json(f)['files'], MARKER) if p not in sent]
+    return [p for p in (*ours, MARKER) if p not in sent]
 
 # %% ../../nbs/io/hub.ipynb #e314f5a8
 def push_folder(
@@ -116,9 +119,12 @@ def push_folder(
 def _kept(repo, kind): return cache_home()/'hub'/f'{kind}s--{repo.replace("/","--")}'
 
 def _last(at, revision): # the commit that a branch or tag named when it was last asked for
+    sha = _refs(at).get(revision, revision)
+    return sha if re.fullmatch('[0-9a-f]+', sha) and (at/sha).is_dir() else None
+
+def _refs(at)->dict: # branch or tag → commit
     f = at/'refs.json'
-    sha = (read_json(f) if f.exists() else {}).get(revision, revision)
-    return sha if (at/sha).is_dir() else None
+    return read_json(f, dict[str,str], 'delete it; the Hub is asked again') if f.exists() else {}
 
 # %% ../../nbs/io/hub.ipynb #c12d2e31
 def _sound(folder): # as it was written, if that is known
@@ -130,13 +136,19 @@ def _sound(folder): # as it was written, if that is known
 
 # %% ../../nbs/io/hub.ipynb #7d9d1a79
 def _fetch(repo, sha, kind, at): # whole or not at all
-    tmp = at/f'.{sha}-{os.getpid()}'
+    at.mkdir(parents=True, exist_ok=True)
+    sweep(at, sha) # of a fetch that was killed
+    tmp = _beside(at/sha)
     try:
         huggingface_hub.snapshot_download(repo, repo_type=kind, revision=sha, local_dir=tmp, endpoint=endpoint(),
             ignore_patterns=['*.bin','*.pt','*.pth','*.pkl','*.py']) # nothing to unpickle or run
         remove(tmp/'.cache')
         (tmp/'.gitattributes').unlink(missing_ok=True)
-        if not (at/sha).is_dir(): tmp.rename(at/sha)
+        for d,_,fs in os.walk(tmp, topdown=False):
+            for o in (*(f'{d}/{f}' for f in fs), d): sync(o)
+        try: os.rename(tmp, at/sha)
+        except OSError:
+            if not (at/sha).is_dir(): raise # or another process was faster
     finally: remove(tmp)
 
 # %% ../../nbs/io/hub.ipynb #70bfbf64
@@ -158,6 +170,5 @@ def hub_folder(
             return _sound(at/sha)
         raise
     if not (at/sha).is_dir(): ask_hub(repo, lambda: _fetch(repo, sha, kind, at))
-    known = read_json(at/'refs.json') if (at/'refs.json').exists() else {}
-    write_json(at/'refs.json', known | {rev:sha})
+    with lock(at, 30.): write_json(at/'refs.json', _refs(at) | {rev:sha})
     return _sound(at/sha)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from fastcore.xdg import xdg_cache_home
 from .files import atomic_write, inside, read_json, regular, sha256
+from .schema import fitting
 
 # %% auto #0
 __all__ = ['MODULES', 'cache_home', 'file_sum', 'config_sum', 'tokenizer_sum', 'tensors_sum', 'folder_sum', 'identity',
@@ -134,6 +135,7 @@ def same_settings(
     keys=None, # those that must agree; None: all of `now`
 ):
     "An error that names the first difference"
+    fitting(was, dict, where, 'restore a copy, or begin in another folder')
     a,b = (json.loads(json.dumps({k:x.get(k) for k in keys or now})) for x in (was,now))
     if a!=b:
         raise ValueError(f'{where}: begun with another {first_change(a, b)[:300]}; choose another folder, '
@@ -238,8 +240,8 @@ def _safe_module(folder, m):
     if bad := sorted(at.glob('*.bin')):
         raise ValueError(f'{bad[0]}: pickled weights are not opened; save the encoder as safetensors')
     c = at/'config.json'
-    act = read_json(c).get('activation_function') if t.endswith('.Dense') and c.exists() else None
-    if act and not re.fullmatch(r'torch\.nn\.modules\.(activation|linear)\.\w+', act):
+    act = read_json(c, dict).get('activation_function') if t.endswith('.Dense') and c.exists() else None
+    if act and not re.fullmatch(r'torch\.nn\.modules\.(activation|linear)\.\w+', str(act)):
         raise ValueError(f'{c}: activation {act!r} is none of torch.nn; code of others is not run')
 
 # %% ../../nbs/io/identity.ipynb #ace7729e

@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np, pandas as pd
 from fastcore.basics import patch
 from ..crew import this_commit, versions
-from ..io.files import as_json, write_json
+from ..io.files import Format, as_json, write_json
+from ..io.schema import schema_of
 from .generated import Study
 from .rivals import CHOSEN
 from .report import METRICS, Resampled, bars, figures_of, judged, over_draws
 from .tables import get_table, put_table, there
 
 # %% auto #0
-__all__ = ['held_in', 'headline', 'write_reports']
+__all__ = ['REPORT', 'held_in', 'headline', 'write_reports']
 
 # %% ../../nbs/study/08_pieces.ipynb #39459d75
 @patch
@@ -205,6 +206,10 @@ def headline(
     return t.fillna('–')
 
 # %% ../../nbs/study/08_pieces.ipynb #c0ac7075
+REPORT = Format('report', 1, dict(config=dict(type='object'), complete=schema_of(bool), missing=schema_of(list[str]),
+    panel=schema_of(list[dict]), paired=schema_of(list[dict]), bars=schema_of(list[dict]), tasks=dict(type='object'),
+    costs=dict(type='object')), oldest=0, mend='restore a copy, or call dnd_study again, which makes it of its tables')
+
 def write_reports(
     st:Study, # whose tables are read
     out, # path of the JSON
@@ -215,7 +220,7 @@ def write_reports(
     if not reps: return print('no table is there yet, so there is nothing to report')
     for g,rep in reps.items():
         path = _report_file(out, g, len(reps))
-        write_json(path, rep)
+        REPORT.write(path, rep)
         print(headline(rep).to_string()); print(pd.DataFrame(rep['bars']).to_string())
         print(f'{path} written'+('' if rep['complete']
             else f': not whole yet, {len(rep["missing"])} tables are missing'))
