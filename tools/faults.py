@@ -301,13 +301,15 @@ def again(seed, kinds, key):
 def share(faults, log, until, top, show, repeat):
     "A process that tries these faults, and adds a line to the log for each; its number"
     sys.stdout.flush()
+    from dnd_nb.crew import this_commit
     if pid := os.fork(): return pid
+    commit = this_commit()
     for f in faults:
         if time.time()>until: break
         t = time.time()
         o,r = f.do()
         row = dict(key=f.key, kind=f.kind, command=f.command, what=f.what, outcome=o,
-            said=r.last.replace(str(top), '…'), seconds=round(time.time()-t, 2))
+            said=r.last.replace(str(top), '…'), seconds=round(time.time()-t, 2), commit=commit)
         with open(log, 'a', encoding='utf-8') as to: to.write(json.dumps(row)+'\n')
         if show or o!='right': print(f'{o:9} {f.kind:10} {f.command:16} {f.what}: {r.last!r}', flush=True)
         if o!='right': print(f'again:    {repeat(f.key)}', flush=True)
@@ -350,7 +352,8 @@ def main(
     total = Counter(r['outcome'] for r in rows.values())
     from dnd_nb.crew import this_commit, versions
     meta = dict(seed=seed, faults=len(rows), there_are=there, seconds=round(sum(r['seconds'] for r in rows.values())),
-        commit=this_commit(), versions=versions('peft','sentence_transformers'))
+        commit=this_commit(), commits=Counter(r['commit'] for r in rows.values()), # a log may go over several
+        versions=versions('peft','sentence_transformers'))
     if out: write_table(Path(out), list(rows.values()), there, meta)
     print(f'seed {seed}: '+', '.join(f'{total[o]} {o}' for o in OUTCOMES)+f', in {time.time()-t0:.0f} s')
     for r in rows.values():
