@@ -380,7 +380,7 @@ def dnd_evaluate(
     seed:int=0, # of the prompts drawn and of the intervals
     device:str='auto', # cpu, cuda, or auto
 ):
-    """Base, start adapter, examples in context, teachers, and adapters from right prompts and from another task's; and a verdict.
+    """Base, start adapter, examples in context, teachers, and adapters from right prompts and another task's; and a verdict.
     E.g. `dnd_evaluate runs/first --tasks my_tasks --names held_out_a,held_out_b`"""
     with one_line_errors():
         from dnd_nb.crew import Crew
@@ -391,7 +391,7 @@ def dnd_evaluate(
         from dnd_nb.strength import unfollowed
         from dnd_nb.io.memory import must_fit
         from dnd_nb.io.places import may_write
-        import pandas as pd
+        import pandas as pd, textwrap
         _above0(k=k, conditions=conditions, rows=rows)
         may_write(out, ('panel','paired'), 'dnd_evaluate')
         r,z,model,tok,cache = _open(run, zoo, base, embeddings, device)
@@ -420,7 +420,7 @@ def dnd_evaluate(
         _say(pd.DataFrame(panel).to_string(index=False))
         Crew().once(lambda: _for_doctor(df, r.folder))
         _say(f'accuracy: the right answer is the likeliest of its choices; exact_match: it is given word for word\n'
-            f'{out} written\n{said}\nNext: dnd_doctor {run}')
+            f'{out} written\n{textwrap.fill(said, 100)}\nNext: dnd_doctor {run}')
 
 # %% ../nbs/15_cli.ipynb #d52c68ab
 def _verify(folder):

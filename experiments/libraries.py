@@ -1,8 +1,8 @@
 """What a library would cost in place of a few lines of ours: `python experiments/libraries.py --out results/libraries.json`.
 
 Each library is installed beside this environment, into a folder of its own. Counted are the packages and the bytes that it adds, and the
-seconds that its import takes after numpy, pandas, scipy.stats and matplotlib.pyplot (least of five). For the cache of embeddings, lookups
-a second are measured on one set of vectors. The page studies/log shows the file."""
+processor seconds that its import takes after numpy, pandas, scipy.stats and matplotlib.pyplot (least of five). For the cache of embeddings,
+lookups a processor second are measured on one set of vectors. The page studies/log shows the file."""
 import inspect, json, os, platform, subprocess, sys, tempfile, time
 from pathlib import Path
 from fastcore.script import call_parse
@@ -38,23 +38,23 @@ def added(package, folder):
     return version, len(new), sum(p.stat().st_size for p in Path(folder).rglob('*') if p.is_file())/1e6
 
 def import_seconds(module, env): # least of five, beside what every command imports for a figure
-    return min(float(run(env, f'{BESIDE}\nimport time; t = time.perf_counter(); import {module}; print(time.perf_counter()-t)')) for _ in range(5))
+    return min(float(run(env, f'{BESIDE}\nimport time; t = time.process_time(); import {module}; print(time.process_time()-t)')) for _ in range(5))
 
 READ = dict( # package → code that writes n vectors and gives a function that reads a list of keys
     diskcache="import diskcache; c = diskcache.Cache(folder)\nwith c.transact():\n    for k,v in zip(keys, vs): c[k] = v.tobytes()\nread = lambda ks: np.stack([np.frombuffer(c[k], np.float32) for k in ks])",
     lmdb="import lmdb; e = lmdb.open(folder, map_size=2**30)\nwith e.begin(write=True) as t:\n    for k,v in zip(keys, vs): t.put(k.encode(), v.tobytes())\ndef read(ks):\n    with e.begin() as t: return np.stack([np.frombuffer(t.get(k.encode()), np.float32) for k in ks])",
     ours="import torch; from dnd_nb.encoder import PromptCache\nclass E:\n    dim,name,tokens,fingerprint = vs.shape[1],'given',False,'0'*64\n    def encode(self, ps): return torch.from_numpy(vs[[at[p] for p in ps]])\nat = {k:i for i,k in enumerate(keys)}\nc = PromptCache(folder, E(), chunk=20000); c.encode(keys); read = c.encode")
 
-def lookups(package, env, n=20000, batch=320): # a second, in batches of 320
+def lookups(package, env, n=20000, batch=320): # a processor second, in batches of 320
     if package not in READ: return None
     return round(float(run(env, f"""import numpy as np, tempfile, time
 folder = tempfile.mkdtemp(); keys = [f'prompt {{i}} of a task, some words long' for i in range({n})]; vs = np.random.default_rng(0).normal(size=({n},384)).astype(np.float32)
 {READ[package]}
 order = np.random.default_rng(1).permutation({n}); bs = [[keys[i] for i in order[j:j+{batch}]] for j in range(0, {n}, {batch})]; best = 0
-for _ in range(3):
-    t = time.perf_counter()
+for _ in range(5):
+    t = time.process_time()
     for b in bs: read(b)
-    best = max(best, {n}/(time.perf_counter()-t))
+    best = max(best, {n}/(time.process_time()-t))
 print(best)""")))
 
 @call_parse

@@ -1,7 +1,7 @@
 """What must hold of the repository besides its tests: `python tools/check.py`, or only some checks by name.
 
 Files that a tool makes (clean notebooks, the package, README) are made again in a scratch copy and compared."""
-import ast, filecmp, json, math, os, re, shutil, subprocess, sys, tempfile
+import ast, filecmp, fnmatch, json, math, os, re, shutil, subprocess, sys, tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -73,9 +73,13 @@ def ids():
         bad += [f'{rel(p)} cell {i}: {f"its id {x} is an earlier one" if x else "no id"}' for i,x in enumerate(seen) if not x or x in seen[:i]]
     return bad
 
+def shown_text(o): # of an output, what a page shows as plain text
+    d = o.get('data', {})
+    return ''.join(o['text']) if 'text' in o else ''.join(d['text/plain']) if d and not set(d)-{'text/plain'} else ''
+
 @check
 def outputs():
-    "Saved outputs hold no error, no warning, and are small"
+    "Saved outputs hold no error, no warning, no line over 200 characters, and are small"
     bad = []
     for p in notebooks():
         for i,c in cells(p):
@@ -83,6 +87,7 @@ def outputs():
             for o in outs:
                 if o['output_type'] == 'error': bad.append(f'{rel(p)} cell {i}: saved error {o["ename"]}: {o["evalue"][:80]}')
                 if o.get('name') == 'stderr': bad.append(f'{rel(p)} cell {i}: saved stderr: {"".join(o["text"])[:80]!r}')
+                if wide := [l for l in shown_text(o).split('\n') if len(l)>200]: bad.append(f'{rel(p)} cell {i}: a line of {len(wide[0])} characters, over 200: run tools/refresh.py')
             if (n := len(json.dumps(outs))) > kb_cell*1000: bad.append(f'{rel(p)} cell {i}: {n//1000} KB of outputs, over {kb_cell}')
     return bad
 
@@ -133,17 +138,23 @@ class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.ids, self.links, self.text, self.remote, self.off, self.error = set(), [], [], [], 0, False
+        self.mute, self.modes, self.pre = [], set(), 0 # pictures without words; light and dark; in code?
         self.feed(text)
     def handle_starttag(self, tag, attrs):
         d = dict(attrs)
         if d.get('id'): self.ids.add(d['id'])
         self.links += [d[k] for k in ('href','src') if d.get(k)]
         if tag in ('script','link','img') and re.match(r'(https?:)?//', d.get('src') or d.get('href') or '') and d.get('rel') != 'canonical': self.remote.append(d)
+        if tag=='img' and not d.get('alt'): self.mute.append(d.get('src', '')[:40])
+        self.pre += tag=='pre'
+        if d.get('data-mode'): self.modes.add(d['data-mode'])
         self.off += tag in ('script','style')
         self.error |= 'cell-output-error' in (d.get('class') or '')
-    def handle_endtag(self, tag): self.off -= tag in ('script','style')
+    def handle_endtag(self, tag):
+        self.off -= tag in ('script','style')
+        self.pre -= tag=='pre'
     def handle_data(self, data):
-        if not self.off: self.text.append(data)
+        if not self.off: self.text.append(data.replace('\\', '') if self.pre else data) # no formula begins in code
 
 def broken(p, page, pages):
     for l in page.links:
@@ -154,9 +165,21 @@ def broken(p, page, pages):
         if not to.exists() or root/'_docs' not in to.parents: yield l
         elif frag and to in pages and unquote(frag) not in pages[to].ids: yield l
 
+GROUPS = ['Start','Use','Understand','API','Results'] # of the sidebar
+
+def shape_of(p, page):
+    "What each page must have besides its text"
+    if (kb := p.stat().st_size/1000)>250: yield f'{rel(p)}: {kb:.0f} KB, over 250'
+    yield from (f'{rel(p)}: a figure without alt text: {s}' for s in page.mute)
+    if page.modes!={'light','dark'}: yield f'{rel(p)}: no light and dark mode'
+    if lack := [g for g in GROUPS if g not in page.text]: yield f'{rel(p)}: no group {lack[0]} in the sidebar'
+    source = [l for l in page.links if re.search('/edit/[^/]+/', l)]
+    if not source: yield f'{rel(p)}: no link to edit it'
+    yield from (f'{rel(p)}: {l} is no file of the repository' for l in source if not (root/re.split('/edit/[^/]+/', l)[1]).exists())
+
 @check
 def site():
-    "Every link inside the built site resolves; no raw directive, formula or error is shown; no page needs another host"
+    "Links inside the built site resolve; nothing raw or broken is shown; no page needs another host; size, alt text, groups, modes, links to edit"
     docs = root/'_docs'
     pages = {p.resolve(): Page(p.read_text(encoding='utf-8')) for p in sorted(docs.rglob('*.html'))}
     if not pages: return ['_docs is missing, run tools/docs.py']
@@ -166,9 +189,25 @@ def site():
         bad += [f'{rel(p)}: shows {t.strip()[:60]!r}' for t in page.text if re.search(r'^\s*(#\||:::)|\\[(\[].*\\[)\]]', t, re.M)]
         bad += [f'{rel(p)}: needs another host: {d.get("src") or d.get("href")}' for d in page.remote]
         if page.error: bad.append(f'{rel(p)}: shows a saved error')
+        bad += list(shape_of(p, page))
     bad += [f'{rel(p)}: needs another host: {m.group(0)}' for p in sorted(docs.rglob('*.css')) for m in re.finditer(r'@import[^;]*//[^;]*', p.read_text(encoding='utf-8'))]
+    if not (docs/'search.js').exists(): bad.append('_docs/search.js is missing: search would not work from a file')
     built, want = {p.stem for p in pages}, {re.sub(r'^\d+[a-zA-Z0-9]*_', '', p.stem.lower()) for p in notebooks() if p.name[0] != '_'}
     return bad + [f'_docs has no page {o}.html' for o in sorted(want - built)]
+
+@check
+def listed():
+    "tools/, experiments/ and results/ have a README that names each of their files, and no other; .ci/run has each check"
+    bad = []
+    for d in ('tools','experiments','results'):
+        text = (root/d/'README.md').read_text(encoding='utf-8')
+        names = {n for n in re.findall(r'^\|([^|]*)\|', text, re.M) for n in re.findall(r'`([^`]+)`', n)}
+        if d!='results': names = {n for n in names if '.' in n}
+        files = [p.name+'/'*p.is_dir() for p in (root/d).iterdir() if p.name not in ('README.md','__pycache__','exceptions.json')]
+        bad += [f'{d}/README.md: no line for {f}' for f in sorted(files) if not any(fnmatch.fnmatch(f, n) for n in names)]
+        bad += [f'{d}/README.md: there is no {n}' for n in sorted(names) if not fnmatch.filter(files, n)]
+    run = re.findall(r'\w+', (root/'.ci'/'run').read_text(encoding='utf-8'))
+    return bad + [f'.ci/run does not run the check {c}' for c in checks if c not in run]
 
 @check
 def failing():

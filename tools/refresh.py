@@ -1,5 +1,5 @@
 "Run notebooks as `nbdev_test` would and keep their outputs: the docs site shows saved outputs."
-import base64, io, os, re
+import base64, io, os, re, textwrap
 from pathlib import Path
 from PIL import Image
 from execnb.nbio import read_nb, write_nb
@@ -19,6 +19,18 @@ def smaller(png, colours=64):
     res = base64.b64encode(buf.getvalue()).decode()
     return res if len(res)<len(png) else png
 
+def folded(text, most=200, width=120):
+    "Text whose lines of more than `most` characters are folded, as a terminal folds them: a page would scroll sideways"
+    def fold(l): return textwrap.wrap(l, width, subsequent_indent='    ', break_on_hyphens=False) if len(l)>most else [l]
+    return '\n'.join(f for l in text.split('\n') for f in fold(l))
+
+def fold_outputs(nb):
+    "Fold long lines of what cells print, and of values that are shown as text"
+    for o in [o for c in nb.cells for o in c.get('outputs') or []]:
+        d = o.get('data', {})
+        if 'text' in o: o['text'] = folded(''.join(o['text'])).splitlines(keepends=True)
+        elif d and not set(d)-{'text/plain'}: d['text/plain'] = folded(''.join(d['text/plain'])).splitlines(keepends=True)
+
 def refresh(path, flags):
     nb, path = read_nb(path), Path(path)
     old, here = {id(c): c.get('outputs') for c in nb.cells}, os.getcwd()
@@ -34,6 +46,7 @@ def refresh(path, flags):
     for d in [o['data'] for c in nb.cells for o in c.get('outputs') or [] if 'image/png' in o.get('data', {})]:
         d['image/png'] = smaller(d['image/png'])
     if shell.exc: raise SystemExit(f'{path}: {shell.exc!r}')
+    fold_outputs(nb)
     write_nb(nb, path)
 
 @call_parse

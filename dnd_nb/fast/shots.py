@@ -92,7 +92,7 @@ def answers_behind(self:Lean,
     context:list, # of tokens
     golds:list, # for each question a Row for each answer, the right one first
 )->list: # for each question (nats of each answer, would greedy decoding give the first?, nats of its first token)
-    "Nats of each answer behind a context, under the bare base"
+    "Nats of each answer behind a context, under the base model alone"
     rows = [r for g in golds for r in g]
     both = self.judge_behind([context], [rows], likeliest=True)
     got = zip(*(o.cpu().split([r.n_answer for r in rows]) for o in both))
