@@ -397,7 +397,7 @@ def find_generators()->dict: # name → class
     "All kinds of generators: those of this room, and those of every room in the wing `generators`"
     import dnd_nb.generators as wing
     for m in pkgutil.iter_modules(wing.__path__): importlib.import_module(f'{wing.__name__}.{m.name}')
-    return Generator.kinds
+    return dict(sorted(Generator.kinds.items()))
 
 # %% ../nbs/07_generator.ipynb #6e583e6b
 def make_generator(

@@ -221,11 +221,12 @@ exceptions_file = root/'tools'/'exceptions.json'
 rules = {}
 
 def rule(f):
-    "A function that gives file → how often, or how far, the rule does not hold there; as a check, against the exceptions"
+    "A function that gives (file, how often or how far the rule does not hold, where); as a check, against the exceptions"
     rules[f.__name__] = f
     def against():
-        now,old = f(),read_exceptions().get(f.__name__, {})
-        worse = [f'{k}: {n}, the exception says {old.get(k, 0)}' for k,n in sorted(now.items()) if n>old.get(k, 0)]
+        hits,old = list(f()),read_exceptions().get(f.__name__, {})
+        now = counted(hits)
+        worse = [f'{k}: {n}, at most {old.get(k, 0)}: {places(hits, k)}' for k,n in sorted(now.items()) if n>old.get(k, 0)]
         spare = [f'{k}: {now.get(k, 0)}, the exception says {n}: run tools/check.py --write-exceptions' for k,n in sorted(old.items()) if now.get(k, 0)<n]
         return worse+spare
     against.__doc__ = f.__doc__
@@ -234,11 +235,15 @@ def rule(f):
 
 def read_exceptions(): return json.loads(exceptions_file.read_text(encoding='utf-8')) if exceptions_file.exists() else {}
 
-def counted(pairs): # file → sum, where it is above 0
+def counted(hits): # of (file, how much, where) → file: sum, where it is above 0
     res = {}
-    for k,n in pairs:
-        if n>0: res[k] = res.get(k, 0)+n
+    for k,n,_ in hits:
+        if n>0: res[k] = res.get(k, 0)+int(n)
     return res
+
+def places(hits, file, most=5): # where in a file
+    at = [w for k,n,w in hits if k==file and n>0]
+    return '; '.join(at[:most]) + f'; and {len(at)-most} more'*(len(at)>most)
 
 def modules(): return sorted(p for p in (root/'dnd_nb').rglob('*.py') if p.name not in ('_modidx.py','__init__.py'))
 def src(c): return ''.join(c['source'])
@@ -251,12 +256,12 @@ def exported(c): return flagged(c, 'exporti?s?')
 def room_size():
     "A room has at most 450 lines of code; how many more"
     def n(p): return sum(1 for l in p.read_text(encoding='utf-8').split('\n') if l.strip() and not l.strip().startswith('#'))
-    return counted((rel(p), n(p)-450) for p in modules())
+    return ((rel(p), n(p)-450, 'cut the room') for p in modules())
 
 @rule
 def line_length():
     "Lines of exported code have at most 120 characters"
-    return counted((rel(p), len(l)>120) for p in notebooks() for c in code_cells(p) if exported(c) for l in own_lines(c))
+    return ((rel(p), len(l)>120, f'cell {c["id"]}, {l.strip()[:40]!r}') for p in notebooks() for c in code_cells(p) if exported(c) for l in own_lines(c))
 
 def defines(c):
     "Does this cell define something public?"
@@ -272,37 +277,34 @@ def shows(c):
 @rule
 def example_after():
     "A definition is followed within two code cells by an example or a test that a reader sees; how many are not"
-    def missing(p):
+    for p in notebooks():
         cs = code_cells(p)
-        return sum(exported(c) and defines(c) and not any(map(shows, cs[i+1:i+3])) for i,c in enumerate(cs))
-    return counted((rel(p), missing(p)) for p in notebooks())
+        yield from ((rel(p), exported(c) and defines(c) and not any(map(shows, cs[i+1:i+3])), f'cell {c["id"]}') for i,c in enumerate(cs))
 
 def public_functions(p): # (function, lines of the file)
     text = p.read_text(encoding='utf-8')
     body = ast.parse(text).body
-    fs = body + [o for c in body if isinstance(c, ast.ClassDef) for o in c.body]
+    fs = body + [o for c in body if isinstance(c, ast.ClassDef) and not c.name.startswith('_') for o in c.body]
     made = lambda f: any('task_maker' in ast.unparse(d) for d in f.decorator_list)
     return [f for f in fs if isinstance(f, ast.FunctionDef) and not f.name.startswith('_') and not made(f)], text.split('\n')
 
 @rule
 def docstrings():
     "Every public function has a docstring; how many have none"
-    return counted((rel(p), ast.get_docstring(f) is None) for p in modules() for f in public_functions(p)[0])
+    return ((rel(p), ast.get_docstring(f) is None, f.name) for p in modules() for f in public_functions(p)[0])
 
 @rule
 def docments():
     "Every parameter of a public function has a comment; how many have none"
-    def missing(f, lines):
-        args = [a for a in f.args.posonlyargs+f.args.args+f.args.kwonlyargs if a.arg not in ('self','cls')]
-        return sum('#' not in lines[a.lineno-1] for a in args)
-    return counted((rel(p), missing(f, lines)) for p in modules() for fs,lines in [public_functions(p)] for f in fs)
+    def args(f): return [a for a in f.args.posonlyargs+f.args.args+f.args.kwonlyargs if a.arg not in ('self','cls')]
+    return ((rel(p), '#' not in lines[a.lineno-1], f'{f.name}({a.arg})') for p in modules() for fs,lines in [public_functions(p)] for f in fs for a in args(f))
 
 def figure(c): return any(k.startswith('image/') for o in c.get('outputs', []) for k in o.get('data', {}))
 
 @rule
 def alt_text():
     "A cell with a figure says in `#| fig-alt:` what is seen; how many do not"
-    return counted((rel(p), figure(c) and not flagged(c, 'fig-alt')) for p in notebooks() for c in code_cells(p))
+    return ((rel(p), figure(c) and not flagged(c, 'fig-alt'), f'cell {c["id"]}') for p in notebooks() for c in code_cells(p))
 
 def sentences(text):
     "The sentences of a text in markdown, without headings, code, tables and formulas; a colon ends one too"
@@ -332,7 +334,7 @@ def said(p): # texts of a notebook that a reader reads: prose, what cells show a
 @rule
 def long_sentences():
     "A sentence of prose, of a docstring or of a message has at most 25 words; how many have more"
-    return counted((rel(p), len(s.split())>25) for p in notebooks() for t in said(p) for s in sentences(t))
+    return ((rel(p), len(s.split())>25, f'{s[:60]!r}…') for p in notebooks() for t in said(p) for s in sentences(t))
 
 def banned(): # name that is not used → the word for it: the third column of the table on the page glossary
     rows = [l.split(' | ') for _,c in cells(root/'nbs'/'glossary.ipynb') for l in src(c).split('\n') if l.startswith('| **')]
@@ -363,18 +365,26 @@ def vocabulary():
 @rule
 def notebook_size():
     "A notebook has at most 150 KB; how many more, in steps of 25"
-    return counted((rel(p), 25*math.ceil((p.stat().st_size/1000-150)/25)) for p in notebooks())
+    return ((rel(p), 25*math.ceil((p.stat().st_size/1000-150)/25), 'smaller outputs, or two pages') for p in notebooks())
 
 @check
 def aimed():
     "Each mutation of tools/aimed.py meets an exported cell"
     from aimed import AIMED
     cells = [src(c) for p in notebooks() for c in code_cells(p) if exported(c)]
-    return [f'{what}: its text is in no exported cell; aim it anew in tools/aimed.py' for what,old,_ in AIMED if not any(old in s for s in cells)]
+    return [f'{what}: no exported cell has {old[:60]!r} any more: write there what the line reads now, in tools/aimed.py' for what,old,_ in AIMED if not any(old in s for s in cells)]
+
+@check
+def kinds_shown():
+    "The front page counts the generators, losses, readers, checks, … that the registries hold"
+    from dnd_nb.choices import choices
+    shown = ''.join(t for _,c in cells(root/'nbs'/'index.ipynb') for o in c.get('outputs', []) for t in o.get('data', {}).get('text/markdown', []))
+    mend = 'run tools/refresh.py nbs/index.ipynb, then tools/readme.py'
+    return [f'nbs/index.ipynb: {len(g)} of {k} are there, the page shows another number: {mend}' for k,g in choices().groupby('what') if f'| {k} | {len(g)} |' not in shown]
 
 def shrink():
     "Write what does not hold today, unless a rule would have more exceptions than before"
-    old,now = read_exceptions(),{k:dict(sorted(f().items())) for k,f in rules.items()}
+    old,now = read_exceptions(),{k:dict(sorted(counted(f()).items())) for k,f in rules.items()}
     grown = [f'{k}: {sum(now[k].values())} in all, {sum(old[k].values())} before' for k in now if k in old and sum(now[k].values())>sum(old[k].values())]
     if grown: raise SystemExit('exceptions may only shrink:\n' + '\n'.join(grown))
     exceptions_file.write_text(json.dumps(now, indent=1)+'\n', encoding='utf-8')
