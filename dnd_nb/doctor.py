@@ -59,8 +59,8 @@ def helps(self:Diagnosis)->bool: # None where nobody looked
     h = (prompts_help(p.panel, over=resample_over(p.panel))
          if p is not None and p.panel is not None and {'split','tokens'}<=set(p.panel) else None)
     if h and main_split(p.panel)!='seen': return h[3]<0
-    f = next((f for f in self.findings if f.name=='held out' and f.status!='skip'), None)
-    return f and f.status=='ok'
+    made = [f for f in self.findings if f.name in ('held out','examples read','answers read') and f.status!='skip']
+    return all(f.status=='ok' for f in made) if made else None
 
 # %% ../nbs/12a_doctor.ipynb #e97e3377
 def _order(f): return (dict(fail=0 if not f.because else 2, warn=1, ok=3, skip=4)[f.status])

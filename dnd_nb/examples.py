@@ -19,7 +19,7 @@ from .teacher import AdapterTrainer, TeacherConfig, _plain_backward, packed_back
 from .track import track, tracking
 
 # %% auto #0
-__all__ = ['ExampleBank', 'shuffled', 'stack', 'ExamplesConfig', 'ExampleTrainer', 'backward', 'write', 'tuned']
+__all__ = ['ExampleBank', 'shuffled', 'stack', 'ExamplesConfig', 'ExampleTrainer', 'backward', 'write', 'tuned', 'answers_moved']
 
 # %% ../nbs/10b_examples.ipynb #fdb54d29
 class ExampleBank:
@@ -279,3 +279,17 @@ def tuned(
         tr.one_step()
         if s in keep: got[s] = Adapters.from_flat(ad.spec, tr.x.detach().clone())
     return got if keep else tr.adapters
+
+# %% ../nbs/10b_examples.ipynb #99d72e8f
+def answers_moved(
+    examples:list, # of Example
+    seed=0, # of the move
+)->list:
+    "The examples with their answers moved to other prompts: as few as possible keep an equal one"
+    n = len(examples)
+    if n<2: return list(examples)
+    order = random.Random(f'{seed}/moved').sample(range(n), n)
+    by = max(range(1, n), key=lambda d: sum(examples[order[i]].answer!=examples[order[(i+d)%n]].answer
+        for i in range(n)))
+    to = {order[i]: order[(i+by)%n] for i in range(n)}
+    return [replace(e, answer=examples[to[i]].answer, choices=None) for i,e in enumerate(examples)]

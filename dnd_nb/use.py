@@ -53,17 +53,19 @@ class FromRun:
     def __init__(self,
         run, # `Run`
         cache, # PromptCache of its encoder
+        strength:float=None, # of the correction; None: the run's own
     ):
-        self.run,self.cache,self.spec,self.loc = run,cache,run.spec,run.gen.loc
+        self.run,self.cache,self.strength,self.spec,self.loc = run,cache,strength,run.spec,run.gen.loc
         self.config = dict(kind=run.gen.config['kind'], template=asdict(run.template), steps=0)
     def __repr__(self): return f'FromRun({self.run!r})'
     def adapters_for(self,
         lists:list, # n lists of Example
         rounds:int=None, # 0 for the start adapter
     )->Adapters: # n
-        "An adapter for the prompts of each list, at the run's strength"
+        "An adapter for the prompts of each list, at this strength"
         if rounds==0: return self.loc[[0]*len(lists)]
-        return self.run.generate(self.cache, [condition_texts(l, self.run.cfg.answers) for l in lists])
+        texts = [condition_texts(l, self.run.cfg.answers) for l in lists]
+        return self.run.generate(self.cache, texts, self.strength)
 
 # %% ../nbs/14a_use.ipynb #8cdbe151
 def few_rows_engine(

@@ -210,6 +210,7 @@ def write_folder(
     template:Template, # of the rows
     note:str='', # what to know where nothing was judged
     config=None, # of the base model, for a GGUF file
+    more:dict=None, # other files: name → JSON content
 )->Path:
     "A PEFT folder with README.md, decision.json and examples.json"
     shown = [dict(prompt=e.prompt, answer=e.answer) for e in examples]
@@ -222,7 +223,7 @@ def write_folder(
     def readme(p):
         text = adapter_card(ad, Path(out).name, way+asked_for(way, d), _shown(d, note), template, config is not None)
         Path(p).write_text(text, encoding='utf-8')
-    extra = {'decision.json':facts, 'examples.json':shown, 'README.md':readme}
+    extra = {'decision.json':facts, 'examples.json':shown, 'README.md':readme} | (more or {})
     if config is not None: extra['adapter.gguf'] = lambda p: save_gguf_lora(ad, p, config)
     return save_peft(ad, out, prompts=[e.prompt for e in examples], extra=extra)
 

@@ -15,7 +15,7 @@ final = 'ex.widgets()'
 def notebook(setup):
     "The explorer's notebook up to the widgets, without outputs, or one made of a script"
     if setup: cells = [dict(cell_type='code', source=Path(setup).read_text(encoding='utf-8')), dict(cell_type='code', source=final)]
-    else: cells = json.loads((root/'nbs'/'13_explorer.ipynb').read_text(encoding='utf-8'))['cells']
+    else: cells = json.loads((root/'nbs'/'14f_explorer.ipynb').read_text(encoding='utf-8'))['cells']
     code = [dict(id=f'c{i}', cell_type='code', source=c['source'], metadata={}, outputs=[], execution_count=None) for i,c in enumerate(cells) if c['cell_type']=='code']
     at = [i for i,c in enumerate(code) if ''.join(c['source']).strip().splitlines()[-1]==final]
     if not at: raise SystemExit(f'no code cell ends in {final}: there would be nothing to click')

@@ -9,13 +9,14 @@ from dataclasses import replace
 import torch
 from fastcore.basics import patch
 from ..evaluate import answers
+from ..examples import answers_moved
 from .work import Study
 import dnd_nb.study.rivals # gives `Study` its other tasks and rates
 from .settings import MAX_LEN
 from ..use import generate_adapters, reader_of
 
 # %% auto #0
-__all__ = ['gibberish', 'answers_moved', 'without_answers']
+__all__ = ['gibberish', 'without_answers']
 
 # %% ../../nbs/study/06_generated.ipynb #19b778ae
 def gibberish(
@@ -27,19 +28,6 @@ def gibberish(
     return [re.sub(r'\w', lambda m: rng.choice(string.ascii_lowercase), p) for p in prompts]
 
 # %% ../../nbs/study/06_generated.ipynb #34566e3a
-def answers_moved(
-    examples:list, # of Example
-    seed=0, # of the move
-)->list:
-    "The examples with their answers moved to other prompts: as few as possible keep an equal one"
-    n = len(examples)
-    if n<2: return list(examples)
-    order = random.Random(f'{seed}/moved').sample(range(n), n)
-    by = max(range(1, n), key=lambda d: sum(examples[order[i]].answer!=examples[order[(i+d)%n]].answer
-        for i in range(n)))
-    to = {order[i]: order[(i+by)%n] for i in range(n)}
-    return [replace(e, answer=examples[to[i]].answer, choices=None) for i,e in enumerate(examples)]
-
 def without_answers(
     examples, # list of Example
 )->list: # of Example
