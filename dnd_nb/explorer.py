@@ -386,7 +386,7 @@ def near_line(view:View)->str: # its nearest tasks are read
     if view.ignored: return view.ignored
     n = view.near.iloc[0]
     at = f'{n.task}, {n.distance:.2f} away (threshold {n.threshold:.2f})'
-    return f'nearest training task: {at}' if n.near else f'unlike anything trained on: the nearest is {at}; expect a guess'
+    return f'nearest training task: {at}' if n.near else f'unlike anything trained on: nearest {at}; expect a guess'
 
 # %% ../nbs/14f_explorer.ipynb #3507ba7c
 class ExplorerBox(W.VBox):
