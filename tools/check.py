@@ -331,10 +331,14 @@ def said(p): # texts of a notebook that a reader reads: prose, what cells show a
                 if doc: yield t
                 elif re.search('[,;:.] ', t): yield t.replace('; ', '. ') # a message of one line: what is wrong; the mend
 
+BY_HAND = ['CONTRIBUTING.md','SECURITY.md','tools/README.md','experiments/README.md','results/README.md','dnd_nb/default/README.md']
+
 @rule
 def long_sentences():
     "A sentence of prose, of a docstring or of a message has at most 25 words; how many have more"
-    return ((rel(p), len(s.split())>25, f'{s[:60]!r}…') for p in notebooks() for t in said(p) for s in sentences(t))
+    texts = [(p, t) for p in notebooks() for t in said(p)]
+    texts += [(root/f, (root/f).read_text(encoding='utf-8')) for f in BY_HAND]
+    return ((rel(p), len(s.split())>25, f'{s[:60]!r}…') for p,t in texts for s in sentences(t))
 
 def banned(): # name that is not used → the word for it: the third column of the table on the page glossary
     rows = [l.split(' | ') for _,c in cells(root/'nbs'/'glossary.ipynb') for l in src(c).split('\n') if l.startswith('| **')]

@@ -138,6 +138,15 @@ def lean_code(docs):
     for p in docs.rglob('*.html'):
         p.write_text(re.sub(r'<pre class="sourceCode.*?</pre>', lean, p.read_text(encoding='utf-8'), flags=re.S), encoding='utf-8')
 
+def own_tables(docs):
+    "Cells that hold a number are marked, so that only text may break anywhere; a name may break after an underscore"
+    def cell(m):
+        tag,opts,text = m.groups()
+        if re.fullmatch(r'[-+−]?[\d.,]+(e[-+]?\d+)?[%×]?|[-+]?\d[^<]{,20}|nan|NaN|True|False|–|', text.strip()): opts += ' class="n"' if 'class=' not in opts else ''
+        return f'<{tag}{opts}>'+re.sub(r'(?<=\w)_(?=\w)', '_<wbr>', text)
+    def table(m): return re.sub(r'<(t[hd])([^>]*)>([^<]*)', cell, m[0])
+    for p in docs.rglob('*.html'): p.write_text(re.sub(r'<table.*?</table>', table, p.read_text(encoding='utf-8'), flags=re.S), encoding='utf-8')
+
 def own_sources(docs, was, repo):
     "Links to a page's source go to the notebook as the repository names it"
     def mend(m): return m[1]+was.get(m[2], m[2])+'"'
@@ -180,6 +189,7 @@ def build(n_workers=2):
     own_math(cfg.doc_path)
     own_fonts(cfg.doc_path)
     lean_code(cfg.doc_path)
+    own_tables(cfg.doc_path)
     own_sources(cfg.doc_path, was, cfg.git_url)
     own_search(cfg.doc_path)
     return cfg.doc_path, [w for w in warnings if 'output-file' not in str(w)] # which plain_pages sees to
