@@ -102,11 +102,11 @@ def _table_tasks(where, **kwargs):
 
 def _unread(folder, names):
     "Columns that no command reads, of the first training row of each task in a folder"
-    import json
+    from dnd_nb.io.files import loads, read_text
     known,more = ('prompt','answer','choices'),{}
     for n in names:
-        with open(Path(folder)/f'{n}.train.jsonl', encoding='utf-8') as f: row = json.loads(f.readline() or '{}')
-        more |= {c:n for c in row if c not in (*known, *more)}
+        first = next(l for l in read_text(Path(folder)/f'{n}.train.jsonl').split('\n') if l.strip())
+        more |= {c:n for c in loads(first) if c not in (*known, *more)}
     return ', '.join(f'{c} (in {n})' for c,n in list(more.items())[:5])
 
 def _is_table(where): # a file, or the name of a data set, where no folder is of that name
@@ -494,6 +494,8 @@ def dnd():
     "All commands under one name: `dnd NAME …`"
     import sys
     from importlib import import_module
+    from dnd_nb.crew import sound_streams
+    sound_streams()
     name,*rest = sys.argv[1:] or ['--help']
     if name in ('--version','-V'):
         from dnd_nb import __version__
@@ -501,7 +503,7 @@ def dnd():
     if name in ('--help','-h'):
         return print('usage: dnd NAME [options]; dnd NAME --help says more\n\n'
             + '\n'.join(f'  {k:10}{v}' for k,(_,v) in COMMANDS.items()))
-    if name not in COMMANDS: sys.exit(f'dnd: no command {name!r}; expected one of {", ".join(COMMANDS)}')
+    if name not in COMMANDS: sys.exit(f'dnd: error: no command {name!r}; expected one of {", ".join(COMMANDS)}')
     sys.argv[:] = [f'dnd_{name}', *rest]
     where,f = COMMANDS[name][0].split(':')
     f = getattr(import_module(where), f)

@@ -19,7 +19,7 @@ from .io.lock import lock
 
 # %% auto #0
 __all__ = ['MENDS', 'Crew', 'own_device', 'OtherFailed', 'two_processes', 'gpus', 'side_by_side', 'Steps', 'one_line', 'bar_over',
-           'this_commit', 'versions', 'one_line_errors', 'from_shell', 'command']
+           'this_commit', 'versions', 'sound_streams', 'one_line_errors', 'from_shell', 'command']
 
 # %% ../nbs/01a_crew.ipynb #e767d982
 def _add(x):
@@ -275,11 +275,23 @@ def _stoppable():
     def stop(n, frame): raise _Stopped(n)
     old = {}
     for n in ('SIGTERM','SIGHUP'):
-        try: old[n] = signal.signal(getattr(signal, n), stop)
+        try:
+            if signal.getsignal(getattr(signal, n))!=signal.SIG_IGN: # as under nohup, which has to go on
+                old[n] = signal.signal(getattr(signal, n), stop)
         except (ValueError, AttributeError): pass # not in the main thread; not on this system
     try: yield
     finally:
         for n,h in old.items(): signal.signal(getattr(signal, n), h)
+
+# %% ../nbs/01a_crew.ipynb #f4e84997
+def sound_streams():
+    "Standard streams that are open, and print what they can"
+    for fd,n in enumerate(('stdin','stdout','stderr')):
+        try: os.fstat(fd)
+        except OSError: os.open(os.devnull, os.O_RDWR) # gets the lowest free number, which is this one
+        s = getattr(sys, n)
+        if s is None: setattr(sys, n, open(os.devnull, 'r' if fd==0 else 'w', encoding='utf-8'))
+        elif fd and getattr(s, 'errors', '')=='strict' and hasattr(s, 'reconfigure'): s.reconfigure(errors='replace')
 
 # %% ../nbs/01a_crew.ipynb #dc68c3fb
 MENDS = { # what the system refuses → what to do
@@ -311,6 +323,7 @@ def _words(e)->str: # one line
 @contextmanager
 def one_line_errors():
     "An error ends the command with one line and an exit code; a warning is one line. `DND_NB_DEBUG` shows where"
+    sound_streams()
     warnings.filterwarnings('ignore', category=FutureWarning)
     warnings.showwarning = lambda message,*a,**kw: print(f'note: {message}', file=sys.stderr, flush=True)
     for k,v in dict(TOKENIZERS_PARALLELISM='false', GOMP_SPINCOUNT='20000').items():
@@ -348,6 +361,7 @@ def from_shell(
     args:list, # of str, as from a shell
 ):
     "Call a command with a shell's arguments, where --held-out and --held_out are the same"
+    sound_streams()
     if '--version' in args:
         from dnd_nb import __version__
         return print(f'dnd_nb {__version__}')

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from fastcore.basics import patch
 from fastcore.foundation import L
-from .io.files import atomic_write, check_name, read_json, read_text
+from .io.files import atomic_write, check_name, loads, read_json, read_text
 
 from .io.moved import moved
 
@@ -145,8 +145,7 @@ def read_jsonl(
     except ValueError as e: raise TaskError(str(e)) from None
     for i,line in enumerate(lines, 1):
         if not line.strip(): continue
-        try: d = json.loads(line)
-        except RecursionError: raise TaskError(f'{path}:{i}: nested too deep for a row') from None
+        try: d = loads(line)
         except json.JSONDecodeError as e:
             raise TaskError(f'{path}:{i}: not JSON ({e.msg} at column {e.colno}); expected one object a line, as '
                             f'{{"prompt": "…", "answer": "…", "choices": null}}') from None

@@ -8,11 +8,16 @@ __all__ = ['damage']
 # %% ../nbs/14e_verify.ipynb #a40af902
 import os
 from pathlib import Path
-from .io.files import MARKER, changed, check_tensors
+from .io.files import MARKER, changed, check_tensors, loads, read_json, sealed
 from .run import RUN, SELECTED
 from .zoo import Zoo
 
 # %% ../nbs/14e_verify.ipynb #8c0133af
+def _same_generator(f): # generator.json says what generator.safetensors holds
+    w = f.with_suffix('.safetensors')
+    if not w.exists(): return [f'{w}: no such file']
+    if read_json(f)!=loads(check_tensors(w).get('dnd_generator', 'null')): return [f'{f}: not the settings of {w.name}']
+
 def damage(
     folder, # a run, a zoo, a cache of embeddings, or a folder with a marker
 )->list: # of str
@@ -30,5 +35,7 @@ def damage(
     fs = sorted(Path(at)/n for at,_,ns in os.walk(folder, onerror=closed) for n in ns)
     for f in fs:
         if f.suffix=='.safetensors': ask(lambda: check_tensors(f) and [])
+        if f.suffix=='.json' and f.name!=MARKER: ask(lambda: sealed(f, ours=True) and [])
+        if f.name=='generator.json': ask(_same_generator, f)
         if f.name==MARKER: ask(lambda: [f'{f.parent}: {b}' for b in changed(f.parent)])
     return list(dict.fromkeys(bad))

@@ -1,6 +1,7 @@
 """The lists that `faults.py` draws from: files × fields × operations, options × values, names, texts, pairs of commands"""
 import builtins, contextlib, errno, io, json, os, random, resource, shutil, signal, struct, sys, time
 from pathlib import Path
+from fault_around import MORE
 from faults import ORDER, THESIS, WHOLE, WRITES, Fault, call, ended, function_of, made_small, run, start, sums
 
 # ---- kill, disk: at the k-th operation on a file
@@ -488,4 +489,4 @@ def at_once(world, cs, i):
             return ('right' if any(r.rc==0 for r in rs) else 'wrong'),rs[0]
     return Fault('concurrent', '+'.join(cs), f'start {i}', do)
 
-MAKE = dict(kill=kills, damage=damages, hostile=hostile, foreign=foreign, concurrent=concurrent, disk=disks, limits=limits)
+MAKE = dict(kill=kills, damage=damages, hostile=hostile, foreign=foreign, concurrent=concurrent, disk=disks, limits=limits) | MORE

@@ -2,7 +2,7 @@
 
 Everything runs on random two-layer models, each fault in a process of its own (forked: the libraries are loaded once).
 An outcome is right if the command ends with one line that is an error, or with the result of an unbroken run.
-The world of a fault and its judge are here, the lists are in `fault_kinds.py`. With `--log FILE` a run that was
+The world of a fault and its judge are here, the lists are in `fault_kinds.py` and `fault_around.py`. With `--log FILE` a run that was
 stopped goes on: what is in the file is not tried again."""
 import contextlib, csv, hashlib, itertools, json, os, random, re, shlex, shutil, signal, sys, tempfile, time, traceback
 from collections import Counter
@@ -12,7 +12,7 @@ from pathlib import Path
 from fastcore.script import call_parse, store_true
 
 os.environ.update(OMP_NUM_THREADS='1', TOKENIZERS_PARALLELISM='false', HF_HUB_OFFLINE='1', CUDA_VISIBLE_DEVICES='')
-KINDS = ('kill','damage','hostile','foreign','concurrent','disk','limits') # lists of each: `fault_kinds.py`
+KINDS = ('kill','damage','hostile','foreign','concurrent','disk','limits','around','swapped','shell')
 OUTCOMES = ('right','lost','wrong','traceback','hang')
 THESIS = 'my thesis, which nobody else may touch'
 
@@ -113,7 +113,7 @@ def start(f, cwd):
             if isinstance(e.code, str): print(e.code, file=sys.stderr)
         except BaseException: traceback.print_exc(); code = 1
         for f in (sys.stderr, sys.stdout):
-            try: f.flush()
+            try: f and f.flush()
             except OSError: code = code or 120 # as Python ends where what was printed could not be written
     finally: os._exit(code)
 

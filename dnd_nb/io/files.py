@@ -16,7 +16,7 @@ from .schema import compiled, fault as schema_fault, fitting, odd_number
 
 # %% auto #0
 __all__ = ['FOLDER', 'MARKER', 'RESERVED', 'sync', 'remove', 'sweep', 'atomic_write', 'regular', 'sha256', 'read_text',
-           'write_json', 'as_json', 'loads', 'read_json', 'Format', 'file_sums', 'mark', 'marked', 'changed',
+           'write_json', 'as_json', 'loads', 'read_json', 'Format', 'sealed', 'file_sums', 'mark', 'marked', 'changed',
            'replaceable', 'atomic_dir', 'write_tensors', 'read_meta', 'check_tensors', 'read_tensors', 'set_aside',
            'check_name', 'inside']
 
@@ -172,11 +172,16 @@ def as_json(
     return json.loads(json.dumps(asdict(cfg)))
 
 # %% ../../nbs/io/files.ipynb #72570824
+def _once(pairs): # of names and values: an object
+    d = dict(pairs)
+    if len(d)==len(pairs): return d
+    raise ValueError(f'{next(k for i,(k,_) in enumerate(pairs) if k in dict(pairs[:i]))!r} stands there twice')
+
 def loads(
     text:str, # of JSON
 ):
-    "`json.loads`, where too deep nesting and endless digits are errors like other faults"
-    try: return json.loads(text)
+    "`json.loads`, where a name that stands twice, too deep nesting and endless digits are errors like other faults"
+    try: return json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError: raise
     except (RecursionError, ValueError) as e:
         why = 'nested too deep' if isinstance(e, RecursionError) else str(e)
@@ -248,15 +253,24 @@ def write(self:Format,
     write_json(path, self.check(obj, path) | dict(sha256=_json_sum(obj)))
 
 # %% ../../nbs/io/files.ipynb #ebb9470c
+def sealed(
+    path, # JSON file of any kind
+    mend:str='restore it from a copy, or make it again', # what to do about a damaged one
+    ours:bool=False, # only where a kind and a format say that we wrote it
+): # the JSON without its checksum
+    "Read, and compare with the checksum that the file carries, if it carries one"
+    obj = read_json(path)
+    has = isinstance(obj, dict) and obj.keys()>=({'kind','format','sha256'} if ours else {'sha256'})
+    if has and obj.pop('sha256')!=_json_sum(obj):
+        raise ValueError(f'{path}: its checksum is not the recorded one, so it was damaged or changed: {mend}')
+    return obj
+
 @patch
 def read(self:Format,
     path, # JSON file of this kind
 )->dict:
     "Read and check, the checksum too if there is one"
-    obj = read_json(path)
-    if isinstance(obj, dict) and 'sha256' in obj and obj.pop('sha256')!=_json_sum(obj):
-        raise ValueError(f'{path}: its checksum is not the recorded one, so it was damaged or changed: {self.mend}')
-    return self.check(obj, path)
+    return self.check(sealed(path, self.mend), path)
 
 # %% ../../nbs/io/files.ipynb #4b3417d2
 FOLDER = Format('folder', 1, dict(
@@ -405,7 +419,7 @@ def read_meta(
     with open(regular(path), 'rb') as f:
         n,size = int.from_bytes(f.read(8), 'little'),os.fstat(f.fileno()).st_size
         if not 2<=n<=min(size-8, 10**8): raise _torn(path, 'its header is cut short')
-        try: head = json.loads(f.read(n))
+        try: head = loads(f.read(n).decode())
         except (ValueError, RecursionError): head = None
     if not isinstance(head, dict) or not isinstance(head.get('__metadata__', {}), dict):
         raise _torn(path, 'its header is damaged')

@@ -56,8 +56,8 @@ def _seeds(text): # '0,1,2' → [0,1,2]
         raise ValueError(f'--seeds {text!r}: expected whole numbers with commas between, as 0,1,2') from None
 
 def _settings(text): # a dict, from JSON or from the file that is named
-    from dnd_nb.io.files import read_json
-    try: res = read_json(text) if text.endswith('.json') else json.loads(text or '{}')
+    from dnd_nb.io.files import loads, read_json
+    try: res = read_json(text) if text.endswith('.json') else loads(text or '{}')
     except json.JSONDecodeError as e:
         raise ValueError(f'--settings: not JSON ({e}); expected a text as {{"draws": 2}}, or a path that ends with '
                          '.json') from None

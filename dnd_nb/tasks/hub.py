@@ -137,7 +137,7 @@ def _hub_rows(src:Source, path, split:str)->list: # [dict]
     if (path/split/'state.json').exists(): return list(datasets.load_from_disk(str(path/split)))
     if (path/f'{split}.jsonl').exists():
         text = (path/f'{split}.jsonl').read_text(encoding='utf-8')
-        return [json.loads(l) for l in text.split('\n') if l.strip()]
+        return [loads(l) for l in text.split('\n') if l.strip()]
     if (path/f'{split}.parquet').exists():
         return list(datasets.Dataset.from_parquet(str(path/f'{split}.parquet'), cache_dir=str(path/'.cache')))
     raise TaskError(f'{path}: no split {split!r}; expected {split}/ (of save_to_disk), {split}.jsonl or '
