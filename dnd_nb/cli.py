@@ -10,7 +10,7 @@ __all__ = ['COMMANDS', 'beside', 'reading', 'dnd_demo', 'dnd_collect', 'dnd_trai
 from pathlib import Path
 from fastcore.meta import delegates
 from fastcore.script import bool_arg, store_true, Param
-from .crew import command, from_shell, one_line_errors
+from .crew import command, from_shell, one_line_errors, sound_streams
 
 # %% ../nbs/15_cli.ipynb #5baa9f53
 def _list(s): "A comma-separated option"; return [x.strip() for x in (s or '').split(',') if x.strip()]
@@ -492,9 +492,7 @@ COMMANDS = dict( # name → (where, what it does)
 
 def dnd():
     "All commands under one name: `dnd NAME …`"
-    import sys
-    from importlib import import_module
-    from dnd_nb.crew import sound_streams
+    import importlib, sys
     sound_streams()
     name,*rest = sys.argv[1:] or ['--help']
     if name in ('--version','-V'):
@@ -506,5 +504,5 @@ def dnd():
     if name not in COMMANDS: sys.exit(f'dnd: error: no command {name!r}; expected one of {", ".join(COMMANDS)}')
     sys.argv[:] = [f'dnd_{name}', *rest]
     where,f = COMMANDS[name][0].split(':')
-    f = getattr(import_module(where), f)
+    f = getattr(importlib.import_module(where), f)
     return from_shell(f, rest) if hasattr(f, '__wrapped__') else f()

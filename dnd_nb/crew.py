@@ -366,6 +366,7 @@ def from_shell(
         from dnd_nb import __version__
         return print(f'dnd_nb {__version__}')
     p = anno_parser(command.__wrapped__, command.__name__)
+    p.error = lambda said, say=p.error: say(' '.join(said.split())) # in one line, whatever was typed
     known = {o.replace('_','-'):o for a in p._actions for o in a.option_strings}
     for a in p._actions: a.option_strings = [o.replace('_','-') for o in a.option_strings] # as help shows them
     got = vars(p.parse_args([_option(a, known) for a in args]))

@@ -7,7 +7,7 @@ import csv, hashlib, json, os, random, shutil, sys, tempfile, threading, time, t
 from collections import Counter
 from pathlib import Path
 from fastcore.script import call_parse
-from faults import OUTCOMES, World, call, made_small, run
+from faults import OUTCOMES, World, call, made_small, read_log, run
 
 COMMANDS = ('collect','train','use','generate','evaluate','study','imported','demo','doctor') # in order of importance
 STUDY = dict(folds='fold0', settings='{"k": [1,4], "draws": 1, "held": 2, "training": {"steps": 2}}')
@@ -137,7 +137,8 @@ def resumed(world, command, what, tree, to, n):
     finally: shutil.rmtree(ws, ignore_errors=True)
 
 def tried(world, command, jobs, log, until):
-    "All states of a command: (operations, states, outcomes)"
+    "All states of a command: (operations, states, outcomes, commits)"
+    from dnd_nb.crew import this_commit
     to,ws = world.top/f'looked-{command}',world.top/f'run-{command}'
     shutil.copytree(world.top/f'before_{command}', ws, symlinks=True)
     t0 = time.time()
@@ -147,25 +148,27 @@ def tried(world, command, jobs, log, until):
     states = states_of(to)
     if until: random.Random(0).shuffle(states) # so that those that there is time for are some of all
     print(f'{command}: {(to/"ops").read_text()} operations, {len(states)} states, {time.time()-t0:.0f} s', flush=True)
-    pids = []
+    done = {r['what'] for r in read_log(log) if r['command']==command and r['outcome']=='right'}
+    pids,commit,left = [],this_commit(),[s for s in states if s[0] not in done]
     for j in range(jobs):
         sys.stdout.flush()
         if pid := os.fork(): pids.append(pid); continue
         failed = 1 # whatever is raised here must not run what the parent has to clean up
         try:
-            for n,(what,tree) in list(enumerate(states))[j::jobs]:
+            for n,(what,tree) in list(enumerate(left))[j::jobs]:
                 if until and time.time()>until: break
                 o,said = resumed(world, command, what, tree, to, n)
-                row = dict(command=command, what=what, outcome=o, said=said.replace(str(world.top), '…'))
+                row = dict(command=command, what=what, outcome=o, said=said.replace(str(world.top), '…'), commit=commit)
                 with open(log, 'a', encoding='utf-8') as f: f.write(json.dumps(row)+'\n')
                 if o!='right': print(f'{o:9} {command:10} {what}: {said!r}', flush=True)
             failed = 0
         except Exception: traceback.print_exc()
         finally: os._exit(failed)
     if any([os.waitpid(p, 0)[1] for p in pids]): raise SystemExit(f'{command}: a process of this tool failed; see above')
-    rows,ops = [r for l in open(log, encoding='utf-8') if (r := json.loads(l))['command']==command],int((to/'ops').read_text())
+    rows = {r['what']:r for r in read_log(log) if r['command']==command}
+    rows,ops = [rows[w] for w,_ in states if w in rows],int((to/'ops').read_text())
     for d in (to, ws): shutil.rmtree(d, ignore_errors=True)
-    return ops,states,Counter(r['outcome'] for r in rows)
+    return ops,states,Counter(r['outcome'] for r in rows),sorted({r['commit'] for r in rows})
 
 HEAD = ('command','operations','states','half_written',*OUTCOMES,'complete','commit')
 def write_row(out, row):
@@ -185,23 +188,23 @@ def main(
     out:str='', # CSV to add to, e.g. results/faults/kills.csv
     seconds:float=0, # begin no resumption after so long; 0: no limit
     jobs:int=1, # processes that share the states of a command
+    log:str='', # a line of JSON for each state; what is right there is not tried again
 ):
     "Resume each command from every state that a kill can leave; exit 1 unless all is right"
     import torch, transformers, peft, sentence_transformers, pandas, scipy.stats
     import dnd_nb.cli, dnd_nb.demo, dnd_nb.diagnostics, dnd_nb.doctor, dnd_nb.train, dnd_nb.evaluate, dnd_nb.tasks.sources
     import dnd_nb.pretrain, dnd_nb.use, dnd_nb.generate_command, dnd_nb.study.command, dnd_nb.bench.measures, matplotlib.pyplot
-    from dnd_nb.crew import this_commit
     t0,bad = time.time(),0
     top = Path(tempfile.mkdtemp(prefix='kills-'))
     os.environ['DND_NB_CACHE'] = str(top/'cache')
     try:
         world = World(top, random.Random(0))
         for c in commands.split(','):
-            ops,states,count = tried(world, c, jobs, top/'log.jsonl', t0+seconds if seconds else 0)
+            ops,states,count,commits = tried(world, c, jobs, log or top/'log.jsonl', t0+seconds if seconds else 0)
             half = sum('half written' in w for w,_ in states)
             n = sum(count.values())
             row = dict(command=c, operations=ops, states=len(states)-half, half_written=half, complete=n==len(states),
-                commit=this_commit(), **{o:count[o] for o in OUTCOMES})
+                commit='+'.join(commits), **{o:count[o] for o in OUTCOMES})
             print(f'{c}: {count["right"]} of {n} right'+('' if n==len(states) else f', {len(states)-n} not tried'), flush=True)
             bad += n-count['right']+(0 if seconds else len(states)-n)
             if out: write_row(Path(out), row)
