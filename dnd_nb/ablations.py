@@ -76,6 +76,7 @@ def one_at_a_time(
     "The base, and each change alone"
     return [base] + [variant(base, f'{a}={l}', **dict(c)) for a,ls in axes.items() for l,c in ls.items()]
 
+# %% ../nbs/11_ablations.ipynb #8473058c
 def loss_mixes(
     steps:int, # of every mix
     warm:float=.75, # share of reconstruction in the warm start

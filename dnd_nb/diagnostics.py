@@ -44,6 +44,7 @@ def answer_logits(
     sel = y!=-100
     return model(**kw, logits_to_keep=keep, use_cache=False).logits[:,:-1][sel].float(), y[sel], sel.nonzero()[:,0]
 
+# %% ../nbs/12_diagnostics.ipynb #62fae59e
 @torch.no_grad()
 def lora_effect(
     model, # frozen base
@@ -79,6 +80,7 @@ class Generated:
         return (f'Generated({len(self.adapters)} adapters: {len(self.names)} tasks × '
                 f'{len(self.adapters)//len(self.names)} prompt batches)')
 
+# %% ../nbs/12_diagnostics.ipynb #b61335ed
 def generate_many(
     generate, # n lists of prompts → n adapters, e.g. partial(run.generate, cache)
     prompts:dict, # task → its prompts
@@ -106,6 +108,7 @@ def condition_distances(
     pairs = m.T@(1-torch.eye(len(D), dtype=torch.double))@m
     return pd.DataFrame((m.T@off.double()@m/pairs).numpy(), g.names, g.names)
 
+# %% ../nbs/12_diagnostics.ipynb #143aef03
 def sensitivity(
     g:Generated, # of two tasks or more, several batches each
 )->pd.Series: # within, between, ratio, nearest_own
@@ -145,6 +148,7 @@ def bare(
     "The tasks with the first `n_rows` test rows and without choices: for measures that need the loss only"
     return [replace(t, test=[Example(e.prompt, e.answer) for e in t.test[:n_rows]]) for t in tasks]
 
+# %% ../nbs/12_diagnostics.ipynb #3ea3cd5d
 def wrong_batches(
     prompts:dict, # task → its prompts
     task:str, # whose batches are wanted: anyone's but its own
@@ -158,6 +162,7 @@ def wrong_batches(
     picks = [rng.choice(others) for _ in range(n)] if n>len(others) else rng.sample(others, n)
     return [prompt_batches(prompts[o], k, 1, f'{seed}/{task}/{i}')[0] for i,o in enumerate(picks)]
 
+# %% ../nbs/12_diagnostics.ipynb #f61ed4e0
 def margin_panel(
     model, tok, # frozen base and its tokenizer
     generate, # n lists of prompts → n adapters
@@ -180,6 +185,7 @@ def _nll(df, by): # mean over tasks of nats a token
     c = df.groupby(by+['task'], sort=False)[['nll','tokens']].sum()
     return (c.nll/c.tokens).groupby(by, sort=False).agg(['mean','sem']).reset_index()
 
+# %% ../nbs/12_diagnostics.ipynb #0c091c62
 def margin(
     df:pd.DataFrame, # of `margin_panel`
     n:int=1000, # resamplings
@@ -209,6 +215,7 @@ def centred(
     "Inner products about the mean"
     return G - G.mean(0) - G.mean(1, keepdim=True) + G.mean()
 
+# %% ../nbs/12_diagnostics.ipynb #1c5cf0ff
 def cos_to_mean(
     p:Adapters, # n adapters
     base:Adapters=None, # n=1: look at what was added to it
@@ -217,6 +224,7 @@ def cos_to_mean(
     G = correction_gram(p, base)
     return G.mean(1)/(G.diag()*G.mean()).clamp(min=1e-30).sqrt()
 
+# %% ../nbs/12_diagnostics.ipynb #18eb0a06
 def correction_gram(
     p:Adapters, base:Adapters=None, # n adapters; n=1, or None: nothing is subtracted
 )->Tensor: # [n, n]
@@ -232,6 +240,7 @@ def _task_gram(G, owner): # Gram of the tasks' means
     m = m/m.sum(0)
     return m.T@G@m
 
+# %% ../nbs/12_diagnostics.ipynb #3d0c487f
 def collapse_report(
     g:Generated, # of several tasks
     teachers:Adapters, # one a task of `g`, in the same order
@@ -246,6 +255,7 @@ def collapse_report(
         teachers_cos_to_mean=float(cos_to_mean(teachers).mean()),
         correction_cos_to_mean=float(cos_to_mean(g.adapters, base).mean()) if base is not None else np.nan))
 
+# %% ../nbs/12_diagnostics.ipynb #b05e1f54
 def _means(g:Generated)->Adapters: # a task's first adapter stands for it: means of A and B are not means of ΔW
     return g.adapters[[int((g.owner==i).nonzero()[0]) for i in range(len(g.names))]]
 
@@ -271,6 +281,7 @@ def singular_values(
         return torch.linalg.svdvals(qb@qa.mT)*p.spec.scale
     return torch.stack([one(k) for k in p.spec.modules], 1)
 
+# %% ../nbs/12_diagnostics.ipynb #b2d4c0a3
 def effective_rank(
     p:Adapters, # n adapters
 )->Tensor: # [n, modules], 0 where ΔW is 0
@@ -279,6 +290,7 @@ def effective_rank(
     q = s/s.sum(-1, keepdim=True).clamp(min=1e-300)
     return torch.where(s.sum(-1)>0, (-(q*q.clamp(min=1e-300).log()).sum(-1)).exp(), 0.)
 
+# %% ../nbs/12_diagnostics.ipynb #d24014f8
 def n_directions(
     p:Adapters, # n adapters
 )->float: # 0 … n−1
@@ -296,6 +308,7 @@ def toward(
     m = T.mean(0)
     return (G - G.mean(1,keepdim=True) - m + m.mean())/(T.diagonal()-2*m+m.mean()).clamp(min=1e-300).sqrt()
 
+# %% ../nbs/12_diagnostics.ipynb #da39d839
 def retrieval(
     g:Generated, # of several tasks
     teachers:Adapters, # m of them
@@ -311,6 +324,7 @@ def retrieval(
             + pd.crosstab(np.array(g.names)[g.owner], np.array(names)[near], normalize='index')
             .reindex(index=g.names, columns=names, fill_value=0.))
 
+# %% ../nbs/12_diagnostics.ipynb #a5904410
 def retrieval_accuracy(
     r:pd.DataFrame, # of `retrieval`
 )->float:
@@ -373,6 +387,7 @@ def gradient_share(
             for n,v in groups.items()}
     return pd.DataFrame(res).T
 
+# %% ../nbs/12_diagnostics.ipynb #62bcfe72
 def condition_gradient(
     gen, # generator
     cond:Tensor, # [n, …]
@@ -405,6 +420,7 @@ def strength_curve(
     return _nll(run_panel(model, tok, bare(tasks, n_rows), src, n_rows=n_rows, **kw),
         ['source']).rename(columns=dict(source='strength', mean='nll'))
 
+# %% ../nbs/12_diagnostics.ipynb #5fe8bf69
 def k_curve(
     model, tok, # frozen base and its tokenizer
     generate, # n lists of prompts → n adapters
@@ -496,6 +512,7 @@ def panel_sources(
     if all(t in home for t in prompts): res['teacher'] = lambda t: last(home[t.name], t.name)
     return res
 
+# %% ../nbs/12_diagnostics.ipynb #fc02cf45
 def _rivals(run, model, tok, tasks, draw, num, most=2, steps=10): # at most so many conditions: they cost more than adapters
     "The start adapter; examples in context; the start adapter tuned on the same examples"
     def shown(t):

@@ -27,6 +27,7 @@ __all__ = ['NO_CACHE', 'METRICS', 'CONTROLS', 'RIVALS', 'with_cache', 'one_by_on
 def _answers(ex:Example)->list: # gold first
     return [ex.answer] + [c for c in (ex.choices or []) if c!=ex.answer]
 
+# %% ../nbs/09_evaluate.ipynb #aaf47a30
 def with_cache(
     model, # a causal LM
     cache, # what it gave back
@@ -41,6 +42,7 @@ def one_by_one(
     "Mamba goes on from a state a token at a time: given several it begins anew, and it takes the mask of the new ones alone"
     return model.config.model_type in ('mamba','falcon_mamba')
 
+# %% ../nbs/09_evaluate.ipynb #05a86fc3
 def behind(
     model, # a causal LM
     cache, # what it gave back
@@ -66,6 +68,7 @@ def cache_of(
     out, # output of the model
 ): "… and as it gives them back"; return out['cache'] if 'cache' in out.keys() else out.past_key_values
 
+# %% ../nbs/09_evaluate.ipynb #2656148e
 def _spread(cache, idx):
     "A copy of a key-value cache with its rows chosen by `idx`"
     cache = copy.deepcopy(cache)
@@ -85,6 +88,7 @@ def _nats(logits, y): # logits(slice) → [k, V], y [m] → (nats [m], is y the 
         for i in range(0, len(y), 2048) for l in [logits(slice(i,i+2048))]]
     return [torch.cat(p) for p in zip(*parts)]
 
+# %% ../nbs/09_evaluate.ipynb #826c7022
 def _after_prompts(model, b, kv, idx, cands): # (logits [answers, T-1, V] after each token but the last, y [answers, T] with -100 behind the end)
     y = torch.nn.utils.rnn.pad_sequence([torch.tensor(c) for c in cands], True, -100).to(idx.device)
     if y.shape[1]==1: return None,y
@@ -92,6 +96,7 @@ def _after_prompts(model, b, kv, idx, cands): # (logits [answers, T-1, V] after 
     pos = b['attention_mask'].sum(1)[idx][:,None] + torch.arange(x.shape[1], device=idx.device)
     return behind(model, _spread(kv, idx), x, torch.cat([b['attention_mask'][idx], ok], 1), pos).logits, y
 
+# %% ../nbs/09_evaluate.ipynb #1475bbb9
 def _score_batch(model, rows, cands, pad_id, adapters, owner, read=None, max_tokens=16384):
     "Log-likelihoods of candidate answers; rows: prompts' ids, cands: per row a list of token lists"
     dev,n = model.device,[len(c) for c in cands]
@@ -139,6 +144,7 @@ def _encode_each(tok, examples, template, max_len): # per example its row with e
 def _packed_pays(model, spec): # on a GPU, and where what lies below the first adapter is computed once a row
     return (model.device.type=='cuda' or first_layer(spec)>0) and not why_not(model, spec)
 
+# %% ../nbs/09_evaluate.ipynb #2d0a54c1
 def _score_packed(lean, golds, adapters, owner, max_tokens): # per example (nats of each answer, is the first what greedy decoding gives?, nats of its first token)
     order = torch.sort(owner, stable=True).indices.tolist()
     rows,own = [r for i in order for r in golds[i]],[int(owner[i]) for i in order for _ in golds[i]]
@@ -151,6 +157,7 @@ def _score_packed(lean, golds, adapters, owner, max_tokens): # per example (nats
     res = {i:(l,bool(g[0]),float(f[0])) for i,l,g,f in zip(order, *(torch.cat(o).cpu().split(n) for o in zip(*got)))}
     return [res[i] for i in range(len(golds))]
 
+# %% ../nbs/09_evaluate.ipynb #6230875d
 def _score_shared(model, golds, adapters, owner, pad_id, max_tokens): # the same, the prompt once for all its answers
     if model.config.model_type in NO_CACHE: return _score_plain(model, golds, adapters, owner, max_tokens)
     prompts = [g[0].ids[:g[0].n_prompt] for g in golds]
@@ -171,6 +178,7 @@ def _table(res, golds, examples): # of (nats of each answer, greedy?, nats of th
         accuracy=[float(l.argmin()==0) if c else np.nan for (l,_,_),c in zip(res,ch)],
         exact_match=[np.nan if c else float(g) for (_,g,_),c in zip(res,ch)]))
 
+# %% ../nbs/09_evaluate.ipynb #20a5a577
 @torch.no_grad()
 def score(
     model, # frozen base
@@ -397,8 +405,10 @@ def bootstrap_ci(
     m = np.random.default_rng(seed).choice(x, (n,len(x))).mean(1)
     return x.mean(), *np.percentile(m, [2.5,97.5])
 
+# %% ../nbs/09_evaluate.ipynb #75e0f9f9
 def _point(cubes): return float(np.mean([v.sum()/w.sum() for v,w in cubes.values()]))
 
+# %% ../nbs/09_evaluate.ipynb #f3794370
 def summarise(
     df:pd.DataFrame, # as made by `run_panel`
     n:int=2000, # resamplings
@@ -439,6 +449,7 @@ def paired(
                 res.append((a, b, sp, m, _point(ca)-_point(cb), *np.percentile(d, [50*(1-level), 50*(1+level)])))
     return pd.DataFrame(res, columns=['a','b','split','metric','mean','lo','hi'])
 
+# %% ../nbs/09_evaluate.ipynb #2d7d185c
 def gap_closed(
     df:pd.DataFrame, # as made by `run_panel`, with sources base and teacher
     n:int=2000, # resamplings
@@ -462,12 +473,14 @@ RIVALS = dict(base='the base model', start_adapter='the start adapter', mean_tea
     nearest_teacher='the nearest teacher', in_context='examples in context',
     start_tuned='the start adapter tuned on the same examples')
 
+# %% ../nbs/09_evaluate.ipynb #67150f88
 def main_split(
     df, # as made by `run_panel`
 )->str:
     "The split of a panel that a verdict is about"
     return next(s for s in ('held_out','validation','seen',*df.split) if s in set(df.split))
 
+# %% ../nbs/09_evaluate.ipynb #ba9a6ccc
 def prompts_help(
     df:pd.DataFrame, # as made by `run_panel`
     split:str=None, # None: held_out, if it is there
@@ -481,6 +494,7 @@ def prompts_help(
     d = paired(g, [('generated',control)], ['nll'], seed=seed, over=over).iloc[0]
     return control, float(d['mean']), float(d.lo), float(d.hi)
 
+# %% ../nbs/09_evaluate.ipynb #fbc93a4c
 def panel_verdict(
     df:pd.DataFrame, # as made by `run_panel`
     split:str=None, # None: held_out, if it is there

@@ -42,6 +42,7 @@ class ExampleBank:
     def __repr__(self):
         return f'ExampleBank({len(self.features)} examples of {len(self.rows)} tasks, {self.sequences} sequences each)'
 
+# %% ../nbs/10b_examples.ipynb #8661ac9f
 def shuffled(
     task:Task, # its training rows are taken
     seed:int=0, # of the order, with the task's name
@@ -96,6 +97,7 @@ def draw_fixed(self:ExampleBank,
     f = self.features[torch.tensor(rows)+int(self.first[task])]
     return replace(f, layers=torch.cat([f.layers, self.states[self.at[task]+s,:len(rows)]], -1))
 
+# %% ../nbs/10b_examples.ipynb #18134215
 def stack(
     parts:list, # of Features [k], k may differ
 )->tuple: # (Features [n, K], mask [n, K])

@@ -148,6 +148,7 @@ def difference(
     return Adapters(s2, {k:torch.cat([p.A[k],q.A[k]], 1) for k in s.modules},
         {k:torch.cat([p.B[k],-q.B[k]], 2) for k in s.modules})
 
+# %% ../nbs/14f_explorer.ipynb #02c4275e
 def norm_table(
     ad:Adapters, # n=1
 )->pd.DataFrame: # kinds × layers
@@ -255,6 +256,7 @@ def sources(self:Explorer, ad:Adapters, task:str)->dict: # name → Adapters n=1
     t = self.teacher(task)
     return dict(base=ad.scaled(0.), generated=ad) | (dict(teacher=t) if t is not None else {})
 
+# %% ../nbs/14f_explorer.ipynb #999b7084
 @patch
 def compare(self:Explorer,
     questions:list, # of strings

@@ -25,6 +25,7 @@ def _checked(method, steps, most, out, push_to_hub):
         from dnd_nb.io.hub import ask_hub
         ask_hub(f'--push-to-hub {push_to_hub}', lambda: None)
 
+# %% ../nbs/15a_generate.ipynb #c526ac01
 def _some(xs, most, seed=0): # the examples that are used
     known,rest = [e for e in xs if e.answer is not None],[e for e in xs if e.answer is None]
     if known and rest: print(f'{len(rest)} examples without an answer are left out')

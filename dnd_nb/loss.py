@@ -50,6 +50,7 @@ def _pair_name(batch, i):
     get = lambda k: batch[k][i] if batch.get(k) is not None else None
     return f'pair {i}' + (f' (task {get("task")}, entry {get("entry")})' if get('task') is not None else '')
 
+# %% ../nbs/08_loss.ipynb #47a48740
 def need(
     batch:dict, # field → supervision of the n pairs
     field:str, # that a term declared
@@ -83,6 +84,7 @@ def term(
     def f(g): TERMS[name] = (g, tuple(needs), (*uses, *make)); return g
     return f
 
+# %% ../nbs/08_loss.ipynb #8d8b2d82
 def fields_of(
     terms, # names
 )->set:
@@ -95,6 +97,7 @@ def uses_of(
     "Settings of `Terms` that these terms use"
     return {s for k in terms if k in TERMS for s in TERMS[k][2]}
 
+# %% ../nbs/08_loss.ipynb #2c37a9c9
 class Terms:
     "A weighted sum of named terms"
     def __init__(self,
@@ -245,6 +248,7 @@ def weight_product(
                          f"{_pair_name(c.batch, int((norm<=0).nonzero()[0]))} is zero; did it train?")
     return (sum(product_distance(x,y).view(-1,n).sum(0) for (_,x),(_,y) in zip(p,t))/norm).mean(), {}
 
+# %% ../nbs/08_loss.ipynb #a02d1c92
 def _canonical(a:Adapters)->Adapters:
     "`canonical`, with one QR and SVD for all modules of a shape"
     A,B = {},{}
@@ -273,10 +277,12 @@ def token_spread(
     sd = t.std(0, unbiased=False)*m
     return sd.sum((1,2))/m.sum((1,2)) / (sd.sum()/m.sum())
 
+# %% ../nbs/08_loss.ipynb #50748fa3
 def _minus(a:Adapters, base): # a, or a − base
     if base is None: return a
     return Adapters(a.spec, {k:v-base.A[k] for k,v in a.A.items()}, {k:v-base.B[k] for k,v in a.B.items()})
 
+# %% ../nbs/08_loss.ipynb #d26cb47b
 @term('weight:tokens', ['teacher'], ['tokenizer'])
 def weight_tokens(
     c:Context, # predicted adapters and the batch, with `teacher`
@@ -340,14 +346,17 @@ def answers(self:Context,
                          f"{rows['logits_to_keep']} positions; make rows with encode_rows and collate")
     return logits[at].float(), labels[at], at.nonzero()[:,0]
 
+# %% ../nbs/08_loss.ipynb #31d2775a
 def _packed_answers(lean, ad, rows): # the same for a list of rows a pair
     pk = Lean.pack(lean, [r for rs in rows for r in rs], [i for i,rs in enumerate(rows) for _ in rs])
     return lean.logits(pk, ad.flat()).float(), pk.y, pk.row
 
+# %% ../nbs/08_loss.ipynb #641416cc
 def _by_row(x, row): # mean over rows of the mean over a row's tokens
     n = torch.bincount(row)
     return (x/n[row]).sum()/len(n)
 
+# %% ../nbs/08_loss.ipynb #54ba9b33
 @patch(as_prop=True)
 def predicted(self:Context):
     "`answers` under the predicted adapters, computed once a step"
@@ -364,6 +373,7 @@ def sft(
     return _by_row(F.cross_entropy(logits, y, reduction='none'),
         row), dict(token_accuracy=(logits.argmax(-1)==y).float().mean())
 
+# %% ../nbs/08_loss.ipynb #fcb83329
 @term('kl', ['rows','teacher'], ['model'])
 def kl(
     c:Context, # predicted adapters and the batch, with `rows` and `teacher`

@@ -30,6 +30,7 @@ def mean_words(
     rows = [words[torch.tensor(i, device=words.device)].float().mean(0) for i in _ids(tok, prompts, max_len)]
     return torch.stack(rows).mean(0).cpu()
 
+# %% ../nbs/13a_near.ipynb #d69fb82c
 @torch.no_grad()
 def surprise(
     model, # frozen base
@@ -65,6 +66,7 @@ class Near:
         if self.distance<=self.border: return f'near the training task {self.task} ({how})'
         return f'unlike the tasks trained on: the nearest is {self.task} ({how}); expect less'
 
+# %% ../nbs/13a_near.ipynb #5ef80ed5
 class Nearness:
     "Centres of the training tasks, and the two borders"
     def __init__(self,

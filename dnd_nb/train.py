@@ -79,6 +79,7 @@ class Trainer:
         self.lean = None if model is None else engine_for(model, zoo.spec, engine)
         self._build(base, probes)
 
+# %% ../nbs/10_train.ipynb #d646bd6f
 def _held_out(names, val, tasks, zoo): # checked
     if gone := [n for n in names if n not in tasks and n not in zoo.tasks]:
         raise ValueError(f'held-out task {gone[0]!r} is neither in the zoo nor among the tasks given')
@@ -97,6 +98,7 @@ def _average(old, new, n): # n: weights averaged so far
     if old[0].is_floating_point(): torch._foreach_lerp_(old, new, 1-d)
     else: torch._foreach_copy_(old, new)
 
+# %% ../nbs/10_train.ipynb #5cd186a1
 @patch
 def _check_memory(self:Trainer):
     "An error in words if the network or the adapters of a step are more than memory holds"
@@ -106,6 +108,7 @@ def _check_memory(self:Trainer):
     must_fit(max(8*s.batch*s.rows for s in self.cfg.stages),
         f'the rows of a step, {max(s.rows for s in self.cfg.stages)} for each pair', 'lower rows or batch')
 
+# %% ../nbs/10_train.ipynb #423b1dd1
 @patch
 def _build(self:Trainer, base, probes):
     "Generator, optimiser and losses"
@@ -232,6 +235,7 @@ def _autograd(self:Trainer, pred, made, leaves, b, rows, terms, stage, i):
 def _drawn_at(at, n, f, x, *dims): # as if the whole batch of n were here, of which these samples have the places `at`
     return f(n, *dims, device=x.device, dtype=x.dtype)[at]
 
+# %% ../nbs/10_train.ipynb #5ccff3c3
 @patch
 def _mine(self:Trainer, cond, mask, b): # this process's share of a batch, and its places there
     n,W = len(cond),self.crew.size
@@ -244,6 +248,7 @@ def _mine(self:Trainer, cond, mask, b): # this process's share of a batch, and i
         if isinstance(m, Condition): m.draw = partial(_drawn_at, at, n)
     return cond[at],_pick(mask,at),{k:_pick(v,at) for k,v in b.items()},at
 
+# %% ../nbs/10_train.ipynb #d7da0895
 @patch
 def _together(self:Trainer, logs, share)->dict: # every process's gradients and logs, weighted by its share of the batch
     ps = [p for g in self.opt.param_groups for p in g['params'] if p.grad is not None]
@@ -299,6 +304,7 @@ def _val_split(self:Trainer, task): # (rows that are shown, rows that are scored
 @patch
 def _val_rows(self:Trainer): return [(i,e) for i,t in enumerate(self.val) for e in self._val_split(t)[1]]
 
+# %% ../nbs/10_train.ipynb #0a246571
 @patch
 @torch.no_grad()
 def validate(self:Trainer,
@@ -320,6 +326,7 @@ def validate(self:Trainer,
 def _val_prompts(self:Trainer):
     return [condition_texts(self._val_split(t)[0], self.cfg.answers, self.cfg.seed) for t in self.val]
 
+# %% ../nbs/10_train.ipynb #653a2e84
 @patch
 @torch.no_grad()
 def generate_val(self:Trainer)->Adapters:
@@ -327,6 +334,7 @@ def generate_val(self:Trainer)->Adapters:
     cond,mask = conditions(self.cache, self._val_prompts(), self.gen.takes, device=self.dev)
     return self.ema.module.eval()(cond, mask)
 
+# %% ../nbs/10_train.ipynb #7cadeeec
 @patch
 def _consider(self:Trainer, rec):
     "Validate; keep the averaged weights if they are the best so far"
@@ -354,6 +362,7 @@ def describe(self:Trainer)->dict:
         source=None if self.model is None else base_source(self.model), encoder_sum=getattr(enc, 'fingerprint', None),
         rows={n:rows_sum(t) for n,t in self.tasks.items()}, versions=versions(), device=str(self.dev))
 
+# %% ../nbs/10_train.ipynb #7cfc258a
 @patch
 def _open(self:Trainer):
     "Begin the run folder, or check that it is this run's"
@@ -362,6 +371,7 @@ def _open(self:Trainer):
             (self.zoo.spec.base_model, base_id(self.model)), self.zoo.folder)
     self.crew.once(self._begin)
 
+# %% ../nbs/10_train.ipynb #0b539c27
 _begun_with = ('config','spec','encoder','encoder_sum','zoo','base','base_adapter','train_tasks','val_tasks','held_out',
     'rows',
     'template')
@@ -397,6 +407,7 @@ def save(self:Trainer):
     write_tensors(self.folder/'state'/'state.safetensors', ts,
         dict(step=str(self.step), best=json.dumps(self.best), log=json.dumps(self.log)))
 
+# %% ../nbs/10_train.ipynb #579c0770
 @patch
 def resume(self:Trainer)->bool: # was there something to go on from?
     "Go on from the last `save`"
@@ -416,6 +427,7 @@ def resume(self:Trainer)->bool: # was there something to go on from?
         if st: self.opt.state[p] = st | dict(step=st['step'] if self.opt.defaults['fused'] else st['step'].cpu())
     return True
 
+# %% ../nbs/10_train.ipynb #c6e2378f
 @patch
 def _sound_state(self:Trainer, f): # one that is damaged, or of another generator, is set aside
     try: self._check_state(*read_tensors(f), f)
@@ -439,6 +451,7 @@ def fit(self:Trainer,
     "Train to the end, or go on; returns the finished run"
     with self.crew.alone(self.folder): return self._fit(save_every, progress)
 
+# %% ../nbs/10_train.ipynb #3876cf7a
 @patch
 def _fit(self:Trainer, save_every, progress):
     self._open()
@@ -457,6 +470,7 @@ def _fit(self:Trainer, save_every, progress):
     self.save()
     return self._finish()
 
+# %% ../nbs/10_train.ipynb #afd63699
 @patch
 def _finish(self:Trainer):
     "Choose the strength, write generator and log"

@@ -75,12 +75,14 @@ def few_rows_engine(
     "On a CPU packed rows are faster for few and short rows of unequal numbers, where the model is known there"
     return 'lean' if model.device.type=='cpu' and not why_not(model, spec) else None
 
+# %% ../nbs/14a_use.ipynb #d1cc3c79
 def template_of(
     gen:Generator, # its config is read
 )->Template:
     "What rows looked like when a generator was trained"
     return built(Template, gen.config.get('template') or {}, "the generator's template")
 
+# %% ../nbs/14a_use.ipynb #73bafc95
 def reader_of(
     gen:Generator, # its config is read
     model, # frozen base
@@ -92,6 +94,7 @@ def reader_of(
     raise ValueError(f'{gen.config["kind"]} reads features, and it is not recorded of which reader; pass reader=, or '
                      'train it again with dnd_nb.pretrain')
 
+# %% ../nbs/14a_use.ipynb #3e439ac5
 def generate_adapters(
     model, # frozen base
     tok, # its tokenizer
@@ -115,6 +118,7 @@ def generate_adapters(
             cond.to(model.device), mask.to(model.device), rows, tok.pad_token_id, 4096)
     return Adapters.from_flat(gen.spec, x.detach())
 
+# %% ../nbs/14a_use.ipynb #66082653
 def _conditions(reader, lists): # (Features [n, K], mask); an empty list is one example that the mask hides
     cond,mask = stack([reader.read(l or [Example('.', None)]) for l in lists])
     return cond, mask & torch.tensor([len(l)>0 for l in lists], device=mask.device)[:,None]
@@ -134,6 +138,7 @@ class Decision:
     right:pd.DataFrame=None # way × example: 1 where the answer is right, else 0; NaN where it is too long for that
     choices:int=0 # examples whose answer is looked for among their choices alone; the others' must be given exactly
 
+# %% ../nbs/14a_use.ipynb #63071e9f
 def deal(
     n:int, # examples
     most:int=4, # folds
@@ -144,6 +149,7 @@ def deal(
     k = min(most, n)
     return [sorted(order[i::k]) for i in range(k)]
 
+# %% ../nbs/14a_use.ipynb #6f7bc31a
 def n_folds(
     tok, # the base's tokenizer
     examples:list, # of Example
@@ -184,6 +190,7 @@ def _judged(model, tok, examples, folds, ads, template): # nats and right of eac
     df = score(model, tok, [examples[i] for i in order], ads, owner, template)
     return _nats_and_right(df).set_index(pd.Index(order)).sort_index()
 
+# %% ../nbs/14a_use.ipynb #cd4f0d4a
 def _nats_and_right(df, short=12): # an answer of more tokens is hardly ever given exactly
     return pd.DataFrame(dict(nats=df.nll/df.tokens, right=df.accuracy.fillna(df.exact_match.where(df.tokens<=short))))
 
@@ -205,8 +212,10 @@ def _adapters(model, tok, gen, lists, ways, steps, lr, template): # way → Adap
         if 'generated' not in ways: del made['generated']
     return made
 
+# %% ../nbs/14a_use.ipynb #6689503d
 def _tokens(tok, examples, template): return sum(len(r)+1 for r in encode_rows(tok, examples, template, 2048))
 
+# %% ../nbs/14a_use.ipynb #1c7d6b52
 def _lines(model, tok, examples, folds, ads, template, n=3): # of examples held back, one of each of the first folds
     at = [(k,f[0]) for k,f in enumerate(folds)][:n]
     ps = [examples[i].prompt for _,i in at]

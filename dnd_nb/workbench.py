@@ -171,6 +171,7 @@ def typed(
         raise ValueError(f'answer {bad!r} has no prompt: fill in its prompt or empty the row')
     return [Example(p, a or None) for p,a in cells if p]
 
+# %% ../nbs/14c_workbench.ipynb #bd7cf53e
 def pasted(
     text:str, # rows as a spreadsheet, a CSV or a JSONL file has them, or prompts, one a line
 )->list: # of [prompt, answer]

@@ -2,8 +2,11 @@
 
 Each mutant changes one place of one exported cell: a comparison, an operator, a constant, a call, a statement.
 `--listed` takes the mutations of `aimed.py` instead, which aim at what makes a result true.
-The notebook runs with it, in a forked process. A test that fails has noticed; a mutant that nothing notices is listed."""
-import ast, copy, csv, os, random, re, shutil, signal, sys, tempfile, time
+The cells before it run once, the others with it in a forked process. A test that fails has noticed; a mutant that nothing notices is listed.
+A run three times as long as that of the notebook as it is ends as `timeout`: a loop that never stops, which no test has named.
+A mutant that changes nothing a program could see is marked `equivalent` in the CSV by hand, with the reason in the column `why`."""
+import ast, csv, os, random, re, shutil, signal, subprocess, sys, tempfile, time
+from collections import Counter
 from pathlib import Path
 from execnb.nbio import read_nb
 from execnb.shell import CaptureShell
@@ -58,41 +61,72 @@ def mutate(src, k):
     change(*list(places(tree))[k])
     return '\n'.join(l for l in src.split('\n') if l.startswith('#|'))+'\n'+ast.unparse(ast.fix_missing_locations(tree))
 
-def run(path, nb, cell, src, flags, seconds, say=False):
-    "Did the notebook notice? Runs in a forked process"
-    pid = os.fork()
-    if pid:
-        t0 = time.time()
-        while True:
-            p,st = os.waitpid(pid, os.WNOHANG)
-            if p: return os.waitstatus_to_exitcode(st)!=0
-            if time.time()-t0>seconds: os.killpg(pid, signal.SIGKILL); os.waitpid(pid, 0); return True
-            time.sleep(.02)
-    try:
-        os.setsid(); os.chdir(Path(path).parent)
-        os.environ['TMPDIR'] = tempfile.tempdir = tempfile.mkdtemp() # so that what a stopped notebook leaves can be removed
-        told = os.dup(2)
-        for fd in (1,2): os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
-        if cell is not None: nb.cells[cell].source = src
-        sh = CaptureShell(path=None)
-        sh.run_all(nb, exc_stop=True, preproc=lambda c: c.cell_type!='code' or flagged(c, flags))
-        shutil.rmtree(tempfile.tempdir, ignore_errors=True)
-        if say and sh.exc: os.write(told, f'{path}: {sh.exc!r}\n'.encode())
-        os._exit(bool(sh.exc))
-    except BaseException: os._exit(1)
+LEAVES = re.compile(r'^(?!\s*with\b).*(TemporaryDirectory|mkdtemp)', re.M) # a cell whose files later cells find
+def quiet_fork():
+    "The number of a new process of its own group; 0 in that process, whose temporary files lie in a folder of its own"
+    if pid := os.fork(): return pid
+    os.setsid()
+    os.environ['TMPDIR'] = tempfile.tempdir = tempfile.mkdtemp(dir=os.environ['MUTANTS'])
+    for fd in (1,2): os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
+    return 0
+
+def end_of(sh, cells, cell, src, seconds):
+    "'noticed', 'survived' or 'timeout': what the cells from here on make of a mutant, in a forked process"
+    if not (pid := quiet_fork()):
+        try:
+            for i,c in cells:
+                c.source = src if i==cell else c.source
+                sh.cell(c)
+                if sh.exc: os._exit(1)
+            os._exit(0)
+        except BaseException: os._exit(1)
+    t0 = time.time()
+    while True:
+        p,st = os.waitpid(pid, os.WNOHANG)
+        if p: return 'noticed' if os.waitstatus_to_exitcode(st) else 'survived'
+        if time.time()-t0>seconds: os.killpg(pid, signal.SIGKILL); os.waitpid(pid, 0); return 'timeout'
+        time.sleep(.02)
+
+def tried(path, nb, todo, flags, seconds):
+    "(mutant, outcome) of mutants [(cell, source, …)]: the cells before a mutant's run once for all of them"
+    r,w = os.pipe()
+    if not quiet_fork():
+        try:
+            os.close(r); os.chdir(Path(path).parent)
+            sh,left = CaptureShell(path=None),list(range(len(todo)))
+            cells = [(i,c) for i,c in enumerate(nb.cells) if c.cell_type=='code' and not flagged(c, flags)]
+            for j,(i,c) in enumerate(cells):
+                now = [k for k in left if todo[k][0]<=i or LEAVES.search(c.source)] # they leave nothing to one another
+                for k in now: os.write(w, f'{k} {end_of(sh, cells[j:], *todo[k][:2], seconds)}\n'.encode())
+                left = [k for k in left if k not in now]
+                if not left: break
+                sh.cell(c)
+        finally: os._exit(0)
+    os.close(w)
+    with open(r) as f:
+        for l in f: k,got = l.split(); yield todo[int(k)],got
 
 def exported(nb):
     "Numbers of the exported cells without imports"
     def ok(s): return re.match(r'#\| export', s) and not re.search(r'^(import|from) ', s, re.M)
     return [i for i,c in enumerate(nb.cells) if c.cell_type=='code' and ok(c.source)]
 
+def mutants(nb):
+    "Every mutation of a notebook: (kind, line, how many-th of that kind in a line of that text) → (cell, number in the cell)"
+    res,nth = {},Counter()
+    for i in exported(nb):
+        tree = ast.parse(nb.cells[i].source)
+        for k in range(len(list(places(tree)))):
+            how,line = line_of(nb.cells[i].source, tree, k)
+            res[how,line,str(nth[how,line])] = i,k
+            nth[how,line] += 1
+    return res
+
 def drawn(nb, n, seed, lines):
-    "n mutants, drawn: (cell, its new source, kind, line)"
-    muts = [(i,k) for i in exported(nb) for k in range(len(list(places(ast.parse(nb.cells[i].source)))))]
-    def line(i, k): return line_of(nb.cells[i].source, ast.parse(nb.cells[i].source), k)
-    if lines: muts = [m for m in muts if re.search(lines, line(*m)[1])]
-    some = random.Random(seed).sample(muts, min(n, len(muts)))
-    return [(i, mutate(nb.cells[i].source, k), *line(i, k), f'{nb.cells[i].id}/{k}') for i,k in some]
+    "n mutants, drawn: (cell, its new source, kind, line, place)"
+    muts = {m:at for m,at in mutants(nb).items() if re.search(lines, m[1])}
+    some = random.Random(seed).sample(list(muts), min(n, len(muts)))
+    return [(muts[m][0], mutate(nb.cells[muts[m][0]].source, muts[m][1]), *m) for m in some]
 
 def aimed(nb, lines=''):
     "Mutants of the list `aimed.py` that are of this notebook"
@@ -100,7 +134,7 @@ def aimed(nb, lines=''):
     res = []
     for what,old,new in AIMED:
         at = [i for i,c in enumerate(nb.cells) if c.cell_type=='code' and c.source.startswith('#| export') and old in c.source]
-        if re.search(lines, what): res += [(i, nb.cells[i].source.replace(old, new), 'aimed', what, '') for i in at[:1]]
+        if re.search(lines, what): res += [(i, nb.cells[i].source.replace(old, new), 'aimed', what, '0') for i in at[:1]]
     return res
 
 def lost(paths):
@@ -109,17 +143,28 @@ def lost(paths):
     there = {m[3] for p in paths for m in aimed(read_nb(p))}
     return [what for what,*_ in AIMED if what not in there]
 
-COLUMNS = ('notebook','mutation','line','place','seed','outcome') # place: the cell, and the number of the mutation in it
+COLUMNS = ('notebook','mutation','line','place','seed','commit','outcome','why') # place: the first, second, … such change of such a line
 def read_rows(out):
-    "What was tried: (notebook, mutation, line, place) → (seed, outcome)"
+    "What was tried: (notebook, mutation, line, place) → (seed, commit, outcome, why)"
     if not out or not Path(out).exists(): return {}
     with open(out, encoding='utf-8', newline='') as f: rows = list(csv.DictReader(f))
-    return {tuple(r.get(c) or '' for c in COLUMNS[:4]):(r.get('seed') or '', r['outcome']) for r in rows}
+    return {tuple(r[c] for c in COLUMNS[:4]):tuple(r[c] for c in COLUMNS[4:]) for r in rows}
 
 def write_rows(out, rows):
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    table = sorted((*k,*v) for k,v in rows.items())
+    table = sorted((*k,*map(str, v)) for k,v in rows.items())
     with open(out, 'w', newline='', encoding='utf-8') as f: csv.writer(f, lineterminator='\n').writerows([COLUMNS, *table])
+
+def there(rows, paths):
+    "The rows whose line a notebook still holds, and whose aimed mutation is still on the list"
+    now = {(p,*m) for p in paths for m in mutants(read_nb(p))} | {(p,*m[2:]) for p in paths for m in aimed(read_nb(p))}
+    return {k:v for k,v in rows.items() if k in now}
+
+def commit():
+    "The commit that is tried; one whose notebooks were changed since is none"
+    git = lambda *a: subprocess.run(['git', *a], capture_output=True, text=True, check=True).stdout.strip()
+    if git('status', '--porcelain', '--untracked-files=no', 'nbs', 'dnd_nb'): sys.exit('nbs or dnd_nb are changed: commit them first, so that the table can name a commit')
+    return git('rev-parse', '--short=10', 'HEAD')
 
 sys.argv[1:] = ['--go_on' if a=='--go-on' else a for a in sys.argv[1:]] # as other commands read it
 
@@ -128,10 +173,10 @@ def main(
     paths:Param('Notebooks, as nbs/io/files.ipynb or io/files; with --listed all if none', str, nargs='*'),
     n:int=40, # mutants of each, drawn
     seed:int=0,
-    out:str='', # CSV to add to, e.g. results/faults/mutation.csv; with --go-on what is there and was noticed is not tried again
+    out:str='', # CSV to add to, e.g. results/faults/mutation.csv; rows whose line is gone leave it
     lines:str='', # only lines, or with --listed names, that match this regular expression
     listed:store_true=False, # the mutations of aimed.py instead of drawn ones
-    go_on:store_true=False, # skip what is in the CSV and was noticed
+    go_on:store_true=False, # try only what is not in the CSV, or survived there
     seconds:float=0, # begin nothing after so long; 0: no limit
 ):
     "Mutate exported cells and count what the tests of the same notebook notice"
@@ -142,22 +187,23 @@ def main(
     if listed and (gone := lost(every)):
         sys.exit(f'{len(gone)} mutations of aimed.py match no exported cell (aim them anew): {"; ".join(gone)}')
     paths = [p if p.endswith('.ipynb') else f'nbs/{p}.ipynb' for p in paths] or every
-    if listed and out: # what is not on the list any more is not in the table
-        now = {(p,*m[2:]) for p in every for m in aimed(read_nb(p))}
-        rows = {k:v for k,v in rows.items() if k[1]!='aimed' or k in now}
+    at = commit() if out else ''
+    if out: rows = there(rows, every)
     for p in paths:
         nb = read_nb(p)
         todo = aimed(nb, lines) if listed else drawn(nb, n, seed, lines)
-        if go_on: todo = [m for m in todo if rows.get((p,*m[2:]), ('',''))[1]!='noticed']
+        if go_on: todo = [m for m in todo if (p,*m[2:]) not in rows or rows[p,*m[2:]][2]=='survived']
         if not todo or seconds and time.time()-t1>seconds: continue
-        t0 = time.time()
-        if run(p, copy.deepcopy(nb), None, '', flags, 900, say=True): print(f'{p}: its tests fail as it is', flush=True); continue
-        base,seen = time.time()-t0,0
-        for i,src,how,line,place in todo:
-            if seconds and time.time()-t1>seconds: break
-            ok = run(p, copy.deepcopy(nb), i, src, flags, 3*base+20)
-            seen += ok
-            rows[p,how,line,place] = '' if listed else seed,'noticed' if ok else 'survived'
-            if not ok: print(f'survived {p} {how}: {line}', flush=True)
-            if out: write_rows(out, rows)
-        print(f'{p}: {seen} of {len(todo)} noticed ({base:.1f} s a run)', flush=True)
+        with tempfile.TemporaryDirectory() as os.environ['MUTANTS']:
+            t0 = time.time()
+            if [got for _,got in tried(p, nb, [(0,nb.cells[0].source)], flags, 900)]!=['survived']:
+                print(f'{p}: its tests fail as it is', flush=True); continue
+            base,seen = time.time()-t0,Counter()
+            for (_,_,*key),got in tried(p, nb, todo, flags, 3*base+20):
+                seen[got] += 1
+                rows[p,*key] = '' if listed else seed,at,got,''
+                if got=='survived': print(f'survived {p} {" ".join(key)}', flush=True)
+                if out: write_rows(out, rows)
+                if seconds and time.time()-t1>seconds: break
+        print(f'{p}: {dict(seen)} of {len(todo)} ({base:.1f} s a run)', flush=True)
+    if out: write_rows(out, rows)

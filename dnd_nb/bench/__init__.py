@@ -7,7 +7,7 @@ from ..io.moved import moved
 _rooms = { # `BARS` comes from the last room, for the others add bars to it
     'dnd_nb.bench.lab':
         'SHAPES TINY Bar bar timed peak_memory rel Sizes shape_spec random_base Lab write_work train_work '
-        'attempt matmul_precision RandomEncoder fake_zoo',
+        'attempt matmul_precision RandomEncoder SetClock fake_zoo',
     'dnd_nb.bench.adapters':
         'teachers_qv teachers_all apply_forward apply_backward',
     'dnd_nb.bench.generators':

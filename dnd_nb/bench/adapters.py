@@ -31,6 +31,7 @@ def _peft_set(m, ads, i):
     peft.set_peft_model_state_dict(m, {f'base_model.model.{k}.lora_{w}.weight': t[k][i] for k in ads.spec.modules
         for w,t in (('A',ads.A),('B',ads.B))})
 
+# %% ../../nbs/bench/01_adapters.ipynb #7847df7c
 class _Alone:
     "One adapter trained through PEFT: what people do today"
     def __init__(self, m, rows, cfg, name, pad_id, autocast):
@@ -54,6 +55,7 @@ class _Alone:
 def _alone(lab, spec, rows, cfg, name, autocast):
     return _Alone(_peft_model(lab.model, Adapters.init(spec,1,cfg.seed).to(lab.device)), rows, cfg, name, 0, autocast)
 
+# %% ../../nbs/bench/01_adapters.ipynb #cce6f7e9
 def _peft_ms(lab, spec, rows, cfg)->dict: # ms an adapter-step, under the better of two precisions
     "PEFT, one adapter at a time: mean over tasks from the shortest to the longest"
     order = sorted(rows, key=lambda t: sum(len(r) for r in rows[t])/len(rows[t]))
@@ -67,6 +69,7 @@ def _peft_ms(lab, spec, rows, cfg)->dict: # ms an adapter-step, under the better
         res['autocast' if auto else 'float32'] = float(np.mean(ms))
     return res
 
+# %% ../../nbs/bench/01_adapters.ipynb #993d2fa5
 def _equal_losses(lab, spec, rows, cfg, tr, autocast)->tuple: # (ours, PEFT's) final losses of some tasks
     "Train some tasks to the end both ways"
     names = list(rows)
@@ -107,6 +110,7 @@ def _teachers(lab, targets):
         weights=lab.base_name or 'random', adapters=len(rows), rows=lab.s.rows, tokens_an_adapter_step=toks,
         share_of_matrix_rate=fl/lab.limits()['flops'], **lab.roof(work))
 
+# %% ../../nbs/bench/01_adapters.ipynb #574306df
 @bar('teachers_qv', 'ms an adapter-step', 'ratio >= 60, error <= 0.01')
 def teachers_qv(
     lab, # a Lab: device, sizes and base model
@@ -150,6 +154,7 @@ def _apply(lab, targets, backward):
             err = max(err, rel(out[i], m(input_ids=ids[i:i+1], **kw).logits[0]))
     return res,err
 
+# %% ../../nbs/bench/01_adapters.ipynb #56fde327
 def _apply_bar(lab, backward):
     (b,T),got = lab.s.apply,{t: _apply(lab, t, backward) for t in ('qv','all')}
     res = {t: dict(ms=r['ours'][0], base_ms=r['base'][0], ratio=r['ours'][0]/r['base'][0], gb=r['ours'][1],
@@ -159,6 +164,7 @@ def _apply_bar(lab, backward):
         targets=res, adapters=b, tokens=T,
         adapters_gb={t: b*lab.spec(t).n_params*lab.model.dtype.itemsize/1e9 for t in res})
 
+# %% ../../nbs/bench/01_adapters.ipynb #50c64916
 @bar('apply_forward', 'ms', 'ratio <= 1.25, error <= 0.03')
 def apply_forward(
     lab, # a Lab: device, sizes and base model

@@ -24,6 +24,7 @@ def _tasks_with_shots(lab, n, k, rows): # (contexts, rows) of n tasks
         if len(rs)>k: res.append(([t for r in rs[:k] for t in r.ids], rs[k:]))
     return [c for c,_ in res], [r for _,r in res]
 
+# %% ../../nbs/bench/02a_examples.ipynb #cc8360f1
 @bar('shots', 'ms', 'ratio >= 5, error <= 0.02')
 def shots(
     lab, # a Lab: device, sizes and base model
@@ -62,6 +63,7 @@ def read_examples(
     return dict(value=1e3*len(rows)/ms, baseline=1e3*len(rows)/plain, ratio=plain/ms, examples=len(rows),
         tokens=sum(map(len, rows)), **lab.roof(work))
 
+# %% ../../nbs/bench/02a_examples.ipynb #94e73db9
 def _losses(lab, rows, tokens): # the model's own forward and backward
     from dnd_nb.task import collate, token_batches
     for ix in token_batches(rows, tokens):
@@ -83,6 +85,7 @@ def _decide(lab):
     s = lab.timed(lambda: decide(model, tok, gen, xs), n=1, warm=int(lab.gpu))/1e3
     return dict(value=s, baseline=None, ratio=None, examples=len(xs), threads=torch.get_num_threads())
 
+# %% ../../nbs/bench/02a_examples.ipynb #39230886
 @bar('decide_cpu', 's', 'value <= 20', 'cpu')
 def decide_cpu(
     lab, # a Lab: device, sizes and base model

@@ -35,6 +35,7 @@ def _writer(lab, shape, rank, batch, d=384, **kw):
         with matmul_precision('highest'): err = max(rel(fast[i].flat(), gen(cond[i:i+1]).flat()) for i in (0, batch-1))
     return ms,gen,p['gb']+sum(t.nbytes for t in gen.state_dict().values())/1e9*lab.gpu,err
 
+# %% ../../nbs/bench/02_generators.ipynb #21840cbb
 @bar('generate_0.5b', 'ms an adapter', 'value <= 0.1, ratio >= 500, params <= 6e7, error <= 0.01')
 def generate_05b(
     lab, # a Lab: device, sizes and base model
@@ -50,6 +51,7 @@ def generate_05b(
     return dict(value=ms, baseline=theirs, ratio=theirs/ms, error=err, params=params, baseline_params=conv.n_params,
         values=spec.n_params, batch=lab.s.batch, gb=gb, **roof)
 
+# %% ../../nbs/bench/02_generators.ipynb #bf482263
 @bar('generate_7b', 'ms an adapter', 'value <= 0.5, gb <= 30, error <= 0.01')
 def generate_7b(
     lab, # a Lab: device, sizes and base model
@@ -120,6 +122,7 @@ def _sft_trainer(lab, d, steps=1000):
     tr.cache.encode([p for t in tasks for p in t.prompts])
     return tr,tasks
 
+# %% ../../nbs/bench/02_generators.ipynb #29ffd014
 @bar('sft_step', 'tokens/s', 'ratio >= 0.6')
 def sft_step(
     lab, # a Lab: device, sizes and base model

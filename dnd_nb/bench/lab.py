@@ -23,7 +23,7 @@ from ..zoo import Zoo, new_manifest
 
 # %% auto #0
 __all__ = ['BARS', 'SHAPES', 'TINY', 'Bar', 'bar', 'timed', 'peak_memory', 'rel', 'Sizes', 'shape_spec', 'random_base', 'Lab',
-           'write_work', 'train_work', 'attempt', 'matmul_precision', 'RandomEncoder', 'fake_zoo']
+           'SetClock', 'write_work', 'train_work', 'attempt', 'matmul_precision', 'RandomEncoder', 'fake_zoo']
 
 # %% ../../nbs/bench/00_lab.ipynb #1950af8e
 _cond = re.compile(r'(\w+) (<=|>=) ([-+.\de]+)')
@@ -204,6 +204,21 @@ class Lab:
         "A random.Random seeded by the lab and these words"
         return random.Random('/'.join(map(str, (self.seed,)+what)))
     def empty(self): "Give unused device memory back"; return torch.cuda.empty_cache() if self.gpu else None
+
+# %% ../../nbs/bench/00_lab.ipynb #f869ac8e
+class SetClock(Lab):
+    "A laboratory whose clock is set: each measurement runs once and takes what the list says"
+    def __init__(self,
+        ms, # milliseconds, one a measurement
+        **kw, # of `Lab`
+    ): super().__init__(**kw); self.ms = iter(ms); self._limits = dict(flops=1e9, bytes=1e6)
+    def timed(self,
+        f, # function without arguments
+        **kw, # of `Lab.timed`, not used
+    )->float:
+        "The next of `ms`"
+        f()
+        return float(next(self.ms))
 
 # %% ../../nbs/bench/00_lab.ipynb #6942721e
 @patch

@@ -51,6 +51,7 @@ def _decode_peft(m, tok, prompts, new, device, template='{}\nAnswer:'):
         use_cache=True, pad_token_id=tok.pad_token_id)
     return out[:,b.input_ids.shape[1]:]
 
+# %% ../../nbs/bench/03_system.ipynb #1a4f9aad
 @bar('decode_batched', 'ms', 'ratio >= 20, error <= 0.02')
 def decode_batched(
     lab, # a Lab: device, sizes and base model
@@ -71,6 +72,7 @@ def decode_batched(
     return dict(value=ours, baseline=float(np.median(each))*n, ratio=float(np.median(each))*n/ours,
         error=_decode_error(lab, ads, prompts, new), adapters=n, prompts=k, new_tokens=new)
 
+# %% ../../nbs/bench/03_system.ipynb #079ec09c
 def _decode_error(lab, ads, prompts, new):
     "Share of answers that differ from PEFT's, in float32"
     base = copy.deepcopy(lab.model).float()
@@ -93,6 +95,7 @@ def _room(nbytes, n): # how many files of this size fit into a third of the free
     return max(1, min(n, int(min(psutil.virtual_memory().available/3,
         shutil.disk_usage(tempfile.gettempdir()).free/2)/nbytes)))
 
+# %% ../../nbs/bench/03_system.ipynb #ba4c5a2d
 @contextmanager
 def _zoo_of(lab, n, distinct=None):
     "A zoo of n random adapters, 64 prompts each"
@@ -103,6 +106,7 @@ def _zoo_of(lab, n, distinct=None):
             lambda t: [f'{t}: a prompt of common length, number {i} of this task' for i in range(64)],
             distinct),distinct
 
+# %% ../../nbs/bench/03_system.ipynb #5dd0a2e3
 def _pairs(z, n=32, batches=24):
     "(pairs a second, MB of growth, ms to build the dataset, a batch)"
     t0 = time.perf_counter()
@@ -126,6 +130,7 @@ def zoo_open(
     return dict(value=curve[max(curve)], baseline=None, ratio=None, adapters=max(curve),
         curve={str(k):v for k,v in curve.items()})
 
+# %% ../../nbs/bench/03_system.ipynb #4962f28a
 @bar('zoo_pairs', 'pairs/s', 'value >= 2000, growth_mb <= 100, error <= 0', 'cpu')
 def zoo_pairs(
     lab, # a Lab: device, sizes and base model
@@ -146,6 +151,7 @@ def zoo_pairs(
         growth_mb=max(c['growth_mb'] for c in curve.values()), error=err, adapters=max(curve),
         mb_a_pair=z.spec.n_params*4/1e6, threads=torch.get_num_threads(), curve={str(k):v for k,v in curve.items()})
 
+# %% ../../nbs/bench/03_system.ipynb #e47f05b1
 @bar('cache_lookups', 'prompts/s', 'value >= 100000, error <= 0', 'cpu')
 def cache_lookups(
     lab, # a Lab: device, sizes and base model
@@ -178,6 +184,7 @@ def _script(command):
         Path(f'{d}/{command}.py').write_text(f'import sys\nfrom dnd_nb.{room} import {f}\nsys.exit({f}())\n')
         yield f'{d}/{command}.py'
 
+# %% ../../nbs/bench/03_system.ipynb #84a4b613
 @bar('import_cpu', 's', 'value <= 0.3, help_s <= 1', 'cpu')
 def import_cpu(
     lab, # a Lab: device, sizes and base model
@@ -190,6 +197,7 @@ def import_cpu(
         help_s = timed(lambda: subprocess.run([sys.executable, f, '--help'], check=True, capture_output=True), 5, 1)
     return dict(value=float(np.median(imp)), baseline=None, ratio=None, help_s=help_s, importing_torch_s=torch_s)
 
+# %% ../../nbs/bench/03_system.ipynb #c2a0076b
 @bar('demo_cpu', 's', 'value <= 300', 'cpu')
 def demo_cpu(
     lab, # a Lab: device, sizes and base model
@@ -232,6 +240,7 @@ def teachers_worker(
     crew.wait()
     if crew.main: write_json(out/'seconds.json', time.perf_counter()-t0)
 
+# %% ../../nbs/bench/03_system.ipynb #26ebaf26
 def _launch(n, code):
     "Run a line of Python in n processes"
     with tempfile.TemporaryDirectory() as d:
@@ -240,6 +249,7 @@ def _launch(n, code):
             '--mixed_precision', 'no', '--dynamo_backend', 'no', *(['--multi_gpu'] if n>1 else [])] # which is several processes, on CPUs too
         subprocess.run([*cmd, f'{d}/worker.py'], check=True, stdout=subprocess.DEVNULL)
 
+# %% ../../nbs/bench/03_system.ipynb #f8d90592
 @bar('two_gpus', 's', 'ratio >= 1.8, error <= 0.05', 'gpus')
 def two_gpus(
     lab, # a Lab: device, sizes and base model

@@ -46,8 +46,8 @@ def letter_counts(
     "The plainest encoder: frequencies of characters, and the length"
     def one(s):
         b = s.lower().encode()
-        return torch.cat([torch.bincount(torch.tensor(list(b)), minlength=256)[32:128].float()/max(1,len(b)),
-            torch.tensor([len(b)/200])])
+        n = torch.bincount(torch.tensor(list(b), dtype=torch.long), minlength=256)[32:128]
+        return torch.cat([n.float()/max(1,len(b)), torch.tensor([len(b)/200])])
     return torch.stack([one(s) for s in prompts])
 
 # %% ../../nbs/checks/02_condition.ipynb #b0ad5c26

@@ -100,6 +100,7 @@ def _margin(p):
     return dict(status='fail', **res, text="a task's own prompts are no better than another task's",
         mend='warm-start by reconstruction, more prompt batches, a better encoder')
 
+# %% ../../nbs/checks/03_generated.ipynb #c29f3de5
 @check('held out', ['generate','model','tasks','held_out'], ['keys'], UP+('collapse','retrieval','margin','encoder'))
 def _held_out(p):
     df = p.memo('held_out', lambda: margin_panel(p.model, p.tok, p.generate, p.held_out[:p.max_tasks], p.prompts,
@@ -154,6 +155,7 @@ def _strength(p):
                                                       if best else 'on these tasks no correction is better than this '
                                                       'one: fall back to the adapter it starts from')
 
+# %% ../../nbs/checks/03_generated.ipynb #d2c3eed4
 @check('prompts read', ['generate','model','tasks'], ['keys'], UP+('collapse','retrieval','margin','encoder'))
 def _prompts_read(p):
     c = p.memo('curves', lambda: _curves(p))
