@@ -19,9 +19,10 @@ from .fast.packing import micro_batches
 from .task import Template, Example, Row, encode_rows, collate, token_batches
 
 # %% auto #0
-__all__ = ['NO_CACHE', 'METRICS', 'CONTROLS', 'RIVALS', 'with_cache', 'one_by_one', 'behind', 'cache_of', 'score', 'answers',
-           'bare', 'in_context', 'window', 'Shown', 'score_behind', 'run_panel', 'family_weights', 'resample_over',
-           'bootstrap_ci', 'summarise', 'paired', 'gap_closed', 'main_split', 'prompts_help', 'panel_verdict']
+__all__ = ['NO_CACHE', 'METRICS', 'LEAST', 'CONTROLS', 'RIVALS', 'with_cache', 'one_by_one', 'behind', 'cache_of', 'score',
+           'answers', 'bare', 'in_context', 'window', 'Shown', 'score_behind', 'run_panel', 'family_weights',
+           'resample_over', 'bootstrap_ci', 'summarise', 'paired', 'gap_closed', 'main_split', 'prompts_help',
+           'panel_verdict']
 
 # %% ../nbs/09_evaluate.ipynb #e46f23bc
 def _answers(ex:Example)->list: # gold first
@@ -384,11 +385,13 @@ def _families(df, over): # {task: family}, where families are drawn anew
     return dict(zip(df.task, df.family))
 
 # %% ../nbs/09_evaluate.ipynb #06178422
+LEAST = 5 # families, or tasks, that an interval over them needs: an interval over a handful would say nothing
+
 def resample_over(
     df:pd.DataFrame, # as made by `run_panel`
-    least:int=5, # units
+    least:int=LEAST, # units
 )->str: # families, tasks or rows
-    "The widest unit of which every split has enough: an interval over a handful of families would say nothing"
+    "The widest unit of which every split has enough"
     parts = [g for _,g in df.groupby('split')] if 'split' in df else [df]
     return next((o for o,c in (('families','family'),('tasks','task')) if c in df
         and min(g[c].nunique() for g in parts)>=least),

@@ -146,7 +146,7 @@ AIMED = [
 ('learning rate to zero, not to a tenth', "return self.lr*(.1+.45*(1+np.cos(np.pi*(step-w)/max(1,self.steps-w))))", "return self.lr*(.5*(1+np.cos(np.pi*(step-w)/max(1,self.steps-w))))"),
 ('the answer with its prompt scored', "y = labels[:,-keep:][:,1:]", "y = labels[:,-keep:][:,:-1]"),
 # ---- studies
-('study: differences drawn unpaired', "return _interval(mx-my, dx-dy, n) | dict(p=_p(dx-dy, n), n_tasks=len(both))", "dy = np.random.default_rng(1).permutation(dy); return _interval(mx-my, dx-dy, n) | dict(p=_p(dx-dy, n), n_tasks=len(both))"),
+('study: differences drawn unpaired', "return self._interval(mx-my, dx-dy, n) | dict(p=_p(dx-dy, n), n_tasks=len(both))", "dy = np.random.default_rng(1).permutation(dy); return self._interval(mx-my, dx-dy, n) | dict(p=_p(dx-dy, n), n_tasks=len(both))"),
 ('study: differences on unequal draws', "on = shared_draws(*have)", "on = None"),
 ('study: near and far folds mixed', "return df[[p in have for p in zip(df.fold, df.task)]]", "return df[df.task.isin({t for _,t in have})]"),
 ('study: 5/95', "lo=float(np.percentile(d, 2.5)), hi=float(np.percentile(d, 97.5))", "lo=float(np.percentile(d, 5)), hi=float(np.percentile(d, 95))"),

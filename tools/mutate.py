@@ -170,12 +170,12 @@ sys.argv[1:] = ['--go_on' if a=='--go-on' else a for a in sys.argv[1:]] # as oth
 
 @call_parse
 def main(
-    paths:Param('Notebooks, as nbs/io/files.ipynb or io/files; with --listed all if none', str, nargs='*'),
-    n:int=40, # mutants of each, drawn
+    paths:Param('Notebooks, as nbs/io/files.ipynb or io/files; all if none', str, nargs='*'),
+    n:int=None, # mutants of each, drawn; 40, or with --listed none, if not given
     seed:int=0,
     out:str='', # CSV to add to, e.g. results/faults/mutation.csv; rows whose line is gone leave it
     lines:str='', # only lines, or with --listed names, that match this regular expression
-    listed:store_true=False, # the mutations of aimed.py instead of drawn ones
+    listed:store_true=False, # the mutations of aimed.py; drawn ones beside them if --n is given
     go_on:store_true=False, # try only what is not in the CSV, or survived there
     seconds:float=0, # begin nothing after so long; 0: no limit
 ):
@@ -191,7 +191,7 @@ def main(
     if out: rows = there(rows, every)
     for p in paths:
         nb = read_nb(p)
-        todo = aimed(nb, lines) if listed else drawn(nb, n, seed, lines)
+        todo = (aimed(nb, lines) if listed else []) + drawn(nb, (0 if listed else 40) if n is None else n, seed, lines)
         if go_on: todo = [m for m in todo if (p,*m[2:]) not in rows or rows[p,*m[2:]][2]=='survived']
         if not todo or seconds and time.time()-t1>seconds: continue
         with tempfile.TemporaryDirectory() as os.environ['MUTANTS']:
@@ -201,7 +201,7 @@ def main(
             base,seen = time.time()-t0,Counter()
             for (_,_,*key),got in tried(p, nb, todo, flags, 3*base+20):
                 seen[got] += 1
-                rows[p,*key] = '' if listed else seed,at,got,''
+                rows[p,*key] = '' if key[0]=='aimed' else seed,at,got,''
                 if got=='survived': print(f'survived {p} {" ".join(key)}', flush=True)
                 if out: write_rows(out, rows)
                 if seconds and time.time()-t1>seconds: break

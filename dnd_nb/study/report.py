@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np, pandas as pd
 from fastcore.basics import patch
 from ..compare import holm
-from ..evaluate import family_weights
+from ..evaluate import LEAST, family_weights
 
 # %% auto #0
 __all__ = ['METRICS', 'figures_of', 'over_draws', 'shared_draws', 'Resampled', 'holms', 'judged', 'rivals_at', 'bars']
@@ -55,6 +55,7 @@ class Resampled:
     family:dict # task → family
     n:int=2000 # resamplings
     seed:int=0
+    least:int=LEAST # families, as panels want of an interval over them; of fewer only the mean is said
     kept:dict=field(default_factory=dict, repr=False) # means over draws that were asked for before
 
 @patch
@@ -91,8 +92,9 @@ def draws(self:Resampled,
     return *self.resample(x), list(x.index)
 
 # %% ../../nbs/study/07_report.ipynb #02d00ed2
-def _interval(mean, d, families): # of one family there is nothing to draw anew, so there is no interval
-    if families<2: return dict(mean=mean, lo=None, hi=None)
+@patch
+def _interval(self:Resampled, mean, d, families): # of few families there is none
+    if families<self.least: return dict(mean=mean, lo=None, hi=None)
     return dict(mean=mean, lo=float(np.percentile(d, 2.5)), hi=float(np.percentile(d, 97.5)))
 
 @patch
@@ -111,7 +113,7 @@ def row(self:Resampled,
     got = self.draws(source, metric)
     if not got: return None
     n = self.families(got[2])
-    return _interval(*got[:2], n) | dict(n_tasks=len(got[2]), n_families=n)
+    return self._interval(*got[:2], n) | dict(n_tasks=len(got[2]), n_families=n)
 
 # %% ../../nbs/study/07_report.ipynb #7c165ac2
 def _p(d, families): # two-sided p of resampled differences; None of one family
@@ -134,7 +136,7 @@ def difference(self:Resampled,
     both = x.index.intersection(y.index)
     if not len(both): return None
     (mx,dx),(my,dy),n = self.resample(x.loc[both]),self.resample(y.loc[both]),self.families(both)
-    return _interval(mx-my, dx-dy, n) | dict(p=_p(dx-dy, n), n_tasks=len(both))
+    return self._interval(mx-my, dx-dy, n) | dict(p=_p(dx-dy, n), n_tasks=len(both))
 
 # %% ../../nbs/study/07_report.ipynb #8c851b62
 @patch
@@ -144,7 +146,8 @@ def gap_closed(self:Resampled,
     "Share of the loss between base and the task's own teacher that a source closes: a ratio of means"
     s,b,t = (self.draws(x) for x in (source,'base','teacher'))
     if not (s and b and t) or not s[2]==b[2]==t[2] or b[0]<=t[0]: return None
-    return _interval((b[0]-s[0])/(b[0]-t[0]), (b[1]-s[1])/(b[1]-t[1]), self.families(s[2])) | dict(n_tasks=len(s[2]))
+    gap = self._interval((b[0]-s[0])/(b[0]-t[0]), (b[1]-s[1])/(b[1]-t[1]), self.families(s[2]))
+    return gap | dict(n_tasks=len(s[2]))
 
 # %% ../../nbs/study/07_report.ipynb #c829dd5c
 def holms(
