@@ -141,10 +141,10 @@ def lean_code(docs):
 def own_tables(docs):
     "Cells that hold a number are marked, so that only text may break anywhere; a name may break after an underscore"
     def cell(m):
-        tag,opts,text = m.groups()
-        if re.fullmatch(r'[-+−]?[\d.,]+(e[-+]?\d+)?[%×]?|[-+]?\d[^<]{,20}|nan|NaN|True|False|–|', text.strip()): opts += ' class="n"' if 'class=' not in opts else ''
-        return f'<{tag}{opts}>'+re.sub(r'(?<=\w)_(?=\w)', '_<wbr>', text)
-    def table(m): return re.sub(r'<(t[hd])([^>]*)>([^<]*)', cell, m[0])
+        tag,opts,text,whole = m.groups()
+        if whole and re.fullmatch(r'[-+−]?[\d.,]+(e[-+]?\d+)?[%×]?|[-+]?\d[^<]{,20}|nan|True|False', text.strip()) and 'class=' not in opts: opts += ' class="n"'
+        return f'<{tag}{opts}>'+re.sub(r'(?<=\w)_(?=\w)', '_<wbr>', text)+whole
+    def table(m): return re.sub(r'<(t[hd])([^>]*)>([^<]*)(</t[hd]>|)', cell, m[0])
     for p in docs.rglob('*.html'): p.write_text(re.sub(r'<table.*?</table>', table, p.read_text(encoding='utf-8'), flags=re.S), encoding='utf-8')
 
 def own_sources(docs, was, repo):
