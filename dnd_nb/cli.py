@@ -127,18 +127,17 @@ def dnd_demo(
     seed:int=0, # of everything random
     tiny:store_true=False, # a random two-layer model: to try the plumbing in seconds, not to learn anything
 ):
-    """Teach LoRAs, then a generator that writes them from prompts, on a real 135M model; show whether the prompts help.
-    Some minutes on 2 cores, fewer with `--quick`; then read FOLDER/report.md, and try FOLDER/run with dnd_generate"""
+    """Train a generator that reads examples, on a real 135M model, and judge it on tasks that it never met.
+    A minute or two on 2 cores, less with `--quick`; then read FOLDER/report.md"""
     with one_line_errors():
         from dataclasses import replace
         from dnd_nb.demo import DemoConfig, demo, quick as quick_config
         cfg = replace(quick_config() if quick or tiny else DemoConfig(), seed=seed)
-        model = tok = cache = None
+        model = tok = None
         if tiny:
-            from dnd_nb.model import tiny_base, tiny_encoder
-            from dnd_nb.encoder import PromptCache, SentenceEncoder
-            (model,tok),cache = tiny_base(),PromptCache(Path(folder)/'embeddings', SentenceEncoder(tiny_encoder()))
-        demo(folder, cfg, model, tok, cache)
+            from dnd_nb.model import tiny_base
+            model,tok = tiny_base()
+        demo(folder, cfg, model, tok)
 
 # %% ../nbs/15_cli.ipynb #7d1c0a54
 def _from_table(where, zoo, names, **kwargs):

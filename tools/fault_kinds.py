@@ -384,7 +384,7 @@ FILES = ('tasks/add.train.jsonl','tasks/families.json','base/config.json','base/
     'run/selected.json','run/generator.safetensors','run/state/state.safetensors','run/log.jsonl','prompts.txt','examples.jsonl',
     'zoo/add/prompts.json','zoo/add/step_00004/adapter_config.json','zoo/add/step_00004/adapter_model.safetensors',
     'zoo/add/step_00004/delta.npy','gen/generator.safetensors','theirs/adapter_config.json','theirs/adapter_model.safetensors',
-    'theirs/prompts.json','demo/report.json','demo/times.json','demo/zoo/manifest.json','evaluation.json','.lock','zoo/.lock','zoo/.lock.json',
+    'theirs/prompts.json','demo/report.json','demo/times.json','demo/generator/generator.json','evaluation.json','.lock','zoo/.lock','zoo/.lock.json',
     'tasks/add.test.jsonl','zoo/multitask','run/state','emb','theirs/README.md','theirs/adapter_model-00001-of-00002.safetensors','theirs/probes.json',
     'theirs/delta.npy','gen/generator.json') + tuple(f'base/{n}' for n in ('tokenizer_config.json','special_tokens_map.json',
     'added_tokens.json','chat_template.jinja','additional_chat_templates/x.jinja','vocab.json','merges.txt','tokenizer.model','processor_config.json',

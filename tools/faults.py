@@ -57,10 +57,9 @@ def function_of(command):
 
 def small_demo():
     "A demo of some seconds"
-    from dnd_nb.demo import DemoConfig, FAR, FULL, NEAR, SEEN, VALIDATION
-    return DemoConfig(FULL | dict(seen=SEEN[:2], validation=VALIDATION[:1], near=NEAR[:1], far=FAR[:1], n_train=12, rank=2,
-        teacher_steps=3, multitask_steps=2, recon_steps=3, sft_steps=2, sft_batch=2, hidden=8, conditions=1,
-        held_rows=2, seen_rows=2, k=2))
+    from dnd_nb.demo import DemoConfig, FAR, FULL, NEAR, SEEN
+    return DemoConfig(FULL | dict(seen=SEEN[:3], near=NEAR[:1], far=FAR[:1], n_train=12, rank=2, start_steps=2, start_rows=2, steps=2, tasks=2,
+        held_train=12, rows=2, k_train=(2,3), rounds=1, k=2, draws=2, held_rows=2, tune_steps=2, decide_on=4))
 
 DONE = set()
 def made_small():
@@ -74,7 +73,6 @@ def made_small():
     collect.train_teachers = partial(collect.train_teachers, save_every=0, progress=False)
     fit = train.Trainer.fit
     train.Trainer.fit = lambda self: fit(self, save_every=0, progress=False)
-    dnd_nb.demo.train_teachers = collect.train_teachers
     dnd_nb.demo.quick,dnd_nb.demo.fastest_threads = small_demo,lambda *a: 1
     dnd_nb.use.DEFAULT = Path('gen')
     if Path('gen.sum').exists(): dnd_nb.use.DEFAULT_SHA256 = Path('gen.sum').read_text()

@@ -198,7 +198,7 @@ def import_cpu(
     return dict(value=float(np.median(imp)), baseline=None, ratio=None, help_s=help_s, importing_torch_s=torch_s)
 
 # %% ../../nbs/bench/03_system.ipynb #c2a0076b
-@bar('demo_cpu', 's', 'value <= 300', 'cpu')
+@bar('demo_cpu', 's', 'value <= 100, peak_rss_gb <= 2.5', 'cpu')
 def demo_cpu(
     lab, # a Lab: device, sizes and base model
     *args, # further arguments of `dnd_demo`
