@@ -109,7 +109,7 @@ def _texts(xs, mode, file): # what a run's encoder reads of the examples
 @command
 @delegates(reading)
 def dnd_generate(
-    run:str, # a run folder, as made by dnd_train or dnd_demo (its folder run); --generator FOLDER says the same
+    run:str, # a run folder, as made by dnd_train; --generator FOLDER says the same
     prompts:str, # prompts, perhaps with answers: text, table, chats, .gz, Hub data set; - is standard input
     out:str='adapter', # PEFT folder to write; an adapter that is there is replaced
     k:int=0, # prompts to read, drawn by the seed; 0: all of them

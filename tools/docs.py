@@ -51,7 +51,7 @@ def plain_pages(site, site_url, repo_url):
     return was
 
 wings = dict(io='Files', tasks='Tasks', fast='Fast', generators='Generators', checks='Checks', study='Study', bench='Measures')
-use = 'demo use generate written explore workbench explorer near share cli choices'.split() # pages about using the commands
+use = 'demo use generate written explore workbench explorer lines near share cli choices'.split() # pages about using the commands
 understand = 'reader strength examples doctor'.split() # of the lettered rooms, those that a reader of the method needs
 lessons = 'first_adapter first_result own_tasks own_base read_the_doctor add_your_own'.split() # in reading order
 
