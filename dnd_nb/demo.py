@@ -378,9 +378,10 @@ def spoken(
         f'\nThe decision on {c["task"]}, a held-out task, from {c["n"]} examples:', *wrapped([c['sentence']], ''),
         '  held back: prompt → base / adapter / gold', *('  '+l for l in c['lines']),
         f'\nThe doctor: {rep["doctor"]["verdict"]}',
-        f'\n{rep["wall_s"]:.0f} s ({rep["cpu_s"]:.0f} s of the processor), {rep["peak_rss_gb"]:.1f} GB at '
-        f'most; everything is in {folder}. Next: read '
-        f'{folder}/report.md, open {folder}/adapter/README.md, or dnd_generate FILE --generator {folder}/generator']
+        f'\n{rep["wall_s"]:.0f} s ({rep["cpu_s"]:.0f} s of the processor), {rep["peak_rss_gb"]:.1f} GB at most; '
+        f'everything is in {folder}',
+        f'Next: read {folder}/report.md, open {folder}/adapter/README.md, or dnd_generate FILE --generator '
+        f'{folder}/generator']
 
 # %% ../nbs/14d_demo.ipynb #9401d533
 DEMO = Format('demo', 2, dict(panel=schema_of(list[dict]), verdict=schema_of(list[str]), config=schema_of(dict)),
