@@ -508,7 +508,8 @@ def panel_verdict(
     split = split or main_split(df)
     g,h = df[df.split==split],prompts_help(df, split, seed, over)
     n = g.task.nunique()
-    where = f'on {n} {split.replace("_"," ")} task{"s" if n>1 else ""}'
+    kind = dict(seen='training', held_out='held-out').get(split, split.replace('_',' '))
+    where = f'on {n} {kind} task{"s" if n>1 else ""}'
     if h is None: return f'Verdict {where}: there is no control, so nothing is said of the prompts'
     control,m,lo,hi = h
     how = ('the prompts change nothing' if m==lo==hi==0 else 'the prompts help' if hi<0
