@@ -9,7 +9,7 @@ cp.read(here/'settings.ini', encoding='utf-8')
 cfg = cp['DEFAULT']
 
 statuses = ['0 - none', '1 - Planning', '2 - Pre-Alpha', '3 - Alpha', '4 - Beta', '5 - Production/Stable', '6 - Mature', '7 - Inactive']
-pythons = ['3.10', '3.11', '3.12', '3.13']
+pythons = ['3.10', '3.11', '3.12', '3.13', '3.14']
 
 setup(
     name=cfg['lib_name'],

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from .files import regular
 
 # %% auto #0
-__all__ = ['find_adapters', 'adapter_folder', 'load_tensors', 'adapter_tensors', 'clean_key', 'split_tensors']
+__all__ = ['hub_name', 'find_adapters', 'adapter_folder', 'load_tensors', 'adapter_tensors', 'clean_key', 'split_tensors']
 
 # %% ../../nbs/io/folders.ipynb #18565370
 def _natural(k): return [int(s) if s.isdigit() else s for s in re.split(r'(\d+)', k)]
@@ -43,13 +43,29 @@ def _call(folder, top):
     if step and folder!=top: return folder.parent.name,int(step[1])
     return folder.name,0
 
+# %% ../../nbs/io/folders.ipynb #56a3db7d
+def hub_name(
+    source, # a path, a name, or an address of the Hub
+)->str: # the name of a repository, if it is an address
+    "A repository's name instead of its address; all else stays"
+    hit = re.match(r'(?:https?://(?:huggingface\.co|hf\.co)/|hf://)(?:datasets/)?([\w.-]+/[\w.-]+)', str(source))
+    return hit[1] if hit else str(source)
+
+# %% ../../nbs/io/folders.ipynb #da46d774
+def _gone(folder):
+    "What is wrong with a path that is no folder"
+    p,name = Path(folder),str(folder)
+    if p.is_file(): return f'{p}: a file; name its folder, {p.parent}'
+    if not re.fullmatch(r'\w[\w.-]*/[\w.-]+', name): return f'{name}: no such folder'
+    return f"{name}: no such folder, and no adapter of that name in the Hub's cache; fetch it: hf download {name}"
+
 # %% ../../nbs/io/folders.ipynb #847a4837
 def find_adapters(
     folder, # an adapter's folder, one that holds some at any depth up to three, or the Hub's cache
 )->dict: # (name, step) → folder
     "The adapters in or below a folder; two of one name are told apart by their paths"
     top = Path(folder)
-    if not top.is_dir(): raise FileNotFoundError(f'{top}: no such folder')
+    if not top.is_dir(): raise FileNotFoundError(_gone(folder))
     found = _below(top)
     names = [_call(p, top) for p in found]
     rest = lambda p: '_'.join(p.relative_to(top).parts) or p.name
@@ -75,8 +91,9 @@ def adapter_folder(
     folder, # an adapter's folder, one with a single adapter below it, or a name in the Hub's cache
 )->Path: # with adapter_config.json in it
     "The folder of one adapter; several or none are an error that names what was seen"
-    p = Path(folder)
-    if not p.exists() and str(folder).count('/')==1 and (hit := _in_hub_cache(str(folder))): return hit
+    name = hub_name(folder)
+    p = Path(name)
+    if not p.exists() and name.count('/')==1 and (hit := _in_hub_cache(name)): return hit
     if (p/'adapter_config.json').exists(): return p
     found = list(find_adapters(p).values())
     if len(found)==1: return found[0]

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from ..adapter import Adapters, LoraSpec, apply_adapters, peft_doubts, _features, _modules, _targets
 from .files import atomic_dir, read_json, write_json, write_tensors
 from .schema import fitting
-from .folders import adapter_folder, adapter_tensors, find_adapters, load_tensors, split_tensors
+from .folders import adapter_folder, adapter_tensors, clean_key, find_adapters, load_tensors, split_tensors
 from .folders import _few, _natural
 from .identity import only_files
 
@@ -178,7 +178,7 @@ def check(self:PeftFile)->PeftFile:
         a,b,r = self.A[k].shape[0],self.B[k].shape[1],self.of('r',k)
         if not a==b==r: raise ValueError(where+f'{k} has rank {a} in A and {b} in B, {r} in adapter_config.json')
     ts = {f'{k}.lora_{w}':t for w,x in (('A',self.A), ('B',self.B)) for k,t in x.items()}
-    bad = [k for k,t in ts.items() if not t.isfinite().all()]
+    bad = [k for k,t in ts.items() if not t.float().isfinite().all()] # 8-bit floats know no isfinite
     if bad: raise ValueError(where+f'{len(bad)} tensors hold NaN or infinity (first: {bad[0]}); train it again')
     return self._check_patterns()
 
@@ -328,7 +328,8 @@ def _extra(k, t, own):
     if own is None: return 'stands beside the LoRA; give the base model (model=) to see whether it is its own'
     if name not in own: return 'neither a LoRA nor a tensor of the base model'
     if _same(t, own[name]): return ''
-    sizes = f'{list(t.shape)} against {list(own[name].shape)}'
+    a,b = list(t.shape),list(own[name].shape)
+    sizes = 'other values' if a==b else f'{a} against {b}'
     return f"not the base model's ({sizes}): trained along with the LoRA, which holds no such change"
 
 # %% ../../nbs/io/peft.ipynb #34796eba
@@ -358,14 +359,30 @@ class LoadReport:
         lack = f' (no A and B: {_few(self.missing, 2)})' if self.missing else ''
         return '; '.join([f'{self.name}: {self.applied}/{self.expected} modules applied{lack}', *self.notes])
 
+# %% ../../nbs/io/peft.ipynb #b2b3ebe2
+def _hit(c, names):
+    "Those of these modules that a config's targets name, by PEFT's own rule"
+    which = ('target_modules','exclude_modules','layers_to_transform','layers_pattern','modules_to_save')
+    cfg = LoraConfig(**{k:c.get(k) for k in which})
+    return [k for k in names if check_target_module_exists(cfg, k)]
+
+# %% ../../nbs/io/peft.ipynb #88821fc8
+@patch
+def check_targets(self:PeftFile):
+    "The config's targets name every module with A and B: PEFT leaves the others as they are"
+    c = self.config
+    if not c.get('target_modules') or c['target_modules']=='all-linear': return
+    if isinstance(c['target_modules'], list): c = c | dict(target_modules=[clean_key(t) for t in c['target_modules']])
+    left = set(self.A) - set(_hit(c, self.A))
+    if left: raise ValueError(f'{self.folder}: target_modules in adapter_config.json do not name {len(left)} of '
+        f'{len(self.A)} modules with A and B (first: {min(left, key=_natural)}), so PEFT leaves them out; add them there')
+
 # %% ../../nbs/io/peft.ipynb #3a973ea6
 def _asked(c, model):
     "Modules of the model that the config's targets name, by PEFT's own rule"
     if not c.get('target_modules'): return []
     if c['target_modules']=='all-linear': return _targets(model, 'all-linear')
-    which = ('target_modules','exclude_modules','layers_to_transform','layers_pattern','modules_to_save')
-    cfg = LoraConfig(**{k:c.get(k) for k in which})
-    return [k for k in _known(model) if check_target_module_exists(cfg, k)]
+    return _hit(c, _known(model))
 
 # %% ../../nbs/io/peft.ipynb #8a69ddae
 @patch
@@ -392,7 +409,8 @@ def read_peft(
     A,B,rest,odd = split_tensors(adapter_tensors(p), p)
     notes = [f'{o} taken off the keys' for o in sorted(odd)] + [f'found in {p.name}/']*(p!=Path(folder))
     f = PeftFile(p, c, A, B, rest, notes).check()
-    if model is not None: f = f.ordered(model)
+    raw,f = f,f if model is None else f.ordered(model)
+    raw.check_targets()
     return f if initial in (None,'itself') else f.plain(initial, model)
 
 # %% ../../nbs/io/peft.ipynb #a5e579ae

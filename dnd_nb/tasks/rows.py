@@ -15,6 +15,7 @@ from unittest.mock import patch as patched
 from fastcore.basics import patch
 from ..task import TaskError
 from ..io.files import loads
+from ..io.folders import hub_name
 
 # %% ../../nbs/tasks/rows.ipynb #004e2494
 @dataclass
@@ -496,6 +497,7 @@ def read_table(
     "Rows of whatever holds them"
     if not isinstance(source, (str, Path)): return _few(_of_object(source), most, seed)
     if '\n' in str(source): return _few(read_string(str(source), split=split, **kw), most, seed)
+    source = hub_name(source)
     p = Path(source).expanduser()
     word,colon,_ = str(source).partition(':')
     if colon and word in SOURCES: return from_source(str(source), most, seed)

@@ -293,6 +293,9 @@ def _first(known, first, name):
     if first is not None: return first
     if any(int(a) == 0 for a,*_ in known): return 0
     if any(int(a) == len(t) for a,t,_ in known): return 1
+    if far := next(((a,t) for a,t,_ in known if int(a) > len(t)), None):
+        raise TaskError(f'{name}: answer {far[0]} is no number of one of the {len(far[1])} choices {short(far[1])}; '
+            'mend it, or say which column has the answer with --answer-field')
     raise TaskError(f'{name}: answers {", ".join(sorted({a for a,*_ in known})[:4])} are numbers of choices that may '
         f'count from 0 or from 1; say --first-index 0 or 1')
 
