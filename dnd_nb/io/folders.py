@@ -158,3 +158,18 @@ def split_tensors(
         ab[m['ab']][m['mod']] = t
     odd = {k[:k.index(clean_key(k))] for k in ts if clean_key(k) in k} - {'', 'base_model.model.'}
     return ab['A'],ab['B'],rest,odd
+
+# %% ../../nbs/io/folders.ipynb #a0502006
+def _same(t, p): return t.shape==p.shape and bool((p.to(t.dtype).cpu()==t).all() or (t.to(p.dtype)==p.cpu()).all())
+
+def _extra(k, t, own):
+    "What is wrong with a tensor beside A and B; '' if it is the base model's own"
+    name = re.sub(r'\.(base_layer|modules_to_save|original_module)', '', k)
+    if 'lora_embedding' in k: return 'a LoRA on an embedding, which is no linear map; leave it out of target_modules'
+    if '.lora_' in k: return 'not lora_A.weight or lora_B.weight of a linear map, so a plain LoRA does not apply it'
+    if own is None: return 'stands beside the LoRA; give the base model (model=) to see whether it is its own'
+    if name not in own: return 'neither a LoRA nor a tensor of the base model'
+    if _same(t, own[name]): return ''
+    a,b = list(t.shape),list(own[name].shape)
+    sizes = 'other values' if a==b else f'{a} against {b}'
+    return f"not the base model's ({sizes}): trained along with the LoRA, which holds no such change"

@@ -18,7 +18,7 @@ from ..adapter import Adapters, LoraSpec, apply_adapters, peft_doubts, _features
 from .files import atomic_dir, read_json, write_json, write_tensors
 from .schema import fitting
 from .folders import adapter_folder, adapter_tensors, clean_key, find_adapters, load_tensors, split_tensors
-from .folders import _few, _natural
+from .folders import _extra, _few, _natural
 from .identity import only_files
 
 # %% auto #0
@@ -317,21 +317,6 @@ def meets(self:PeftFile,
     for k,s in self.shapes.items():
         if known[k]!=s: raise ValueError(f'{self.folder}: {k} is {s} (in, out), {known[k]} in the base model; {hint}')
 
-# %% ../../nbs/io/peft.ipynb #a0502006
-def _same(t, p): return t.shape==p.shape and bool((p.to(t.dtype).cpu()==t).all() or (t.to(p.dtype)==p.cpu()).all())
-
-def _extra(k, t, own):
-    "What is wrong with a tensor beside A and B; '' if it is the base model's own"
-    name = re.sub(r'\.(base_layer|modules_to_save|original_module)', '', k)
-    if 'lora_embedding' in k: return 'a LoRA on an embedding, which is no linear map; leave it out of target_modules'
-    if '.lora_' in k: return 'not lora_A.weight or lora_B.weight of a linear map, so a plain LoRA does not apply it'
-    if own is None: return 'stands beside the LoRA; give the base model (model=) to see whether it is its own'
-    if name not in own: return 'neither a LoRA nor a tensor of the base model'
-    if _same(t, own[name]): return ''
-    a,b = list(t.shape),list(own[name].shape)
-    sizes = 'other values' if a==b else f'{a} against {b}'
-    return f"not the base model's ({sizes}): trained along with the LoRA, which holds no such change"
-
 # %% ../../nbs/io/peft.ipynb #34796eba
 @patch
 def check_extras(self:PeftFile,
@@ -363,8 +348,7 @@ class LoadReport:
 def _hit(c, names):
     "Those of these modules that a config's targets name, by PEFT's own rule"
     which = ('target_modules','exclude_modules','layers_to_transform','layers_pattern','modules_to_save')
-    cfg = LoraConfig(**{k:c.get(k) for k in which})
-    return [k for k in names if check_target_module_exists(cfg, k)]
+    return [k for k in names if check_target_module_exists(LoraConfig(**{w:c.get(w) for w in which}), k)]
 
 # %% ../../nbs/io/peft.ipynb #88821fc8
 @patch
@@ -373,9 +357,9 @@ def check_targets(self:PeftFile):
     c = self.config
     if not c.get('target_modules') or c['target_modules']=='all-linear': return
     if isinstance(c['target_modules'], list): c = c | dict(target_modules=[clean_key(t) for t in c['target_modules']])
-    left = set(self.A) - set(_hit(c, self.A))
-    if left: raise ValueError(f'{self.folder}: target_modules in adapter_config.json do not name {len(left)} of '
-        f'{len(self.A)} modules with A and B (first: {min(left, key=_natural)}), so PEFT leaves them out; add them there')
+    if not (left := set(self.A) - set(_hit(c, self.A))): return
+    raise ValueError(f'{self.folder}: target_modules in adapter_config.json do not name {len(left)} of {len(self.A)} '
+        f'modules with A and B (first: {min(left, key=_natural)}), so PEFT leaves them out; add them there')
 
 # %% ../../nbs/io/peft.ipynb #3a973ea6
 def _asked(c, model):
