@@ -291,7 +291,8 @@ def sound_streams():
         except OSError: os.open(os.devnull, os.O_RDWR) # gets the lowest free number, which is this one
         s = getattr(sys, n)
         if s is None: setattr(sys, n, open(os.devnull, 'r' if fd==0 else 'w', encoding='utf-8'))
-        elif fd and getattr(s, 'errors', '')=='strict' and hasattr(s, 'reconfigure'): s.reconfigure(errors='replace')
+        elif fd and getattr(s, 'errors', '') in ('strict','surrogateescape') and hasattr(s, 'reconfigure'):
+            s.reconfigure(errors='replace')
 
 # %% ../nbs/01a_crew.ipynb #dc68c3fb
 MENDS = { # what the system refuses → what to do

@@ -115,10 +115,10 @@ class ExamplesConfig:
     steps:int=2000 # optimiser steps
     tasks:int=32 # conditions a step
     rows:int=4 # rows scored for each
-    k:tuple=(1,16) # fewest and most examples shown; a step draws one number for all its conditions, evenly on a log scale
+    k:tuple[int,int]=(1,16) # fewest and most examples shown; a step draws one number for all its conditions, evenly on a log scale
     lr:float=2e-3 # peak learning rate: warm-up over a twentieth of the steps, then cosine to zero
     weight_decay:float=.1
-    hide:tuple=(.1,.1) # shares of conditions with all answers hidden, and with some hidden
+    hide:tuple[float,float]=(.1,.1) # shares of conditions with all answers hidden, and with some hidden
     ema:float=.99 # decay of the averaged weights, which are what is kept
     max_len:int=224 # tokens of a row
     max_tokens:int=2**14 # tokens a micro-batch

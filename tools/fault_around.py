@@ -120,7 +120,7 @@ def shell(world):
     "Command lines that nobody should type, through `dnd`"
     for argv in lines(None): yield typed(world, argv)
 
-SLOW = ('demo','study','bench') # without options they run for minutes
+SLOW = ('demo','study','bench','collect','train') # without options they run for minutes, or fetch a base model
 def typed(world, argv):
     def do():
         with world.copy('whole') as ws:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from ..examples import ExamplesConfig
+from ..io.schema import fitting
 
 # %% auto #0
 __all__ = ['GAPS', 'MAX_LEN', 'POOL', 'VAL', 'TINY', 'StudyConfig', 'configure']
@@ -19,17 +20,17 @@ VAL = 40 # validation tasks at most, one of a family before two
 @dataclass
 class StudyConfig:
     "Settings of a study"
-    k:tuple=(1,4,16) # examples of a new task
-    steps:tuple=(5,10,20) # of fine-tuning on them
+    k:tuple[int,...]=(1,4,16) # examples of a new task
+    steps:tuple[int,...]=(5,10,20) # of fine-tuning on them
     draws:int=8 # of the examples, for generated adapters and examples in context
     held:int=0 # held-out tasks of a fold and folder that are judged, one of a family before two; 0: all
     rows:int=24 # test rows a task
-    rates:tuple=(2.5e-4,5e-4,1e-3,2e-3) # of fine-tuning
-    multitask:tuple=((150,2e-3),(400,2e-3),(400,5e-4),(1000,1e-3)) # steps, rate of the multi-task LoRA; 64 rows a step
+    rates:tuple[float,...]=(2.5e-4,5e-4,1e-3,2e-3) # of fine-tuning
+    multitask:tuple[tuple[int,float],...]=((150,2e-3),(400,2e-3),(400,5e-4),(1000,1e-3)) # steps, rate of the multi-task LoRA; 64 rows a step
     teacher_steps:int=100 # of a task's own LoRA, 8 rows a step
     teachers:int=64 # of training tasks, tried on the examples of a new one
     start_steps:int=50 # of the start adapter, 64 rows a step
-    targets:tuple=('q_proj','v_proj')
+    targets:tuple[str,...]=('q_proj','v_proj')
     rank:int=8
     generator:dict=field(default_factory=lambda: dict(steps=5, rate=5e-3, alone=True)) # of `RefiningGenerator`
     training:dict=field(default_factory=lambda: dict(steps=800, tasks=16, rows=8, hide=(.1,0.),
@@ -49,10 +50,12 @@ class StudyConfig:
     )->ExamplesConfig:
         "How the generator is trained"
         _known(self.training, ExamplesConfig, 'training: ')
+        fitting(self.training, ExamplesConfig, 'training', 'give a value like the default')
         return ExamplesConfig(**{k:tuple(v) if isinstance(v, list) else v for k,v in self.training.items()}
             | dict(seed=seed, max_len=MAX_LEN))
 
 def _known(settings, cls, where=''): # an error that names the first one that is no field
+    fitting(settings, dict, where.rstrip(': ') or 'settings', 'give names and values')
     names = [f.name for f in fields(cls)]
     if odd := sorted(settings.keys()-set(names)):
         raise ValueError(f'{where}no setting is called {odd[0]!r}; there are {", ".join(names)}')
@@ -70,4 +73,5 @@ def configure(
     "A config from plain values; what `generator` and `training` leave out stays as it is"
     base = StudyConfig(**(TINY if tiny else {}))
     _known(settings, StudyConfig)
+    fitting(settings, StudyConfig, 'settings', 'give a value like the default')
     return replace(base, **{k:getattr(base, k) | v if isinstance(v, dict) else v for k,v in settings.items()})
