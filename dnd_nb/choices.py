@@ -29,7 +29,7 @@ def _kinds()->dict: # what → {name: what it says of itself}
         reader={n:_says(c) for n,c in Reader.kinds.items()},
         loss={n:_says(f) for n,(f,*_) in TERMS.items()},
         check={n:_says(f) or f'looks at {", ".join(needs)}' for n,(f,needs,*_) in find_checks().items()},
-        fault={n:f'the check {finds} must name it' for n,(_,finds) in PLANTED.items()},
+        fault={n:f'the check {finds} must name it' for n,(_,finds,_) in PLANTED.items()},
         source={f'{w}:…':_says(f) for w,f in SOURCES.items()})
 
 # %% ../nbs/15c_choices.ipynb #def2cc7b

@@ -253,11 +253,13 @@ def write(self:Diagnosis,
 # %% ../nbs/12a_doctor.ipynb #7660b79b
 def try_planted(
     **world, # a healthy world: what `doctor` is called with
-)->pd.DataFrame: # fault, check that must name it, causes that were named, named?
+)->pd.DataFrame: # fault, check that must name it, causes that were named, named? (None: not tried)
     "Plant each registered fault, and see whether its check names it"
-    def one(f): return doctor(**f(dict(world))).causes
-    rows = [(fault, finds, ', '.join(found), finds in found)
-        for fault,(f,finds) in PLANTED.items() for found in [one(f)]]
+    rows = []
+    for fault,(f,finds,needs) in PLANTED.items():
+        if lacking := [n for n in needs if world.get(n) is None]: found = [f'not tried: no {", ".join(lacking)}']
+        else: found = doctor(**f(dict(world))).causes
+        rows.append((fault, finds, ', '.join(found), None if lacking else finds in found))
     return pd.DataFrame(rows, columns=['fault','check','causes','named'])
 
 # %% ../nbs/12a_doctor.ipynb #d3d536e0

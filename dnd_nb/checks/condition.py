@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np, pandas as pd, torch
 from torch import Tensor
 from ..adapter import Adapters, pairwise_distance
-from .patient import Patient, check
+from .patient import Patient, check, planted
 from ..dataset import prompt_batches
 from ..diagnostics import condition_gradient, gradient_share, prompt_influence
 from ..loss import fields_of
+from ..run import Run
 from ..strength import pooled
 from ..task import collate
 from ..train import Trainer
@@ -68,6 +69,7 @@ def separation(
 # %% ../../nbs/checks/02_condition.ipynb #dc81bd61
 @check('encoder', ['cache'])
 def _encoder(p):
+    "Does the encoder tell tasks apart?"
     if p.run and p.run.gen.takes=='ids': return dict(status='fail', figure='embedding from scratch',
         threshold='pretrained',
         text='the generator reads token ids through an embedding that it learned from these tasks alone',
@@ -114,6 +116,7 @@ def first_prompt_advantage(
 # %% ../../nbs/checks/02_condition.ipynb #b2d954db
 @check('prompt batch', ['generate','zoo'], ['keys'], ('followed',))
 def _prompt_batch(p):
+    "Does every prompt of a batch count, and is the batch drawn anew?"
     few = {t:len(set(p.zoo.prompts(t))) for t in p.names}
     t = min(few, key=few.get)
     mend = 'draw a fresh batch of prompts at every step (PairDataset does), and pool over all of it'
@@ -134,6 +137,14 @@ def _prompt_batch(p):
     return dict(status='ok' if few[t]>=16 else 'warn', figure=f'largest share {top:.0%}', threshold='≤ 75%',
         text='prompts count alike, and the first are like the others' if few[t]>=16
         else f'{t} has {few[t]} different prompts only', mend='' if few[t]>=16 else 'collect more prompts')
+
+# %% ../../nbs/checks/02_condition.ipynb #7e1f9f5c
+class _FirstOnly(Run): # a run that reads the first prompt of each batch
+    def generate(self, cache, prompts, strength=None):
+        return super().generate(cache, [p[:1] for p in prompts], strength)
+
+@planted('only the first prompt is read', finds='prompt batch', needs=['run','zoo','cache'])
+def _first_only(world): return world | dict(run=_FirstOnly(getattr(world['run'], 'folder', world['run'])))
 
 # %% ../../nbs/checks/02_condition.ipynb #1bedc239
 def term_record(
@@ -157,6 +168,7 @@ def term_record(
 # %% ../../nbs/checks/02_condition.ipynb #85781aa7
 @check('supervision', ['run'])
 def _supervision(p):
+    "Was every loss term there at every step, and did it change?"
     log = p.run.log
     r = term_record(log, p.run.cfg.stages)
     bad = r[r.fault!='']
@@ -174,6 +186,7 @@ def _supervision(p):
 # %% ../../nbs/checks/02_condition.ipynb #661f26d0
 @check('condition path', ['generate'], [], ('supervision',))
 def _path(p):
+    "Does the condition reach the generator's heads?"
     bs = [prompt_batches(v, p.k, 1, p.seed)[0] for v in list(p.prompts.values())[:4]]
     cond,mask = conditions(p.cache, bs, p.run.gen.takes, device=next(p.run.gen.parameters()).device)
     s,log = condition_gradient(p.run.gen, cond, mask),p.run.log
@@ -207,6 +220,7 @@ def stage_gradients(
 # %% ../../nbs/checks/02_condition.ipynb #7edd0f3f
 @check('gradients', ['generate','zoo','model','tasks'], ['keys','zero'], ('supervision',))
 def _gradients(p):
+    "Do all loss terms move the generator, and does the condition get its share?"
     if sum(t in p.run.config['train_tasks'] for t in p.tasks)<2:
         return dict(status='skip', text='rows of fewer than two training tasks')
     G = p.memo('gradients', lambda: stage_gradients(p))

@@ -41,6 +41,7 @@ def _figure(d): return f'{d[0]:+.2f} [{d[1]:+.2f}, {d[2]:+.2f}] nats'
 
 @check('examples read', ['panel'])
 def _examples_read(p):
+    "Do a task's own examples beat another task's?"
     if why := _missing(p, '_other_task'): return dict(status='skip', text=why)
     d = against(p.panel, '_other_task')
     res = dict(figure=_figure(d), threshold='< 0')
@@ -52,6 +53,7 @@ def _examples_read(p):
 # %% ../../nbs/checks/05_examples.ipynb #81622b38
 @check('answers read', ['panel'], [], ('examples read',))
 def _answers_read(p):
+    "Do right answers beat the same answers, shuffled?"
     if why := _missing(p, '_shuffled_answers'): return dict(status='skip', text=why)
     d = against(p.panel, '_shuffled_answers')
     res = dict(figure=_figure(d), threshold='< 0')
@@ -65,6 +67,7 @@ def _answers_read(p):
 # %% ../../nbs/checks/05_examples.ipynb #cc33db2b
 @check('worth it', ['panel'], [], ('examples read','answers read'))
 def _worth_it(p):
+    "Is the generated adapter better than the base model, the start adapter and examples in context?"
     k = examples_shown(p.panel)
     rivals = [s for s in ('base','start',f'in_context_{k}') if s in set(p.panel.source)]
     if why := _missing(p, *rivals) or ('' if rivals else 'the evaluation has no rivals'):

@@ -4,9 +4,10 @@
 
 # %% ../../nbs/checks/01_files.ipynb #53f44c9c
 from __future__ import annotations
+from dataclasses import replace
 import numpy as np, pandas as pd, torch
 from ..adapter import Adapters
-from .patient import check
+from .patient import check, planted
 from ..dataset import PairDataset
 from ..diagnostics import cross_task, delta_check, lora_effect
 from ..keys import key_report
@@ -21,6 +22,7 @@ __all__ = ['relative_update']
 # %% ../../nbs/checks/01_files.ipynb #290fd180
 @check('keys', ['adapters'])
 def _keys(p):
+    "Has each tensor of the adapters a module in the base model?"
     spec = p.zoo.spec if p.zoo else None
     if spec is None and p.model is None: return dict(status='skip',
         text='adapters of others can only be checked against a base model: none was given')
@@ -39,6 +41,7 @@ def _keys(p):
 # %% ../../nbs/checks/01_files.ipynb #0ac268a2
 @check('zero', ['zoo'], ['keys'])
 def _zero(p):
+    "Is a teacher all zero, or not finite?"
     flat0 = lambda t: ~t.flatten(1).any(1)
     a = p.teachers
     z = torch.stack([flat0(a.A[k]) | flat0(a.B[k]) for k in a.spec.modules], 1)
@@ -63,6 +66,7 @@ def relative_update(
 # %% ../../nbs/checks/01_files.ipynb #e4492d6e
 @check('effect', ['zoo','model'], ['keys'], ['zero'])
 def _effect(p):
+    "Do the teachers change what the base model answers?"
     exs = [e for t in p.rows for e in t.test[:1]] or [Example(v[0], '?') for v in p.prompts.values()]
     if not exs: return dict(status='skip', text='there is no prompt to try the adapters on')
     e = p.memo('effect', lambda: lora_effect(p.model, p.tok, p.teachers.to(p.model.device), exs, p.template))
@@ -87,6 +91,7 @@ def _cross(p): # teachers × tasks, of the tasks that have rows
 # %% ../../nbs/checks/01_files.ipynb #d0d9fa3d
 @check('base', ['zoo','model'], ['keys'], ['zero','effect'])
 def _base(p):
+    "Were the teachers trained on this base model, with these weights?"
     a,b = base_id(p.model),p.zoo.spec.base_model
     same = dict(figure=a, threshold=b) if a!=b else dict(figure=a)
     past = {t:p.zoo.entries[i].get('loss') for t in p.names
@@ -118,6 +123,7 @@ def _base(p):
 # %% ../../nbs/checks/01_files.ipynb #96890cdd
 @check('teachers', ['zoo','model','tasks'], ['keys'], ['zero','effect','base'])
 def _teachers(p):
+    "Does each teacher answer its task's rows better than the base model?"
     te,names = p.teachers.to(p.model.device),p.names
     df = p.memo('teacher_panel', lambda: p.score_all(dict(base=lambda t: None,
         teacher=lambda t: te[names.index(t.name)], mean=lambda t: te.mean()), p.rows))
@@ -137,6 +143,7 @@ def _teachers(p):
 # %% ../../nbs/checks/01_files.ipynb #b6031cff
 @check('delta', ['zoo','model'], ['keys'], ['zero','effect','base'])
 def _delta(p):
+    "Are the stored deltas those of the teachers, on the zoo's probes?"
     if not p.zoo.manifest.get('probes'): return dict(status='skip', text='the zoo was collected without probes')
     mend = 'compute the deltas again with one probe set, and train with that'
     try: p.zoo.probes
@@ -153,6 +160,7 @@ def _delta(p):
 # %% ../../nbs/checks/01_files.ipynb #b65fbc6e
 @check('overlap', ['tasks','held_out'])
 def _overlap(p):
+    "Is a held-out task, or a row of one, among what was trained on?"
     ours = p.run.config['train_tasks']+p.run.config['val_tasks'] if p.run else []
     # a zoo may have teachers of tasks that a run was told to leave out
     known = {*ours, *(p.zoo.tasks if p.zoo else ())} - set(p.run.held_out if p.run else ())
@@ -169,9 +177,19 @@ def _overlap(p):
     return dict(status='fail' if share>.01 else 'warn', **res, text=r.summary(),
         mend='clean the training tasks with remove_overlap, collect and train again')
 
+# %% ../../nbs/checks/01_files.ipynb #bf07db28
+@planted('held-out rows were trained on', finds='overlap', needs=['tasks','held_out'])
+def _leak(world):
+    first,train = world['held_out'][0],world['tasks'][-1].train
+    return world | dict(held_out=[replace(first, name='leaky', test=first.test[:6]+train[:6]), *world['held_out'][1:]])
+
+@planted('a held-out task was trained on', finds='overlap', needs=['tasks','held_out'])
+def _held_in(world): return world | dict(held_out=[world['tasks'][0], *world['held_out'][1:]])
+
 # %% ../../nbs/checks/01_files.ipynb #931e8bfb
 @check('test rows', ['zoo','tasks'])
 def _test_rows(p):
+    "Are test rows among the prompts that a zoo keeps?"
     known = {t.name:set(p.zoo.prompts(t.name)) for t in p.rows}
     hit = {t.name:sum(e.prompt in known[t.name] for e in t.test[:p.n_rows]) for t in p.rows}
     n = sum(min(p.n_rows, len(t.test)) for t in p.rows)
@@ -186,6 +204,7 @@ def _test_rows(p):
 # %% ../../nbs/checks/01_files.ipynb #71368e58
 @check('labels', ['held_out'])
 def _labels(p):
+    "Is a task nearly always answered by one label?"
     r = label_report(p.held_out + list(p.rows), warn=False)
     res = dict(figure=f'{len(r.lopsided)} of {len(r.rows)} tasks', threshold='0')
     return dict(status='ok', **res) if not r.lopsided else dict(status='warn', **res,
@@ -210,6 +229,7 @@ def _stream(p, n=64): # share of pairs whose prompts are the task's own
 # %% ../../nbs/checks/01_files.ipynb #e1e3b293
 @check('pairing', ['zoo','tasks'])
 def _pairing(p):
+    "Are each task's prompts filed under that task?"
     whose = _whose(p.zoo.prompts, {n:p.tasks[n] for n in p.names if n in p.tasks})
     own = {t.name:whose(t.name) for t in p.rows}
     share,worst = float(np.mean([o[0] for o in own.values()])),min(own, key=lambda t: own[t][0])
@@ -226,6 +246,7 @@ def _pairing(p):
 # %% ../../nbs/checks/01_files.ipynb #0700e7f2
 @check('own task', ['zoo','model','tasks'], ['keys'], ['zero','effect','base','teachers'])
 def _own_task(p):
+    "Is each teacher best on its own task?"
     rows,m = p.rows,_cross(p).values
     if len(m)<3: return dict(status='skip', text='fewer than three tasks with rows')
     # share of other teachers that are worse on task j

@@ -4,8 +4,8 @@
 
 # %% ../../nbs/checks/03_generated.ipynb #fc74ac57
 from __future__ import annotations
-import numpy as np
-from .patient import check
+import numpy as np, pandas as pd
+from .patient import check, planted
 from ..dataset import prompt_batches
 from ..diagnostics import (_means, collapse_report, condition_share, contamination_curve, effective_rank,
     generate_many, k_curve, margin, margin_panel, n_directions, retrieval, retrieval_accuracy, strength_curve)
@@ -20,6 +20,7 @@ UP = ('followed','zero','effect','base','teachers','own task','pairing','supervi
 # %% ../../nbs/checks/03_generated.ipynb #f0b0adc5
 @check('followed', ['generate'])
 def _followed(p):
+    "Are prompts followed at all, at a strength above 0?"
     s = float(p.run.strength)
     res = dict(figure=f'strength {s:g}', threshold='> 0')
     if s>0: return dict(status='ok', **res)
@@ -35,6 +36,7 @@ def _followed(p):
 # %% ../../nbs/checks/03_generated.ipynb #72eeebd7
 @check('collapse', ['generate','zoo'], ['keys'], UP)
 def _collapse(p):
+    "Are generated adapters nearer to their teachers than the mean teacher is?"
     if len(p.names)<3: return dict(status='skip', text='fewer than three tasks')
     c = p.memo('collapse', lambda: collapse_report(p.g, p.teachers.to(p.g.adapters.device), p.run.gen.loc))
     res = dict(figure=f'spread {c.spread:.2f} of the teachers\'', threshold='≥ 0.2, ✗ below 0.1')
@@ -47,6 +49,7 @@ def _collapse(p):
 # %% ../../nbs/checks/03_generated.ipynb #a8d80ac0
 @check('retrieval', ['generate','zoo'], ['keys'], UP+('collapse',))
 def _retrieval(p):
+    "Does a generated adapter resemble its own task's teacher most?"
     R = p.memo('retrieval', lambda: retrieval(p.g, p.teachers.to(p.g.adapters.device), common=False))
     acc,ch = retrieval_accuracy(R),1/max(1,len(p.names))
     limit = ch+2*(ch*(1-ch)/len(p.names))**.5 # tasks, not batches, are independent
@@ -68,6 +71,7 @@ def _retrieval(p):
 # %% ../../nbs/checks/03_generated.ipynb #29e6e940
 @check('condition share', ['generate'], [], UP+('collapse',))
 def _share(p):
+    "How much of the adapters' variance comes from the task?"
     if len(p.names)<3: return dict(status='skip', text='fewer than three tasks')
     s = condition_share(p.g, p.run.gen.loc)
     res = dict(figure=f'{s.task:.0%} by task', threshold='≥ 5%')
@@ -79,6 +83,7 @@ def _share(p):
 # %% ../../nbs/checks/03_generated.ipynb #877cc902
 @check('rank', ['generate','zoo'], ['keys'], UP+('collapse','condition share'))
 def _rank(p):
+    "Do generated adapters span as many directions as teachers?"
     if len(p.names)<3: return dict(status='skip', text='fewer than three tasks')
     ours,theirs = n_directions(_means(p.g)),n_directions(p.teachers)
     res = dict(figure=f'{ours:.1f} directions', threshold=f'≥ 1.5, teachers {theirs:.1f}')
@@ -91,6 +96,7 @@ def _rank(p):
 # %% ../../nbs/checks/03_generated.ipynb #d42502ad
 @check('margin', ['generate','model','tasks'], ['keys'], UP+('collapse','retrieval','encoder'))
 def _margin(p):
+    "Do a training task's own prompts beat another task's prompts?"
     if len(p.rows)<2: return dict(status='skip', text='fewer than two tasks with rows')
     df = p.memo('margin', lambda: margin_panel(p.model, p.tok, p.generate, p.rows, k=p.k, n=min(2,p.n),
         n_rows=p.n_rows, template=p.template))
@@ -103,6 +109,7 @@ def _margin(p):
 # %% ../../nbs/checks/03_generated.ipynb #c29f3de5
 @check('held out', ['generate','model','tasks','held_out'], ['keys'], UP+('collapse','retrieval','margin','encoder'))
 def _held_out(p):
+    "Do a held-out task's own prompts beat another task's prompts?"
     df = p.memo('held_out', lambda: margin_panel(p.model, p.tok, p.generate, p.held_out[:p.max_tasks], p.prompts,
         p.k, min(2,p.n), p.n_rows, template=p.template))
     m = margin(df, 500)
@@ -115,6 +122,7 @@ def _held_out(p):
 # %% ../../nbs/checks/03_generated.ipynb #304d0802
 @check('novelty', ['cache','held_out'])
 def _novelty(p):
+    "How far are held-out tasks from the training tasks?"
     if len(p.prompts)<3: return dict(status='skip', text='fewer than three training tasks')
     k = min(p.k, 16)
     r = Novelty(p.cache, p.prompts, k)([prompt_batches(t.prompts, k, 1, p.seed)[0] for t in p.held_out])
@@ -144,6 +152,7 @@ def _curves(p):
 # %% ../../nbs/checks/03_generated.ipynb #9c913d2d
 @check('strength', ['generate','model','tasks'], ['keys'], UP+('collapse','retrieval','margin','encoder'))
 def _strength(p):
+    "Which strength of the correction suits the tasks best?"
     where = 'held-out' if p.held_out else 'training'
     s = p.memo('strengths', lambda: _strengths(p, p.held_out or p.rows)).set_index('strength').nll
     best = float(s.idxmin())
@@ -158,6 +167,7 @@ def _strength(p):
 # %% ../../nbs/checks/03_generated.ipynb #d2c3eed4
 @check('prompts read', ['generate','model','tasks'], ['keys'], UP+('collapse','retrieval','margin','encoder'))
 def _prompts_read(p):
+    "Do more prompts help, and do foreign ones hurt?"
     c = p.memo('curves', lambda: _curves(p))
     k = c['k'].set_index('k').nll
     res = dict(figure=f'{k.iloc[-1]-k.iloc[0]:+.2f} nats from K = {k.index[0]} to {k.index[-1]}', threshold='≤ 0.1')
@@ -170,6 +180,7 @@ def _prompts_read(p):
 # %% ../../nbs/checks/03_generated.ipynb #ead846d0
 @check('evaluation', ['panel'], [], ('followed','condition path','collapse'))
 def _evaluation(p):
+    "Does the evaluation hold several conditions and enough rows a task?"
     df = p.panel[p.panel.source.astype(str).str.contains('generated|right')]
     if not len(df): return dict(status='skip', text='the evaluation has no source called generated')
     c = df.groupby(['source','task','condition'])['nll'].agg(lambda v: tuple(np.round(v,5))).groupby(['source',
@@ -186,3 +197,10 @@ def _evaluation(p):
     return dict(status='ok', **res) if c.min()>=3 and rows>=12 else dict(status='warn', **res,
         text='few conditions' if c.min()<3 else 'few rows: small differences are noise',
         mend=mend if c.min()<3 else 'use 60 test rows or more')
+
+# %% ../../nbs/checks/03_generated.ipynb #42245cb5
+@planted('one condition, counted three times', finds='evaluation', needs=['panel'])
+def _thrice(world):
+    one = world['panel'][world['panel'].condition==0]
+    again = [one[one.source=='generated'].assign(condition=i) for i in (1,2)]
+    return world | dict(panel=pd.concat([one, *again]))

@@ -71,14 +71,15 @@ def find_checks()->dict: # name → (function, needs, blocked, after)
     return dict(sorted(CHECKS.items(), key=lambda o: turn(o[1]))) # rooms may have been imported in another order
 
 # %% ../../nbs/checks/00_patient.ipynb #28e2009f
-PLANTED = {} # fault, in words → (function of a healthy world, the check that must name it)
+PLANTED = {} # fault, in words → (function of a healthy world, the check that must name it, needs)
 
 def planted(
     fault:str, # in words
     finds:str, # name of the check
+    needs=('zoo',), # arguments of `doctor` without which there is nothing to spoil, or nothing to see
 ):
     "Register a fault: a function of the arguments of `doctor` that returns them with the fault"
-    def f(g): PLANTED[fault] = (g, finds); return g
+    def f(g): PLANTED[fault] = (g, finds, tuple(needs)); return g
     return f
 
 # %% ../../nbs/checks/00_patient.ipynb #240dbf4c
