@@ -89,9 +89,9 @@ def swapped(world):
     "Files of one kind that took each other's place, and each file's own place taken by one of another run"
     from fault_kinds import MADE, READS, files_of
     for c in READS:
-        fs = [p for p in files_of(world, c) if p.name!='gen.sum']
+        fs = {p:p.read_bytes() for p in files_of(world, c) if p.name!='gen.sum'}
         for p in fs:
-            others = [q for q in fs if q.suffix==p.suffix and q!=p and q.read_bytes()!=p.read_bytes()]
+            others = [q for q in fs if q.suffix==p.suffix and q!=p and fs[q]!=fs[p]]
             for q in world.rng.sample(others, min(3, len(others))):
                 a,b = (x.relative_to(world.ws).as_posix() for x in (p,q))
                 yield instead(world, c, a, b, a.split('/')[0] not in MADE)
