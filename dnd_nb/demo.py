@@ -32,7 +32,8 @@ from .written import Written, generate
 __all__ = ['FAMILIES', 'NEAR', 'FAR', 'SEEN', 'FULL', 'QUICK', 'ORANGE', 'RED', 'GREY', 'GOOD', 'DEMO', 'WRITTEN', 'DemoConfig',
            'quick', 'demo_tasks', 'Clock', 'fastest_threads', 'peak_gb', 'upper_spec', 'start_adapter',
            'made_generator', 'shown_examples', 'other_task', 'conditions_of', 'written', 'panel_of', 'compared',
-           'verdict', 'panel_rows', 'task_rows', 'plot_panel', 'decided', 'report_md', 'wrapped', 'spoken', 'demo']
+           'verdict', 'panel_rows', 'task_rows', 'plot_panel', 'decided', 'doubtful', 'report_md', 'wrapped', 'spoken',
+           'demo']
 
 # %% ../nbs/14d_demo.ipynb #63222cf5
 FAMILIES = ('arithmetic','dates','units','word forms','lists','formats','categories') # trained on
@@ -343,6 +344,13 @@ def decided(
 GOOD = ('orange and red lie left of the base model, of the start adapter and of both controls; '
     'the verdict says how they compare with examples in context and with fine-tuning')
 
+def doubtful(
+    rep:dict, # as in report.json
+)->list: # of strings
+    "What the doctor doubts, or finds wrong"
+    bad = [f for f in rep['doctor']['findings'] if f['status'] in ('warn','fail')]
+    return [f'{f["name"]}: {f["figure"]}; {f["text"]}' for f in bad]
+
 def report_md(
     rep:dict, # as in report.json
 )->str:
@@ -352,10 +360,11 @@ def report_md(
     dots = (f'Bars: mean and 95% interval over {rep["over"]}. Circles: the {n} tasks with relatives among the '
         'trained ones; crosses: strangers.')
     said = ''.join(f'- {s}\n' for s in rep['verdict'])
+    doubts = ''.join(f'- {s}\n' for s in doubtful(rep))
     lines = ''.join(f'- {l}\n' for l in c['lines'])
     return (f'# The demo\n\n{said}\n![{what}](figures/panel.png)\n\n*{what} {dots}*\n\n'
         f'## The decision on {c["task"]}, a held-out task\n\nFrom {c["n"]} answered examples: {c["sentence"]}\n\n'
-        f'Held back: prompt → base / adapter / gold\n\n{lines}\n## The doctor\n\n{rep["doctor"]["verdict"]}\n')
+        f'Held back: prompt → base / adapter / gold\n\n{lines}\n## The doctor\n\n{rep["doctor"]["verdict"]}\n\n{doubts}')
 
 # %% ../nbs/14d_demo.ipynb #1dc4a983
 def wrapped(
@@ -377,7 +386,7 @@ def spoken(
     return [f'\nHeld-out tasks, intervals over {rep["over"]}:', t.to_string(index=False), '', *wrapped(rep['verdict']),
         f'\nThe decision on {c["task"]}, a held-out task, from {c["n"]} examples:', *wrapped([c['sentence']], ''),
         '  held back: prompt → base / adapter / gold', *('  '+l for l in c['lines']),
-        f'\nThe doctor: {rep["doctor"]["verdict"]}',
+        f'\nThe doctor: {rep["doctor"]["verdict"]}', *wrapped(doubtful(rep), '  ! '),
         f'\n{rep["wall_s"]:.0f} s ({rep["cpu_s"]:.0f} s of the processor), {rep["peak_rss_gb"]:.1f} GB at most; '
         f'everything is in {folder}',
         f'Next: read {folder}/report.md, open {folder}/adapter/README.md, or dnd_generate FILE --generator '
