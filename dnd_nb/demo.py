@@ -364,7 +364,8 @@ def report_md(
     lines = ''.join(f'- {l}\n' for l in c['lines'])
     return (f'# The demo\n\n{said}\n![{what}](figures/panel.png)\n\n*{what} {dots}*\n\n'
         f'## The decision on {c["task"]}, a held-out task\n\nFrom {c["n"]} answered examples: {c["sentence"]}\n\n'
-        f'Held back: prompt → base / adapter / gold\n\n{lines}\n## The doctor\n\n{rep["doctor"]["verdict"]}\n\n{doubts}')
+        f'Held back: prompt → base / adapter / gold\n\n{lines}\n'
+        f'## The doctor\n\n{rep["doctor"]["verdict"]}\n\n{doubts}')
 
 # %% ../nbs/14d_demo.ipynb #1dc4a983
 def wrapped(
