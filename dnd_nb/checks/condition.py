@@ -141,6 +141,7 @@ def _prompt_batch(p):
 # %% ../../nbs/checks/02_condition.ipynb #7e1f9f5c
 class _FirstOnly(Run): # a run that reads the first prompt of each batch
     def generate(self, cache, prompts, strength=None):
+        "Adapters of the first prompts"
         return super().generate(cache, [p[:1] for p in prompts], strength)
 
 @planted('only the first prompt is read', finds='prompt batch', needs=['run','zoo','cache'])
