@@ -132,7 +132,7 @@ def own_fonts(docs):
 def lean_code(docs):
     "Neighbours of one colour are one span, and a quote is a quote: pages have less to load"
     def lean(m):
-        t,n = m[0].replace('&#x27;', "'"),1
+        t,n = re.sub(r'<span class="op">([^<]*)</span>', r'\1', m[0].replace('&#x27;', "'")),1 # operators as the text around them
         while n: t,n = re.subn(r'(<span class="(\w+)">[^<]*)</span><span class="\2">', r'\1', t)
         return t
     for p in docs.rglob('*.html'):
@@ -144,7 +144,7 @@ def own_tables(docs):
         tag,opts,text,whole = m.groups()
         if whole and re.fullmatch(r'[-+−]?[\d.,]+(e[-+]?\d+)?[%×]?|[-+]?\d[^<]{,20}|nan|True|False', text.strip()) and 'class=' not in opts: opts += ' class="n"'
         return f'<{tag}{opts}>'+re.sub(r'(?<=\w)_(?=\w)', '_<wbr>', text)+whole
-    def table(m): return re.sub(r'<(t[hd])([^>]*)>([^<]*)(</t[hd]>|)', cell, m[0])
+    def table(m): return re.sub(r'<(t[hd])([^>]*)>([^<]*)(</t[hd]>|)', cell, re.sub(r'>\s+<', '><', m[0]))
     for p in docs.rglob('*.html'): p.write_text(re.sub(r'<table.*?</table>', table, p.read_text(encoding='utf-8'), flags=re.S), encoding='utf-8')
 
 def own_sources(docs, was, repo):
