@@ -11,12 +11,12 @@ from pathlib import Path
 from fastcore.meta import delegates
 from fastcore.script import bool_arg, store_true, Param
 from .crew import command, from_shell, one_line_errors, sound_streams
+from .io.moved import moved
 
 # %% ../nbs/15_cli.ipynb #5baa9f53
 def _list(s): "A comma-separated option"; return [x.strip() for x in (s or '').split(',') if x.strip()]
 
-def _above0(**kw):
-    "These options are above 0"
+def _above0(**kw): # these options are
     for k,v in kw.items():
         if not v>0: raise ValueError(f'--{k} {v}: expected a number above 0')
 
@@ -39,8 +39,7 @@ def _device(d): # 'auto' → cuda if there is one; one for each process under ac
     from dnd_nb.model import check_device
     return own_device() if d=='auto' else str(check_device(d))
 
-def _say(*what):
-    "Print, in the main process"
+def _say(*what): # print, in the main process
     from dnd_nb.crew import Crew
     if Crew().main: print(*what, flush=True)
 
@@ -505,3 +504,7 @@ def dnd():
     where,f = COMMANDS[name][0].split(':')
     f = getattr(importlib.import_module(where), f)
     return from_shell(f, rest) if hasattr(f, '__wrapped__') else f()
+
+# %% ../nbs/15_cli.ipynb #fdeabfc4
+__getattr__ = moved('dnd_nb.cli', {
+    'dnd_nb.tasks.sources': 'read_prompt_file', 'dnd_nb.generate_command': 'dnd_generate generate_main'})

@@ -7,10 +7,11 @@ from __future__ import annotations
 import json, shutil, time, warnings
 from pathlib import Path
 import numpy as np, torch
-from .adapter import *
+from .adapter import Adapters, LoraSpec
 from .crew import Crew, bar_over
 from .delta import ProbeSet, delta_embedding
-from .io.files import *
+from .io.files import (
+    as_json, check_tensors, file_sums, marked, read_json, read_tensors, set_aside, sha256, write_json, write_tensors)
 from .io.identity import identity, not_finite, same_base, same_settings
 from .io.peft import save_peft
 from .model import base_source

@@ -8,7 +8,7 @@ import os, random, resource, sys, textwrap, time
 from dataclasses import dataclass, field
 from pathlib import Path
 import numpy as np, pandas as pd, torch
-from .adapter import *
+from .adapter import Adapters, LoraSpec
 from .crew import this_commit, versions
 from .doctor import doctor
 from .evaluate import Shown, paired, resample_over, run_panel, summarise

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from torch import Tensor
-from .adapter import *
-from .adapter import product_sq
+from .adapter import (
+    Adapters, apply_adapters, correct, pairwise_distance, product_distance, product_gram, product_sq)
 from .dataset import mix_prompts, prompt_batches
 from .delta import delta_embedding
 from .evaluate import Shown, paired, run_panel, summarise
@@ -21,7 +21,6 @@ from .loss import TERMS, Context
 from .io.moved import moved
 from .strength import GIBBERISH, nearest_task
 from .task import Example, Template, collate, encode_rows
-from .adapter import correct
 
 # %% auto #0
 __all__ = ['answer_logits', 'lora_effect', 'Generated', 'generate_many', 'condition_distances', 'sensitivity', 'heatmap', 'bare',

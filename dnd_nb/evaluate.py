@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 import numpy as np, pandas as pd, torch
 import torch.nn.functional as F
-from .adapter import *
+from .adapter import Adapters, apply_adapters, LoraSpec
 from .io.files import sha256
 from .crew import Crew
 from .fast.shots import context_and_rows # and gives `Lean` its `answers_behind`
@@ -29,13 +29,15 @@ def _answers(ex:Example)->list: # gold first
     return [ex.answer] + [c for c in (ex.choices or []) if c!=ex.answer]
 
 # %% ../nbs/09_evaluate.ipynb #aaf47a30
+_CACHES = 'cache','cache_params','past_key_values'
+
 def with_cache(
     model, # a causal LM
     cache, # what it gave back
 )->dict: # keyword argument
-    "Keys and values as this version of transformers takes them: `past_key_values` became `cache`"
-    return {'cache' if 'cache' in inspect.signature(getattr(model,'_orig_mod',model).forward).parameters
-        else 'past_key_values': cache}
+    "Keys and values, or a state, as this model and this version of transformers take them"
+    takes = inspect.signature(getattr(model,'_orig_mod',model).forward).parameters
+    return {next((n for n in _CACHES if n in takes), _CACHES[-1]): cache}
 
 def one_by_one(
     model, # a causal LM
@@ -67,7 +69,7 @@ def behind(
 
 def cache_of(
     out, # output of the model
-): "… and as it gives them back"; return out['cache'] if 'cache' in out.keys() else out.past_key_values
+): "… and as it gives them back"; return next((out[n] for n in _CACHES if n in out.keys()), None)
 
 # %% ../nbs/09_evaluate.ipynb #2656148e
 def _spread(cache, idx):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 import ipywidgets as W, numpy as np, pandas as pd, torch
 from fastcore.basics import patch, store_attr
-from .adapter import *
+from .adapter import Adapters, apply_adapters
 from .io.files import MARKER, read_json
 from .io.peft import load_peft, save_peft
 from .diagnostics import heatmap

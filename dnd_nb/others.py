@@ -6,7 +6,7 @@
 from __future__ import annotations
 import json, shutil, warnings
 from pathlib import Path
-from .adapter import *
+from .adapter import Adapters, LoraSpec
 from .delta import ProbeSet, check_probes
 from .io.files import check_name, marked, read_json, sha256, write_json
 from .io.folders import adapter_folder, find_adapters

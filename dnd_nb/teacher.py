@@ -10,7 +10,7 @@ import numpy as np, torch
 import torch.nn.functional as F
 from torch import Tensor
 from fastcore.basics import patch
-from .adapter import *
+from .adapter import Adapters, apply_adapters, LoraSpec
 from .io.files import check_tensors, loads, read_tensors, write_tensors
 from .io.schema import fitting
 from .io.moved import moved

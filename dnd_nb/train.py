@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from fastcore.basics import patch
-from .adapter import *
+from .adapter import Adapters, correct
 from .crew import Crew, bar_over, own_device, versions
 from .dataset import PairDataset, prompt_batches
 from .dataset import condition_texts
@@ -22,7 +22,7 @@ from .evaluate import score
 from .fast.graphs import engine_for
 from .generator import Condition, make_generator, save_generator, teacher_spread
 from .generators.dnd import LoraTokenizer
-from .io.files import *
+from .io.files import as_json, atomic_write, loads, read_tensors, set_aside, sha256, write_tensors
 from .io.identity import identity, not_finite, same_base, same_settings
 from .io.moved import moved
 from .io.schema import fitting

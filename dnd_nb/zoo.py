@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np, torch
 from torch import Tensor
 from fastcore.basics import patch
-from .adapter import *
+from .adapter import Adapters, LoraSpec
 from .crew import versions
 from .delta import ProbeSet
-from .io.files import *
+from .io.files import Format, inside, MARKER, read_json, regular, sha256
 from .io.peft import load_peft, _key
 from .io.schema import schema_of
 from .task import Template, torn

@@ -6,7 +6,7 @@
 __all__ = ['moved', 'wing']
 
 # %% ../../nbs/io/moved.ipynb #02de0e91
-import warnings
+import sys, warnings
 from importlib import import_module
 
 # %% ../../nbs/io/moved.ipynb #dbd97d2a
@@ -18,6 +18,8 @@ def moved(
     place,told = {},set()
     for m,ns in table.items():
         for n in ns.split(): place[n.split('=')[0]] = m,n.split('=')[-1]
+    public = getattr(sys.modules.get(old), '__all__', None)
+    if public is not None: public += [n for n in place if n not in public] # for `from old import *`
     def _f(name):
         if name not in place: raise AttributeError(f'module {old!r} has no attribute {name!r}')
         m,now = place[name]
