@@ -6,7 +6,7 @@
 from __future__ import annotations
 import atexit, errno, os, platform, shutil, signal, subprocess, sys, tempfile, time, warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from functools import wraps
 from importlib import import_module
@@ -357,12 +357,21 @@ def _option(arg, known): # as the parser knows it
     return known.get(name.replace('_','-'), '--'+name[2:].replace('-','_'))+eq+value
 
 # %% ../nbs/01a_crew.ipynb #6c7d53ed
+def _names_are_text(args): # libraries that read weights refuse other names, some of them after hours
+    here = []
+    with suppress(OSError): here = [os.getcwd()] # it may be gone
+    for s in (*here, *args):
+        try: s.encode('utf-8')
+        except UnicodeEncodeError:
+            raise SystemExit(f'error: {ascii(s)} is no UTF-8: give the folder another name') from None
+
 def from_shell(
     command, # as made by `command`
     args:list, # of str, as from a shell
 ):
     "Call a command with a shell's arguments, where --held-out and --held_out are the same"
     sound_streams()
+    _names_are_text(args)
     if '--version' in args:
         from dnd_nb import __version__
         return print(f'dnd_nb {__version__}')
