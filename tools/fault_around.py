@@ -23,6 +23,7 @@ def gone(ws):
     "What is printed goes to a reader that has left"
     r,w = os.pipe()
     os.close(r); os.dup2(w, 1)
+    sys.stdout = open(1, 'w', closefd=False) # the old one remembers a place in a file
 
 def full(ws): os.dup2(os.open('/dev/full', os.O_WRONLY), 1)
 
