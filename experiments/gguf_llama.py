@@ -1,7 +1,7 @@
 """Does llama.cpp say what transformers says? A base with an adapter of a few steps, greedy, on prompts of built-in tasks: base, base with
 four examples in context, LoRA beside it, adapter merged; in several kinds of weights. Transformers computes twice: with the model's own
 weights, and with the weights as the file rounds them. llama.cpp computes twice, too: as it comes, and with keys and values in 32 bits in
-place of 16, which shows how far it is from itself. Makes results/gguf/llama_cpp.json. Needs a runtime: pip install xllamacpp.
+place of 16 and without flash attention, which shows how far it is from itself. Makes results/gguf/llama_cpp.json. Needs a runtime: pip install xllamacpp.
     python experiments/gguf_llama.py [--base google/gemma-3-270m --kinds F16,Q8_0,Q4_K_M]"""
 import copy, json, tempfile, time
 from contextlib import nullcontext
@@ -62,7 +62,7 @@ def greedy(model, tok, texts, ad, n, together=25):
     return tuple(zip(*res))
 
 def completions(path, prompts, lora=None, n=6, wide=False, **kw):
-    "What llama.cpp says of one prompt after another; wide: with keys and values in 32 bits"
+    "What llama.cpp says of one prompt after another; wide: with keys and values in 32 bits, without flash attention"
     p = xllamacpp.CommonParams()
     p.model.path,p.n_ctx,p.n_parallel,p.warmup,p.verbosity = str(path),512,1,False,-1
     p.cpuparams.n_threads = p.cpuparams_batch.n_threads = 1
