@@ -127,7 +127,7 @@ def dnd_demo(
     tiny:store_true=False, # a random two-layer model: to try the plumbing in seconds, not to learn anything
 ):
     """Train a generator that reads examples, on a real 135M model, and judge it on tasks that it never met.
-    A minute or two on 2 cores, less with `--quick`; then read FOLDER/report.md"""
+    Some minutes on 2 cores, less with `--quick`; then read FOLDER/report.md"""
     with one_line_errors():
         from dataclasses import replace
         from dnd_nb.demo import DemoConfig, demo, quick as quick_config
