@@ -12,10 +12,14 @@ def flagged(cell, flags):
     ds = re.findall(r'^\s*#\|\s*(.+?)\s*$', cell.source, re.M)
     return any(d.split()[0].rstrip(':') in flags or re.match(r'eval:\s*false', d) for d in ds)
 
-def smaller(png, colours=64):
+def smaller(png, few=False):
     "A PNG, as text, with a palette of few colours: a quarter of the bytes, and no difference that the eye sees"
-    buf = io.BytesIO()
-    Image.open(io.BytesIO(base64.b64decode(png))).convert('RGB').quantize(colours).save(buf, 'png', optimize=True)
+    img,buf = Image.open(io.BytesIO(base64.b64decode(png))).convert('RGB'),io.BytesIO()
+    if few: # as few as the picture has areas of a colour, where the notebook would be too large
+        areas = [n for n,_ in img.getcolors(img.width*img.height) if n>img.width*img.height/500]
+        img = img.quantize(8 if len(areas)<=8 else 24, Image.Quantize.FASTOCTREE)
+    else: img = img.quantize(64)
+    img.save(buf, 'png', optimize=True)
     res = base64.b64encode(buf.getvalue()).decode()
     return res if len(res)<len(png) else png
 
@@ -43,11 +47,14 @@ def refresh(path, flags):
     finally: os.chdir(here)
     for c in nb.cells:
         if c.cell_type == 'code' and flagged(c, flags): c['outputs'] = old[id(c)] or []
-    for d in [o['data'] for c in nb.cells for o in c.get('outputs') or [] if 'image/png' in o.get('data', {})]:
-        d['image/png'] = smaller(d['image/png'])
     if shell.exc: raise SystemExit(f'{path}: {shell.exc!r}')
     fold_outputs(nb)
-    write_nb(nb, path)
+    figures = [o['data'] for c in nb.cells for o in c.get('outputs') or [] if 'image/png' in o.get('data', {})]
+    drawn = [d['image/png'] for d in figures]
+    for few in (False,True):
+        for d,png in zip(figures, drawn): d['image/png'] = smaller(png, few)
+        write_nb(nb, path)
+        if path.stat().st_size<=150_000: break
 
 @call_parse
 def main(
