@@ -26,11 +26,12 @@ __all__ = ['train_teachers']
 def _same_run(folder, man):
     "Refuse to go on in a zoo that was begun with other settings"
     f = Path(folder)/'manifest.json'
-    old = ZOO.read(f) if f.exists() else dict(rows={}, entries=[])
+    there = f.exists() # asked once: another process may begin the zoo meanwhile
+    old = ZOO.read(f) if there else dict(rows={}, entries=[])
     if theirs := [t for t in man['rows'] if t not in old.get('rows', man['rows']) and (Path(folder)/t).exists()]:
         raise ValueError(f'{folder}: holds {theirs[0]}, which is no teacher of this zoo; move it away or choose '
                          'another folder')
-    if not f.exists(): return man
+    if not there: return man
     fixed = dict(warmup=.1, weight_decay=0., clip=1., smooth=[0.,0.]) # settings of before, now constants
     was = {k:v for k,v in (old.get('config') or {}).items() if k not in fixed or fixed[k]!=v}
     if was: old['config'] = as_json(TeacherConfig()) | was # a setting that came later has its default
