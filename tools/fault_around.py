@@ -81,7 +81,7 @@ def surrounded(world, c, n, f):
         with world.copy(f'before_{c}') as ws:
             r = run(lambda: (f(ws), call(c)), ws, 90)
             at = next(ws.rglob('thesis.txt')).parent
-            if r.rc and not r.err: return ('right' if 2 in {0,1,2} and n in ('no_stderr','no_streams') else 'wrong'),r # nobody could be told
+            if r.rc and not r.err: return ('right' if n in ('no_stderr','no_streams') else 'wrong'),r # nobody could be told
             return world.judge(at, c, r),r
     return Fault('around', c, n, do)
 
@@ -106,8 +106,8 @@ def instead(world, c, a, b, mine):
     return Fault('swapped', c, f'{b} as {a}', do)
 
 # ---- shell: command lines
-def lines(c):
-    "Odd command lines of a command"
+def lines():
+    "Odd command lines of each command"
     from dnd_nb.cli import COMMANDS
     names = [n for n in COMMANDS if n!='explore']
     ends = ([], ['--help'], ['-h'], ['--version'], ['--'], ['--nope'], ['--nope','1'], ['--seed'], ['--seed=1=2'], ['--out'], ['--out','a','--out','b'], ['-'],
@@ -119,9 +119,10 @@ def lines(c):
 
 def shell(world):
     "Command lines that nobody should type, through `dnd`"
-    for argv in lines(None): yield typed(world, argv)
+    for argv in lines(): yield typed(world, argv)
 
 SLOW = ('demo','study','bench','collect','train') # without options they run for minutes, or fetch a base model
+GOOD = {'--','--tiny','--out','a','b'} # with these, too; with others of `lines` they have to say what is wrong
 def typed(world, argv):
     def do():
         with world.copy('whole') as ws:
@@ -132,7 +133,7 @@ def typed(world, argv):
                 sys.argv = ['dnd', *argv]
                 dnd()
             r = run(f, ws, 60)
-            if r.hung and argv[:1] and argv[0] in SLOW: return 'right',r
+            if r.hung and argv[:1] and argv[0] in SLOW and {*argv[1:]}<=GOOD: return 'right',r
             return world.judge(ws, 'verify', r, other_ok=True),r
     return Fault('shell', (argv or ['dnd'])[0].encode('ascii','replace').decode() or 'dnd', ascii(' '.join(argv)), do)
 
