@@ -42,7 +42,7 @@ def against(
 # %% ../../nbs/checks/05_examples.ipynb #5a20c819
 def _missing(p, *others): # why a check is not made, or ''
     if examples_shown(p.panel) is None: return 'the generator of this evaluation reads prompts alone'
-    return next((f'the evaluation has no {o}' for o in others if against(p.panel, o) is None), '')
+    return next((f'the evaluation has no {o}' for o in others if o not in rivals_shown(p.panel)), '')
 
 def _figure(d): return f'{d[0]:+.2f} [{d[1]:+.2f}, {d[2]:+.2f}] nats'
 
@@ -76,7 +76,7 @@ def _answers_read(p):
 def _worth_it(p):
     "Is the generated adapter better than the base model, the start adapter and examples in context?"
     rivals = [s for s in rivals_shown(p.panel) if not s.startswith('_')]
-    if why := _missing(p, *rivals) or ('' if rivals else 'the evaluation has no rivals'):
+    if why := _missing(p) or ('' if rivals else 'the evaluation has no rivals'):
         return dict(status='skip', text=why)
     ds = {s:against(p.panel, s) for s in rivals}
     worst = max(ds, key=lambda s: ds[s][0])
