@@ -18,7 +18,7 @@ def _list(s): "A comma-separated option"; return [x.strip() for x in (s or '').s
 
 def _above0(**kw): # these options are
     for k,v in kw.items():
-        if not v>0: raise ValueError(f'--{k} {v}: expected a number above 0')
+        if not 0<v<=10**7: raise ValueError(f'--{k} {v}: expected a number above 0, 10 million at most')
 
 def _numbers(
     name, # of the option

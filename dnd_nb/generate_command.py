@@ -20,6 +20,7 @@ def _checked(method, steps, most, out, push_to_hub):
     if method not in ('best','start','generated','tuned'):
         raise ValueError(f'--method {method}: expected best, start, generated or tuned')
     if most<0 or steps<0: raise ValueError(f'--{"most" if most<0 else "steps"} {min(most,steps)}: expected 0 or more')
+    if steps>10**7: raise ValueError(f'--steps {steps}: expected 10 million at most')
     if push_to_hub and push_to_hub.count('/')!=1: raise ValueError(f'--push-to-hub {push_to_hub}: expected OWNER/NAME')
     if push_to_hub: # before anything is computed
         from dnd_nb.io.hub import ask_hub

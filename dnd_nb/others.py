@@ -64,6 +64,11 @@ def adapter_prompts(
     return read_prompts(at[0]) if at[0].suffix=='.json' else [e.prompt for e in read_examples(at[0])]
 
 # %% ../nbs/04c_others.ipynb #d31b2f85
+def _compared(folder, ad, model): # with PEFT's own reading, see `as_peft`
+    try: return as_peft(folder, ad, model)
+    except TypeError as e:
+        raise ValueError(f'{folder}/adapter_config.json: PEFT does not open it ({e}); mend that field') from None
+
 def load_others(
     folder, # of a PEFT adapter
     first, # folder whose spec it must fit
@@ -72,7 +77,7 @@ def load_others(
 )->Adapters: # n=1, with a `report`
     "An adapter of others, of the spec of the first; as PEFT computes it, if the base model is given"
     ad = load_peft(folder, None if folder==first else LoraSpec.from_peft(first, model, initial), model, initial)
-    if model is not None and initial is None: ad.report.notes.append(as_peft(folder, ad, model))
+    if model is not None and initial is None: ad.report.notes.append(_compared(folder, ad, model))
     return ad
 
 # %% ../nbs/04c_others.ipynb #4c963567
