@@ -472,7 +472,7 @@ def dnd_bench(
     "Measure claims of speed, each beside what one would use instead"
     with one_line_errors():
         from dnd_nb.bench.measures import bench
-        try: bench(names or [], device, out, base, data, lengths, commit or None)
+        try: bench(names or [], device if device=='auto' else _device(device), out, base, data, lengths, commit or None)
         except RuntimeError as e: raise SystemExit(f'error: {e}') from None
 
 # %% ../nbs/15_cli.ipynb #a1c0de04
