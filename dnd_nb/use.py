@@ -115,7 +115,8 @@ def generate_adapters(
     cond,mask = _conditions(reader, known if isinstance(reader, NoReader) else lists)
     with torch.no_grad():
         x = write(model, engine_for(model, gen.spec, few_rows_engine(model, gen.spec)), gen.to(model.device),
-            cond.to(model.device), mask.to(model.device), rows, tok.pad_token_id, 4096)
+            cond.to(model.device), mask.to(model.device), rows, tok.pad_token_id,
+            2**14 if model.device.type=='cuda' else 2**12)
     return Adapters.from_flat(gen.spec, x.detach())
 
 # %% ../nbs/14a_use.ipynb #66082653

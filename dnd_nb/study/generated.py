@@ -39,10 +39,11 @@ def without_answers(
 def made(self:Study,
     gen, # a RefiningGenerator
     lists, # n lists of Example
-    size:int=12, # lists at once
+    size:int=None, # lists at once; None: 48 on a GPU, 12 elsewhere
 )->torch.Tensor: # [n, P]
     "The adapters that a generator writes for lists of examples, all answered or none"
     reader,out,t0 = reader_of(gen, self.model, self.tok),[],time.time()
+    size = size or (48 if self.model.device.type=='cuda' else 12)
     for i in range(0, len(lists), size):
         out.append(generate_adapters(self.model, self.tok, gen, lists[i:i+size], max_len=MAX_LEN, reader=reader).flat())
     self.took = (time.time()-t0)/len(lists)
@@ -57,22 +58,23 @@ def own_answers(self:Study,
     draw:int, # number of the draw of examples
 )->list: # n lists of Example
     "Prompts with the answers that the start adapter itself gives"
-    start,res = self.start(fold),[]
-    for t in tasks:
-        xs = self.shown(t, k, draw)
-        got = answers(self.model, self.tok, [e.prompt for e in xs], start)
-        res.append([replace(e, answer=a or '?', choices=None) for e,a in zip(xs, got)])
-    return res
+    shown = [self.shown(t, k, draw) for t in tasks]
+    flat,got = [e.prompt for xs in shown for e in xs],[]
+    for i in range(0, len(flat), 256):
+        got += answers(self.model, self.tok, flat[i:i+256], self.start(fold), max_len=MAX_LEN)
+    said = iter(got)
+    return [[replace(e, answer=next(said) or '?', choices=None) for e in xs] for xs in shown]
 
 # %% ../../nbs/study/06_generated.ipynb #401b3ac4
 @patch
 def lists_of(self:Study,
     fold, # a Fold of the study
     k:int, # examples of each task
-    draw:int, # number of the draw of examples
+    draw:int, # number of the draw of examples; controls are of the first ones, `tuned_draws`
 )->dict: # name → one list of examples a held-out task
     "Right examples and controls"
     own = [self.shown(t, k, draw) for t in fold.held]
+    if draw>=self.cfg.tuned_draws: return {f'generated_{k}':own}
     far = [self.shown(self.stranger(fold, t, draw), k, draw) for t in fold.held]
     noise = [[replace(e, prompt=p) for e,p in zip(xs, gibberish([e.prompt for e in xs], draw))] for xs in own]
     d = {f'generated_{k}':own, f'generated_{k}_other_task':far, f'generated_{k}_gibberish':noise}
@@ -100,9 +102,9 @@ def generated_sources(self:Study,
             if s in (f'generated_{k}', f'generated_{k}_other_task') and not draw: # controls at equal strength
                 res[s+'_quarter'] = self.under(held, start+.25*(x-start))
             if s==f'generated_{k}' and draw<self.cfg.tuned_draws: res |= self.further(fold, gen, x, k, draw)
-    if draw<self.cfg.tuned_draws:
-        res['generated_own_answers'] = self.under(held,
-            self.made(gen, self.own_answers(fold, held, max(self.cfg.k), draw)))
+    if not draw:
+        own = self.keep(('own',fold.name), lambda: self.own_answers(fold, held, max(self.cfg.k), draw))
+        res['generated_own_answers'] = self.under(held, self.made(gen, own))
     return res
 
 # %% ../../nbs/study/06_generated.ipynb #9f376a6f

@@ -193,10 +193,11 @@ def context_sources(self:Study,
     draw:int, # number of the draw of examples
 )->dict: # source → [(task, nats of its rows)]
     "Examples in context, under the base and under the multi-task LoRA; of the task, and of another"
-    gap,multi,res = self.gap(fold),self.multitask(fold).flat(),{}
+    gap,res = self.gap(fold),{}
+    ways = {'':{}, '_multitask':dict(x=self.multitask(fold).flat())}
+    if draw<self.cfg.tuned_draws: ways['_other_task'] = dict(of=lambda t: self.stranger(fold, t, draw))
     for k in self.cfg.k:
-        for s,kw in {'':{}, '_multitask':dict(x=multi),
-                '_other_task':dict(of=lambda t: self.stranger(fold, t, draw))}.items():
+        for s,kw in ways.items():
             res[f'in_context_{k}{s}'] = self.in_context(fold.held, k, draw, gap, **kw)
             self.added[f'in_context_{k}{s}'] = self.length
         if not draw and k>1: res[f'in_context_{k}_alike'] = self.alike_in_context(fold.held, k, gap)

@@ -15,7 +15,7 @@ __all__ = ['GAPS', 'MAX_LEN', 'POOL', 'VAL', 'TINY', 'StudyConfig', 'configure']
 GAPS = ('\n','\n\n') # between examples in context
 MAX_LEN = 256 # tokens of a row
 POOL = 48 # rows of a task that examples are drawn from
-VAL = 40 # validation tasks at most, one of a family before two
+VAL = 24 # validation tasks at most, one of a family before two
 
 @dataclass
 class StudyConfig:
@@ -34,7 +34,7 @@ class StudyConfig:
     targets:tuple[str,...]=('q_proj','v_proj')
     rank:int=8
     generator:dict=field(default_factory=lambda: dict(steps=5, rate=5e-3, alone=True)) # of `RefiningGenerator`
-    training:dict=field(default_factory=lambda: dict(steps=800, tasks=16, rows=8, hide=(.1,0.),
+    training:dict=field(default_factory=lambda: dict(steps=400, tasks=16, rows=8, hide=(.1,0.),
         max_tokens=8192)) # of `ExamplesConfig`
 
     def __post_init__(self):
