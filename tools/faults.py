@@ -313,7 +313,6 @@ def share(faults, log, until, top, show, repeat):
         if o!='right': print(f'again:    {repeat(f.key)}', flush=True)
     os._exit(0)
 
-@call_parse
 def main(
     n:int=300, # faults to draw
     seed:int=None, # of the draw; a new one each time if not given
@@ -357,3 +356,5 @@ def main(
     for r in rows.values():
         if r['outcome']!='right': print(f'{r["outcome"]}: {r["key"]}: {r["said"]!r}\n  {repeat(r["key"])}')
     sys.exit(any(o!='right' for o in total))
+
+if __name__=='__main__': call_parse(main) # no decorator: fault_kinds imports this file, and older versions of fastcore would run it again
