@@ -70,7 +70,7 @@ def quiet_fork():
     for fd in (1,2): os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
     return 0
 
-def end_of(sh, cells, cell, src, seconds):
+def end_of(sh, cells, cell, src, seconds, most=0):
     "'noticed', 'survived' or 'timeout': what the cells from here on make of a mutant, in a forked process"
     if not (pid := quiet_fork()):
         try:
@@ -84,10 +84,10 @@ def end_of(sh, cells, cell, src, seconds):
     while True:
         p,st = os.waitpid(pid, os.WNOHANG)
         if p: return 'noticed' if os.waitstatus_to_exitcode(st) else 'survived'
-        if time.time()-t0>seconds: os.killpg(pid, signal.SIGKILL); os.waitpid(pid, 0); return 'timeout'
+        if time.time()-t0>(most or seconds): os.killpg(pid, signal.SIGKILL); os.waitpid(pid, 0); return 'survived' if most else 'timeout'
         time.sleep(.02)
 
-def tried(path, nb, todo, flags, seconds):
+def tried(path, nb, todo, flags, seconds, most=0):
     "(mutant, outcome) of mutants [(cell, source, …)]: the cells before a mutant's run once for all of them"
     r,w = os.pipe()
     if not quiet_fork():
@@ -97,7 +97,7 @@ def tried(path, nb, todo, flags, seconds):
             cells = [(i,c) for i,c in enumerate(nb.cells) if c.cell_type=='code' and not flagged(c, flags)]
             for j,(i,c) in enumerate(cells):
                 now = [k for k in left if todo[k][0]<=i or LEAVES.search(c.source)] # they leave nothing to one another
-                for k in now: os.write(w, f'{k} {end_of(sh, cells[j:], *todo[k][:2], seconds)}\n'.encode())
+                for k in now: os.write(w, f'{k} {end_of(sh, cells[j:], *todo[k][:2], seconds, most)}\n'.encode())
                 left = [k for k in left if k not in now]
                 if not left: break
                 sh.cell(c)
@@ -137,15 +137,21 @@ def aimed(nb, lines=''):
         if re.search(lines, what): res += [(i, nb.cells[i].source.replace(old, new), 'aimed', what, '0') for i in at[:1]]
     return res
 
+def survivors(rows, p, nb):
+    "Drawn mutants of a notebook that nothing noticed: (cell, its new source, kind, line, place)"
+    at = mutants(nb)
+    keys = [k[1:] for k,v in rows.items() if k[0]==p and k[1]!='aimed' and v[3]=='survived']
+    return [(at[k][0], mutate(nb.cells[at[k][0]].source, at[k][1]), *k) for k in keys]
+
 def lost(paths):
     "Aimed mutations whose text is in no notebook any more"
     from aimed import AIMED
     there = {m[3] for p in paths for m in aimed(read_nb(p))}
     return [what for what,*_ in AIMED if what not in there]
 
-COLUMNS = ('notebook','mutation','line','place','seed','commit','outcome','why') # place: the first, second, … such change of such a line
+COLUMNS = ('notebook','mutation','line','place','seed','first','commit','outcome','why') # place: the first, second, … such change of such a line; first: the outcome when it was drawn
 def read_rows(out):
-    "What was tried: (notebook, mutation, line, place) → (seed, commit, outcome, why)"
+    "What was tried: (notebook, mutation, line, place) → (seed, first outcome, commit, outcome, why)"
     if not out or not Path(out).exists(): return {}
     with open(out, encoding='utf-8', newline='') as f: rows = list(csv.DictReader(f))
     return {tuple(r[c] for c in COLUMNS[:4]):tuple(r[c] for c in COLUMNS[4:]) for r in rows}
@@ -177,6 +183,8 @@ def main(
     lines:str='', # only lines, or with --listed names, that match this regular expression
     listed:store_true=False, # the mutations of aimed.py; drawn ones beside them if --n is given
     go_on:store_true=False, # try only what is not in the CSV, or survived there
+    again:store_true=False, # try the drawn ones of the CSV that survived, and draw none
+    most:float=0, # seconds of tests a mutant, after which it has survived; 0: three times as long as the notebook, then `timeout`
     seconds:float=0, # begin nothing after so long; 0: no limit
 ):
     "Mutate exported cells and count what the tests of the same notebook notice"
@@ -192,16 +200,18 @@ def main(
     for p in paths:
         nb = read_nb(p)
         todo = (aimed(nb, lines) if listed else []) + drawn(nb, (0 if listed else 40) if n is None else n, seed, lines)
-        if go_on: todo = [m for m in todo if (p,*m[2:]) not in rows or rows[p,*m[2:]][2]=='survived']
+        if again: todo = survivors(rows, p, nb)
+        if go_on: todo = [m for m in todo if (p,*m[2:]) not in rows or rows[p,*m[2:]][3]=='survived']
         if not todo or seconds and time.time()-t1>seconds: continue
         with tempfile.TemporaryDirectory() as os.environ['MUTANTS']:
             t0 = time.time()
             if [got for _,got in tried(p, nb, [(0,nb.cells[0].source)], flags, 900)]!=['survived']:
                 print(f'{p}: its tests fail as it is', flush=True); continue
             base,seen = time.time()-t0,Counter()
-            for (_,_,*key),got in tried(p, nb, todo, flags, 3*base+20):
+            for (_,_,*key),got in tried(p, nb, todo, flags, 3*base+20, most):
                 seen[got] += 1
-                rows[p,*key] = '' if key[0]=='aimed' else seed,at,got,''
+                was = rows.get((p,*key), ('' if key[0]=='aimed' else seed,got)) # a later try keeps the first outcome
+                rows[p,*key] = *was[:2],at,got,''
                 if got=='survived': print(f'survived {p} {" ".join(key)}', flush=True)
                 if out: write_rows(out, rows)
                 if seconds and time.time()-t1>seconds: break
