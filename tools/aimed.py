@@ -208,7 +208,6 @@ AIMED = [
 ('the optimiser forgotten when gone on with', "if st: self.opt.state[p] = st |", "if not st: self.opt.state[p] = st |"),
 ('the best so far forgotten when gone on with', "self.step,self.best,self.log = int(meta['step']),json.loads(meta['best']),", "self.step,self.best,self.log = int(meta['step']),None,"),
 ('the start is not in the average', "self.ema.n_averaged += 1 # the weights at the start count", "pass"),
-('buffers are not averaged', "multi_avg_fn=_average, use_buffers=True", "multi_avg_fn=_average, use_buffers=False"),
 ('strength 1 in place of the best', "dict(strength=min(nll, key=nll.get)", "dict(strength=1."),
 ('the noise of a step is that of every step', "torch.manual_seed(self.cfg.seed*1_000_003 + self.step)", "torch.manual_seed(self.cfg.seed*1_000_003)"),
 ('gradients add up over steps', "    self.opt.zero_grad()\n", "    pass\n"),
