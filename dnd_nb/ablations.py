@@ -148,6 +148,7 @@ def of(self:World, *splits)->list:
     "Names of the tasks of these splits"
     return [t.name for t in self.tasks if self.splits[t.name] in splits]
 
+# %% ../nbs/11_ablations.ipynb #91141e3c
 @patch
 def partner(self:World,
     task, # a Task
@@ -158,6 +159,7 @@ def partner(self:World,
     if not far: raise ValueError('shuffled conditions need a second task')
     return random.Random(f'partner/{task.name}').choice(sorted(far, key=lambda t: t.name))
 
+# %% ../nbs/11_ablations.ipynb #146b7dc6
 @patch
 def trained(self:World,
     config:Config, # its `n_tasks` is read
@@ -169,6 +171,7 @@ def trained(self:World,
         raise ValueError(f'{config.name}: n_tasks {config.n_tasks}, but {len(seen)} tasks are seen')
     return sorted(random.Random('order').sample(sorted(seen), len(seen))[:config.n_tasks])
 
+# %% ../nbs/11_ablations.ipynb #afb2e05a
 @patch
 def cache(self:World,
     config:Config, # its `encoder` is read
@@ -233,6 +236,7 @@ def conditions_of(self:World,
     "The conditions on which every run meets a task"
     return prompt_batches(condition_texts(task.train, mode), self.k, self.conditions, f'eval/{task.name}')
 
+# %% ../nbs/11_ablations.ipynb #1e795023
 @patch
 def evaluated(self:World,
     config:Config=None, # whose training tasks count; None: all training tasks
@@ -248,6 +252,7 @@ def _per_task(panel): # rows of `run_panel` → one line a source, split, task a
         exact_match=g.exact_match.mean())).reset_index()
     return w.melt(['source','split','task'], list(METRICS), 'metric', 'value').dropna(subset='value')
 
+# %% ../nbs/11_ablations.ipynb #c77e3cd4
 @patch
 def panel(self:World,
     tasks:list, # of Task
@@ -279,6 +284,15 @@ def delta_cosines(self:World,
             value=float(F.cosine_similarity(g, w[None]).mean())))
     return pd.DataFrame(res)
 
+# %% ../nbs/11_ablations.ipynb #43ed1efc
+def _write_frame(path, df):
+    with atomic_write(path) as f: df.to_csv(f, index=False)
+
+def _keep_adapters(path, ad, tasks): # to ask later whether runs differ
+    from safetensors.torch import save
+    with atomic_write(path, 'wb') as f:
+        f.write(save(dict(x=ad.flat().detach().cpu().contiguous()), dict(tasks=json.dumps(tasks))))
+
 # %% ../nbs/11_ablations.ipynb #644aa400
 @patch
 @torch.no_grad()
@@ -296,15 +310,7 @@ def evaluate(self:World,
     df = pd.concat([self.panel(tasks, sources, run.template), self.delta_cosines(tasks, sources)], ignore_index=True)
     return df, Adapters.cat([made['generated',t.name][0] for t in tasks])
 
-# %% ../nbs/11_ablations.ipynb #43ed1efc
-def _write_frame(path, df):
-    with atomic_write(path) as f: df.to_csv(f, index=False)
-
-def _keep_adapters(path, ad, tasks): # to ask later whether runs differ
-    from safetensors.torch import save
-    with atomic_write(path, 'wb') as f:
-        f.write(save(dict(x=ad.flat().detach().cpu().contiguous()), dict(tasks=json.dumps(tasks))))
-
+# %% ../nbs/11_ablations.ipynb #4edb45c2
 @patch
 def run_one(self:World,
     config:Config, # what to train
@@ -334,6 +340,16 @@ def run_one(self:World,
     _write_frame(d/'tasks.csv', df[['config','seed','source','split','task','metric','value','steps','wall_s']])
     return pd.read_csv(d/'tasks.csv')
 
+# %% ../nbs/11_ablations.ipynb #1186fb3f
+def _equal(configs, seconds):
+    names = [c.name for c in configs]
+    if twice := [n for n in names if names.count(n)>1]: raise ValueError(f'two configurations are called {twice[0]!r}')
+    steps = {c.name:c.train.steps for c in configs}
+    if seconds is None and len(set(steps.values()))>1:
+        a,b = min(steps, key=steps.get),max(steps, key=steps.get)
+        raise ValueError(f'{a} has {steps[a]} steps and {b} {steps[b]}: not an equal comparison; give all the same '
+                         'steps, or a time budget with seconds=')
+
 # %% ../nbs/11_ablations.ipynb #48a7d9bc
 @patch
 def reference(self:World,
@@ -349,15 +365,7 @@ def reference(self:World,
         wall_s=0.)[['config','seed','source','split','task','metric','value','steps','wall_s']])
     return pd.read_csv(f)
 
-def _equal(configs, seconds):
-    names = [c.name for c in configs]
-    if twice := [n for n in names if names.count(n)>1]: raise ValueError(f'two configurations are called {twice[0]!r}')
-    steps = {c.name:c.train.steps for c in configs}
-    if seconds is None and len(set(steps.values()))>1:
-        a,b = min(steps, key=steps.get),max(steps, key=steps.get)
-        raise ValueError(f'{a} has {steps[a]} steps and {b} {steps[b]}: not an equal comparison; give all the same '
-                         'steps, or a time budget with seconds=')
-
+# %% ../nbs/11_ablations.ipynb #28f5b7e2
 def run_grid(
     world:World, # what configurations share
     configs:list, # of Config

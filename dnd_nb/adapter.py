@@ -226,6 +226,8 @@ def clone(self:Adapters)->Adapters: "A copy with memory of its own"; return self
 def mean(self:Adapters)->Adapters:
     "One adapter of the mean A and the mean B; fair only where adapters share a gauge (one initial A, or `canonical`)"
     return self.map(lambda t: t.mean(0, keepdim=True))
+
+# %% ../nbs/00_adapter.ipynb #7da8d2c8
 @patch
 def scaled(self:Adapters,
     s, # factor: a number, or a tensor that broadcasts to every B [n, out, r]
@@ -330,6 +332,7 @@ class _Hook:
         for lora in self.stack: out = _lora(args[0], out, *lora)
         return out
 
+# %% ../nbs/00_adapter.ipynb #ddcf35fa
 _hooks = WeakKeyDictionary() # module → its _Hook
 
 @contextmanager
@@ -377,6 +380,7 @@ def _blocks(rows, n): # None if rows are n equal blocks 0…0 1…1 …, else a 
         raise ValueError(f'rows goes from {int(rows.min())} to {int(rows.max())}, but there are {n} adapters')
     return None if len(rows)%n==0 and torch.equal(rows.cpu(), torch.arange(n).repeat_interleave(len(rows)//n)) else rows
 
+# %% ../nbs/00_adapter.ipynb #71f38540
 def _home(m): # device and dtype in which a module's adapters are kept, as far as its weights tell
     w = getattr(m, 'weight', None)
     if not isinstance(w, Tensor): w = next(chain(m.parameters(), m.buffers()), None)
@@ -434,6 +438,7 @@ def delta_w(self:Adapters,
 def _dot(p, q, k): # [n], ⟨ΔW, ΔW'⟩ of module k, without the scale
     return ((p.B[k].mT@q.B[k])*(p.A[k]@q.A[k].mT)).sum((1,2))
 
+# %% ../nbs/00_adapter.ipynb #25d5f5a0
 def product_sq(
     p:Adapters, # n adapters
 )->Tensor: # [n]
@@ -485,6 +490,7 @@ def _singular(p, rank): # A and B of the largest singular values; zeros where a 
         B[k],A[k] = F.pad(b[...,:rank], (0,short)).to(p.dtype),F.pad(a[:,:rank], (0,0,0,short)).to(p.dtype)
     return A,B
 
+# %% ../nbs/00_adapter.ipynb #abd9313b
 def canonical(
     p:Adapters, # n adapters
 )->Adapters: # the same ΔW, in one gauge, ordered by singular value; same dtype

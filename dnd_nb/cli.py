@@ -20,6 +20,7 @@ def _above0(**kw): # these options are
     for k,v in kw.items():
         if not 0<v<=10**7: raise ValueError(f'--{k} {v}: expected a number above 0, 10 million at most')
 
+# %% ../nbs/15_cli.ipynb #401e6ee9
 def _numbers(
     name, # of the option
     s, # its text
@@ -43,6 +44,7 @@ def _say(*what): # print, in the main process
     from dnd_nb.crew import Crew
     if Crew().main: print(*what, flush=True)
 
+# %% ../nbs/15_cli.ipynb #8b844971
 def _tasks(where, names=None, n_train=240):
     "Tasks of a JSONL folder or of a table, or the built-in ones"
     from dnd_nb.task import read_tasks
@@ -51,6 +53,7 @@ def _tasks(where, names=None, n_train=240):
     if _is_table(where): return _named(_table_tasks(where), names, where)
     return list(builtin_tasks(names, n_train=n_train) if where=='builtin' else read_tasks(where, names=names))
 
+# %% ../nbs/15_cli.ipynb #acd53012
 def beside(
     name:str, # of a base model, perhaps a folder by a relative path
     *near, # folders that were made with it: a zoo, a run, a generator
@@ -60,6 +63,7 @@ def beside(
     ups = [up for p in map(Path, filter(None, near)) for up in [p.resolve(), *list(p.resolve().parents)[:2]]]
     return next((str(up/name) for up in ups if (up/name/'config.json').exists()), name)
 
+# %% ../nbs/15_cli.ipynb #af517679
 def _base(name, device, *near):
     "Base model and tokenizer; `near` are folders that were made with it"
     from dnd_nb.model import load_base
@@ -67,6 +71,7 @@ def _base(name, device, *near):
     if near: model.dnd_id = name # as it is recorded
     return model,tok
 
+# %% ../nbs/15_cli.ipynb #5f4b1e97
 def _fit(model, tok, zoo):
     "Do the zoo's adapters belong into this base model? An error before anything is trained or scored, if not"
     from dnd_nb.adapter import apply_adapters
@@ -92,6 +97,7 @@ def reading(
     "How a table of examples is read"
     return {k:_list(v) if k=='columns' else v for k,v in locals().items() if v is not None and v is not False}
 
+# %% ../nbs/15_cli.ipynb #db35c366
 def _table_tasks(where, **kwargs):
     "Tasks of a table, which is shown first"
     from dnd_nb.tasks.sources import _column, describe, read_examples, to_tasks
@@ -99,6 +105,7 @@ def _table_tasks(where, **kwargs):
     _say(describe(xs, used=[c for c in (_column(xs.table, None, 'task'), _column(xs.table, None, 'family')) if c]))
     return to_tasks(xs)
 
+# %% ../nbs/15_cli.ipynb #e971e9bd
 def _unread(folder, names):
     "Columns that no command reads, of the first training row of each task in a folder"
     from dnd_nb.io.files import loads, read_text
@@ -111,6 +118,7 @@ def _unread(folder, names):
 def _is_table(where): # a file, or the name of a data set, where no folder is of that name
     return Path(where).is_file() or not Path(where).exists() and ('/' in where or ':' in where)
 
+# %% ../nbs/15_cli.ipynb #df2670ba
 def _named(ts, names, where):
     "Of these tasks, those of these names"
     have = [t.name for t in ts]
@@ -211,6 +219,7 @@ def _val_names(zoo, val, seed, held_out=()):
         raise ValueError(f'{val} validation tasks of a zoo of {len(rest)}: none would be left to train on')
     return random.Random(seed).sample(rest, int(val))
 
+# %% ../nbs/15_cli.ipynb #71818a5e
 def _given(base_adapter, spec, model, tok, ts, seed, run, steps):
     "The adapter to correct: a PEFT folder, or a multi-task LoRA trained on the spot and kept in the run folder"
     from dnd_nb.io.peft import load_peft, save_peft
@@ -239,6 +248,7 @@ def _cache_for(generator, encoder, embeddings, model, tok, device):
         encoder = spec
     return PromptCache(embeddings, make_encoder(encoder, model, tok, _device(device)))
 
+# %% ../nbs/15_cli.ipynb #d0241fea
 def _with_loss(stages, **mixes): # mixes: stage → its loss, as text
     "The stages that have steps, with these losses"
     from dataclasses import replace
@@ -256,6 +266,7 @@ def _chosen_on(run): # what to know of how a run's step and strength were chosen
     n = len(run.config['val_tasks'])
     return '' if n!=1 else 'chosen on one validation task, which cannot speak for others: better --val 3 or more\n'
 
+# %% ../nbs/15_cli.ipynb #4da58791
 def _after_training(run, cache, tasks): # what a new run is to be told first
     from dnd_nb.dataset import condition_texts
     from dnd_nb.strength import unfollowed
@@ -336,6 +347,7 @@ def _zoo_of(run, zoo):
     raise ValueError(f'{run.folder}: the zoo that it was trained on, {his["name"]}, is neither beside it nor here; '
                      'say where it is with --zoo')
 
+# %% ../nbs/15_cli.ipynb #cb0d165d
 def _open(run, zoo, base, embeddings, device):
     "A run, its zoo, its base model and tokenizer, and the cache of its encoder"
     from dnd_nb.encoder import make_encoder, PromptCache

@@ -111,6 +111,7 @@ def once(self:Crew,
     with self.together():
         if self.main: f()
 
+# %% ../nbs/01a_crew.ipynb #43899cef
 @patch
 @contextmanager
 def alone(self:Crew,
@@ -183,6 +184,7 @@ class _Plain:
     def __init__(self, it): self.it,self.comment = it,''
     def __iter__(self): return iter(self.it)
 
+# %% ../nbs/01a_crew.ipynb #4ff2ce33
 class Steps(_Plain):
     "Progress as plain lines, for a file or a pipe"
     apart = 1. # seconds between two lines
@@ -253,6 +255,7 @@ class _Lines:
         return self.to.write(s)
     def __getattr__(self, k): return getattr(self.to, k)
 
+# %% ../nbs/01a_crew.ipynb #f84d43dd
 @contextmanager
 def _fresh_lines():
     "A message inside the block begins on a line of its own"
@@ -312,6 +315,7 @@ def _refused(e:OSError)->str:
     mend = next((m for k,m in MENDS.items() if name in k.split()), '')
     return ': '.join(str(s) for s in (e.filename, e.strerror) if s is not None) + (f'; {mend}' if mend else '')
 
+# %% ../nbs/01a_crew.ipynb #b4e73793
 def _words(e)->str: # one line
     if type(e).__str__ is OSError.__str__ and isinstance(e, OSError) and e.errno and e.strerror: e = _refused(e)
     s = ' '.join(str(e).split()).encode(errors='replace').decode()
@@ -319,6 +323,13 @@ def _words(e)->str: # one line
     if isinstance(e, MemoryError) or 'out of memory' in s or "can't allocate memory" in s or 'not enough memory' in s:
         return f'not enough memory ({s[:200]}): lower at_once, batch, rows or max_tokens, or take a smaller base model'
     return s
+
+# %% ../nbs/01a_crew.ipynb #3b46d50d
+_OURS = (('dnd_nb.io.hub','HubError'), ('dnd_nb.model','NoWeights')) # of rooms that take long to load
+
+def _foreseen(e): # does its one line say enough? What is not loaded was not raised
+    ours = [getattr(sys.modules[m], n) for m,n in _OURS if hasattr(sys.modules.get(m), n)]
+    return isinstance(e, (ValueError, OSError, OtherFailed, MemoryError, *ours)) or 'memory' in str(e)
 
 # %% ../nbs/01a_crew.ipynb #312e49a2
 @contextmanager
@@ -330,8 +341,6 @@ def one_line_errors():
     for k,v in dict(TOKENIZERS_PARALLELISM='false', GOMP_SPINCOUNT='20000').items():
         # threads that wait by spinning for long take the core from those they wait for, if anything else runs
         os.environ.setdefault(k, v)
-    from dnd_nb.io.hub import HubError
-    from dnd_nb.model import NoWeights
     said = None
     try:
         with _fresh_lines(), _stoppable(): yield
@@ -340,9 +349,7 @@ def one_line_errors():
         said = 128+e.args[0] if isinstance(e, _Stopped) else 130
     except Exception as e:
         if os.environ.get('DND_NB_DEBUG'): raise
-        known = (isinstance(e, (ValueError, OSError, NoWeights, HubError, OtherFailed, MemoryError))
-                 or 'memory' in str(e))
-        said = (f'error: {_words(e)}' if known
+        said = (f'error: {_words(e)}' if _foreseen(e)
                 else f'error: {type(e).__name__}: {_words(e)[:300]} (not foreseen; DND_NB_DEBUG=1 shows where)')
     try: sys.stdout.flush()
     except OSError as e: # a full disk, or a reader that has gone
@@ -365,6 +372,7 @@ def _names_are_text(args): # libraries that read weights refuse other names, som
         except UnicodeEncodeError:
             raise SystemExit(f'error: {ascii(s)} is no UTF-8: give the folder another name') from None
 
+# %% ../nbs/01a_crew.ipynb #68c57328
 def from_shell(
     command, # as made by `command`
     args:list, # of str, as from a shell

@@ -81,6 +81,7 @@ def _texts(zoo, task, answers, rows): # [(prompt, prompt with answer or None)], 
                          f'(first: {gone[0][:60]!r}); pass the rows that its teachers were trained on')
     return [(p,have[p]) for p in ps]
 
+# %% ../nbs/05_dataset.ipynb #1883fa9e
 def _show(text, answers, rng): # one text as it is encoded
     p,a = text
     return a if answers=='prompt+answer' or answers=='mix' and rng.random()<.5 else p
@@ -151,6 +152,7 @@ def _check(self:PairDataset):
     if not self.tasks: raise ValueError('no task to draw pairs from')
     if self.pairing=='shuffled' and len(self.tasks)<2: raise ValueError("pairing 'shuffled' needs two tasks or more")
 
+# %% ../nbs/05_dataset.ipynb #881a0300
 @patch
 def _say_small(self:PairDataset):
     "One line if K is larger than some task"
@@ -177,6 +179,7 @@ def _load(self:PairDataset, delta, resident):
 @patch
 def _name(self:PairDataset, i): e = self.zoo.entries[i]; return f'{e["task"]}/{e["checkpoint"]}'
 
+# %% ../nbs/05_dataset.ipynb #ab2e6604
 @patch
 def teachers(self:PairDataset,
     entries:list, # numbers in the zoo
@@ -202,6 +205,15 @@ def plan(self:PairDataset,
     prompts = [_show(p, self.answers, rng) for p in draw_prompts(self.texts[source], k, rng)]
     return dict(prompts=prompts, task=task, entry=entry, prompt_task=source)
 
+# %% ../nbs/05_dataset.ipynb #c134531f
+@patch
+def __repr__(self:PairDataset):
+    n,k = sum(map(len, self.entries.values())),self.k
+    return (f'PairDataset({len(self.tasks)} tasks, {n} checkpoints, K={k[0] if k[0]==k[1] else f"{k[0]}–{k[1]}"}, '
+            f'{self.pairing}, {self.answers}, {"with" if self.deltas is not None else "no"} deltas, '
+            f'{"from files" if self._flat is None else f"resident on {self._flat.device}"})')
+
+# %% ../nbs/05_dataset.ipynb #e7114afe
 @patch
 def _delta(self:PairDataset, entries):
     return None if self.deltas is None else self.deltas[[self._row[e] for e in entries]]
@@ -223,10 +235,3 @@ def batch(self:PairDataset,
     plans = [self.plan(i) for i in range(step*n, (step+1)*n)]
     res = {k:[p[k] for p in plans] for k in plans[0]}
     return res | dict(teacher=self.teachers(res['entry']), delta=self._delta(res['entry']))
-
-@patch
-def __repr__(self:PairDataset):
-    n,k = sum(map(len, self.entries.values())),self.k
-    return (f'PairDataset({len(self.tasks)} tasks, {n} checkpoints, K={k[0] if k[0]==k[1] else f"{k[0]}–{k[1]}"}, '
-            f'{self.pairing}, {self.answers}, {"with" if self.deltas is not None else "no"} deltas, '
-            f'{"from files" if self._flat is None else f"resident on {self._flat.device}"})')

@@ -46,6 +46,7 @@ def hash(self:ProbeSet)->str:
     "SHA-256 of prompts, layers and positions"
     return sha256(json.dumps([self.prompts, self.layer, self.position], ensure_ascii=False))
 
+# %% ../nbs/03_delta.ipynb #7d9b520a
 @patch
 def at(self:ProbeSet,
     layer=None, # as in `ProbeSet`; None: as here
@@ -64,12 +65,20 @@ class _Kept: # a probe set as JSON
     position:list[str|int]
     hash:str
 
+# %% ../nbs/03_delta.ipynb #50d44ed6
+@patch
+def __repr__(self:ProbeSet):
+    return (f'ProbeSet({self.name!r}, {len(self)} probes, layer {", ".join(map(str,self.layer))}, position '
+            f'{", ".join(map(str,self.position))}, {self.hash[:8]})')
+
+# %% ../nbs/03_delta.ipynb #64b7caeb
 @patch
 def to_dict(self:ProbeSet)->dict:
     "For JSON, with its hash"
     return dict(name=self.name, prompts=list(self.prompts), layer=list(self.layer), position=list(self.position),
         hash=self.hash)
 
+# %% ../nbs/03_delta.ipynb #9c69591a
 @patch(cls_method=True)
 def from_dict(cls:ProbeSet,
     d:dict, # as `to_dict` gives it
@@ -82,11 +91,6 @@ def from_dict(cls:ProbeSet,
         raise ValueError(f'probe set {res.name!r} was changed after its hash was taken ({d["hash"][:8]}, now '
                          f'{res.hash[:8]}); deltas made with it are void: compute them again')
     return res
-
-@patch
-def __repr__(self:ProbeSet):
-    return (f'ProbeSet({self.name!r}, {len(self)} probes, layer {", ".join(map(str,self.layer))}, position '
-            f'{", ".join(map(str,self.position))}, {self.hash[:8]})')
 
 # %% ../nbs/03_delta.ipynb #4ead8a68
 GENERIC = ProbeSet('generic', (
@@ -190,11 +194,13 @@ def _encode_probes(model, tok, probes):
                              f'{list(probes.position)} need {need}, the model takes {top}')
     return ids
 
+# %% ../nbs/03_delta.ipynb #704df623
 def _probe_states(model, rows, probes, pad_id): # [rows, d]
     xb = _pad_left(rows, pad_id, next(model.parameters()).device)
     return torch.cat([_read(h, xb['attention_mask'], probes.position) for h in hidden_states(model, xb, probes.layer)],
         1)
 
+# %% ../nbs/03_delta.ipynb #caa310c8
 @torch.no_grad()
 def _base_states(model, ids, probes, pad_id, batch_size):
     "The base model's side, cached"

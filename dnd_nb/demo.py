@@ -5,9 +5,11 @@
 # %% ../nbs/14d_demo.ipynb #a37c2a42
 from __future__ import annotations
 import os, random, resource, sys, textwrap, time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 import numpy as np, pandas as pd, torch
+from fastcore.basics import patch
 from .adapter import Adapters, LoraSpec
 from .crew import this_commit, versions
 from .doctor import doctor
@@ -29,11 +31,10 @@ from .use import generate_adapters, template_of
 from .written import Written, generate
 
 # %% auto #0
-__all__ = ['FAMILIES', 'NEAR', 'FAR', 'SEEN', 'FULL', 'QUICK', 'ORANGE', 'RED', 'GREY', 'GOOD', 'DEMO', 'WRITTEN', 'DemoConfig',
-           'quick', 'demo_tasks', 'Clock', 'fastest_threads', 'peak_gb', 'upper_spec', 'start_adapter',
-           'made_generator', 'shown_examples', 'other_task', 'conditions_of', 'written', 'panel_of', 'compared',
-           'verdict', 'panel_rows', 'task_rows', 'plot_panel', 'decided', 'doubtful', 'report_md', 'wrapped', 'spoken',
-           'demo']
+__all__ = ['FAMILIES', 'NEAR', 'FAR', 'SEEN', 'FIXED', 'ORANGE', 'RED', 'GREY', 'GOOD', 'DEMO', 'WRITTEN', 'DemoConfig', 'quick',
+           'demo_tasks', 'Clock', 'fastest_threads', 'peak_gb', 'upper_spec', 'start_adapter', 'made_generator',
+           'shown_examples', 'other_task', 'conditions_of', 'written', 'panel_of', 'compared', 'verdict', 'panel_rows',
+           'task_rows', 'plot_panel', 'decided', 'doubtful', 'report_md', 'wrapped', 'spoken', 'demo']
 
 # %% ../nbs/14d_demo.ipynb #63222cf5
 FAMILIES = ('arithmetic','dates','units','word forms','lists','formats','categories') # trained on
@@ -42,65 +43,79 @@ FAR = ('digit_count','capital','happy_or_sad','first_word','spell_out')
 SEEN = tuple(n for n,m in BUILTIN.items() if m.family in FAMILIES and n not in NEAR)
 
 # %% ../nbs/14d_demo.ipynb #9f126d61
-FULL = dict(seen=SEEN, near=NEAR, far=FAR,
+FIXED = SimpleNamespace( # the same in every run
     n_train=16, # rows of a task that is trained on
     held_train=26, # rows of a held-out task to draw examples from
     rank=8,
     bare=.75, # share of the layers, from below, without adapters
-    start_steps=40, start_rows=16, start_lr=2e-3, # of the start adapter
-    steps=16, # of training the generator
+    start_rows=16, start_lr=2e-3, # of the start adapter
     tasks=8, # conditions a step
     rows=4, # scored for each
     k_train=(2,8), # fewest and most examples of a condition
     rounds=5, # of the generator
     rate=4e-3, # of a round before training
     lr=4e-3,
-    k=8, # examples shown when it is judged
     draws=2, # of examples, for each held-out task
     held_rows=12, # test rows of a held-out task
     tune_steps=5, start_rate=4e-3, generated_rate=2e-3, # on the same examples; rates chosen on other tasks
     decide_on=10, # examples for the decision at the end
     max_tokens=1024, # of a micro-batch: bounds the memory
 )
-QUICK = FULL | dict( # for continuous integration
-    seen=SEEN[::2], near=NEAR[:2], far=FAR[:3], n_train=12, held_train=16, start_steps=12, steps=6, tasks=4, rounds=2,
-    k=4, held_rows=8, decide_on=6)
 
 # %% ../nbs/14d_demo.ipynb #b4c55aab
 @dataclass
 class DemoConfig:
-    "A run of the demo"
-    size:dict=field(default_factory=lambda: FULL) # or `QUICK`; its entries are attributes, too
+    "What two runs of the demo may differ in; `--quick` has less of it"
+    seen:tuple[str,...]=SEEN # names of the tasks to train on
+    held:tuple[str,...]=(*NEAR,*FAR) # names of the held-out tasks
+    k:int=8 # examples shown when it is judged
+    steps:int=16 # of training the generator; the start adapter has five for every two
     seed:int=0 # of everything random
-    def __post_init__(self): self.__dict__.update(self.size)
     @property
-    def held(self)->tuple: "Names of the held-out tasks"; return (*self.near, *self.far)
-    def to_dict(self)->dict: "For JSON"; return self.size | dict(seed=self.seed)
+    def start_steps(self)->int: "Of the start adapter"; return 5*self.steps//2
+    @property
+    def near(self)->tuple: "Held-out tasks with relatives"; return tuple(n for n in self.held if n in NEAR)
+    @property
+    def far(self)->tuple: "Held-out tasks without"; return tuple(n for n in self.held if n not in NEAR)
 
+# %% ../nbs/14d_demo.ipynb #1faa3003
+@patch
+def to_dict(self:DemoConfig)->dict:
+    "For JSON, with what is fixed"
+    own = {k:getattr(self, k) for k in ('seen','near','far','k','steps','start_steps','seed')}
+    return vars(FIXED) | own
+
+# %% ../nbs/14d_demo.ipynb #bc6452f2
 def quick()->DemoConfig:
     "Less of everything: for continuous integration"
-    return DemoConfig(QUICK)
+    return DemoConfig(SEEN[::2], (*NEAR[:2],*FAR[:3]), k=4, steps=4)
 
 def demo_tasks(
-    cfg:DemoConfig, # its names and numbers of rows
+    cfg:DemoConfig, # its names of tasks
 )->dict: # name → Task
     "Tasks to train on, and tasks to judge on"
-    some = lambda names, n: builtin_tasks(names, n_train=n, n_test=cfg.held_rows, seed=cfg.seed)
-    return {t.name:t for t in (*some(cfg.seen, cfg.n_train), *some(cfg.held, cfg.held_train))}
+    some = lambda names, n: builtin_tasks(names, n_train=n, n_test=FIXED.held_rows, seed=cfg.seed)
+    return {t.name:t for t in (*some(cfg.seen, FIXED.n_train), *some(cfg.held, FIXED.held_train))}
 
 # %% ../nbs/14d_demo.ipynb #639fc955
 class Clock:
     "Seconds of each step, said aloud, and kept in a file so that a run that was cut and gone on with counts them all"
+    CPU = 'of the processor' # its line of the file
     def __init__(self, path, log=print):
-        self.path,self.log,self.last = Path(path),log,time.time()
+        self.path,self.log,self.last,self.busy = Path(path),log,time.time(),time.process_time()
         self.steps = read_json(path, dict[str,float]) if self.path.exists() else {}
-    def __call__(self, what):
-        took,self.last = time.time()-self.last,time.time()
-        self.steps[what] = round(self.steps.get(what,0)+took, 1)
-        write_json(self.path, self.steps)
-        self.log(f'[{self.total:5.0f} s] {what} ({took:.0f} s)')
+        self.cpu = self.steps.pop(self.CPU, 0.)
     @property
     def total(self)->float: "Seconds of all steps"; return sum(self.steps.values())
+
+# %% ../nbs/14d_demo.ipynb #fecaab63
+@patch
+def __call__(self:Clock, what):
+    took,used = time.time()-self.last,time.process_time()-self.busy
+    self.last,self.busy = self.last+took,self.busy+used
+    self.steps[what],self.cpu = round(self.steps.get(what, 0)+took, 1),round(self.cpu+used, 1)
+    write_json(self.path, self.steps | {self.CPU:self.cpu})
+    self.log(f'[{self.total:5.0f} s] {what} ({took:.0f} s)')
 
 # %% ../nbs/14d_demo.ipynb #64b753f1
 def _seconds(model, x, threads): # of a short step
@@ -109,6 +124,7 @@ def _seconds(model, x, threads): # of a short step
     model(inputs_embeds=x, logits_to_keep=4).logits.float().sum().backward()
     return time.time()-t0
 
+# %% ../nbs/14d_demo.ipynb #15fb617b
 def fastest_threads(
     model, # on a CPU
     tok, # its tokenizer
@@ -125,6 +141,7 @@ def fastest_threads(
     torch.set_num_threads(best)
     return best
 
+# %% ../nbs/14d_demo.ipynb #f9709d79
 def peak_gb()->float:
     "Peak resident memory of this process in GB"
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*(1 if sys.platform=='darwin' else 1024)/1e9
@@ -149,12 +166,13 @@ def start_adapter(
     folder, # keeps it, in `start`
 )->Adapters: # n=1
     "A short multi-task LoRA of the training tasks"
-    spec,at = upper_spec(model, cfg.bare, cfg.rank),Path(folder)/'start'
+    spec,at = upper_spec(model, FIXED.bare, FIXED.rank),Path(folder)/'start'
     if not at.exists():
-        save_peft(train_multitask(model, tok, [tasks[n] for n in cfg.seen], spec, cfg.start_steps, cfg.start_rows,
-            cfg.start_lr, cfg.seed)[0], at)
+        save_peft(train_multitask(model, tok, [tasks[n] for n in cfg.seen], spec, cfg.start_steps, FIXED.start_rows,
+            FIXED.start_lr, cfg.seed)[0], at)
     return load_peft(at, spec)
 
+# %% ../nbs/14d_demo.ipynb #6c71b183
 def made_generator(
     cfg:DemoConfig, # the size of the training
     model, # frozen base
@@ -166,10 +184,10 @@ def made_generator(
     "A generator trained on the training tasks, from `start`"
     at,seen = Path(folder)/'generator',[tasks[n] for n in cfg.seen]
     if not (at/'losses.json').exists():
-        how = ExamplesConfig(steps=cfg.steps, tasks=cfg.tasks, rows=cfg.rows, k=cfg.k_train, lr=cfg.lr, hide=(0.,0.),
-            max_tokens=cfg.max_tokens)
-        gen,losses = pretrain(model, tok, seen, start.spec, cfg=how, start=start, seed=cfg.seed, steps=cfg.rounds,
-            rate=cfg.rate)
+        how = ExamplesConfig(steps=cfg.steps, tasks=FIXED.tasks, rows=FIXED.rows, k=FIXED.k_train, lr=FIXED.lr,
+            hide=(0.,0.), max_tokens=FIXED.max_tokens)
+        gen,losses = pretrain(model, tok, seen, start.spec, cfg=how, start=start, seed=cfg.seed, steps=FIXED.rounds,
+            rate=FIXED.rate)
         save_generator(gen, at)
         nearness(model, tok, {t.name:t.prompts for t in seen}, asked=12).save(at/'nearness.safetensors')
         write_json(at/'losses.json', [round(float(l), 4) for l in losses]) # last: all of it is there
@@ -179,13 +197,14 @@ def made_generator(
 
 # %% ../nbs/14d_demo.ipynb #a6eb635b
 def shown_examples(
-    cfg:DemoConfig, # k, draws and seed are read
+    cfg:DemoConfig, # k and seed are read
     tasks:list, # of Task, held out
 )->dict: # name → a list of Example for each draw
     "The examples that all ways see"
-    def one(t, i): return random.Random(f'{cfg.seed}/{t.name}/{i}').sample(list(t.train[cfg.decide_on:]), cfg.k)
-    return {t.name:[one(t, i) for i in range(cfg.draws)] for t in tasks}
+    def one(t, i): return random.Random(f'{cfg.seed}/{t.name}/{i}').sample(list(t.train[FIXED.decide_on:]), cfg.k)
+    return {t.name:[one(t, i) for i in range(FIXED.draws)] for t in tasks}
 
+# %% ../nbs/14d_demo.ipynb #380c668d
 def other_task(
     task, # a Task
     tasks:list, # of Task
@@ -193,8 +212,9 @@ def other_task(
     "A task of another family, always the same"
     return random.Random(f'other/{task.name}').choice([t for t in tasks if t.family!=task.family])
 
+# %% ../nbs/14d_demo.ipynb #0962d08c
 def conditions_of(
-    cfg:DemoConfig, # k, draws and seed are read
+    cfg:DemoConfig, # k and seed are read
     tasks:list, # of Task, held out
 )->dict: # source → a list of examples for each task and draw, task after task
     "Right examples, and the two controls"
@@ -207,7 +227,7 @@ def conditions_of(
 def _parts(lists, n=4): return [lists[i:i+n] for i in range(0, len(lists), n)] # a few at a time: bounds the memory
 
 def written(
-    cfg:DemoConfig, # k, and how fine-tuning is done
+    cfg:DemoConfig, # k is read
     model, # frozen base
     tok, # its tokenizer
     gen:Generator, # writes the adapters
@@ -216,17 +236,17 @@ def written(
 )->dict: # source → Adapters, one a list
     "Generated adapters, and the start and generated ones after a few steps on the same examples"
     def made(ls): return Adapters.cat([generate_adapters(model, tok, gen, p) for p in _parts(ls)])
-    res,own,s = {n:made(ls) for n,ls in lists.items()},lists[f'generated_{cfg.k}'],cfg.tune_steps
+    res,own,s = {n:made(ls) for n,ls in lists.items()},lists[f'generated_{cfg.k}'],FIXED.tune_steps
     rows = [encode_rows(tok, l, template_of(gen)) for l in own]
     def after(ad, rate):
         parts = _parts(list(range(len(own))))
         return Adapters.cat([tuned(model, tok, ad[p], [rows[i] for i in p], s, rate) for p in parts])
-    return res | {f'tuned_{cfg.k}_{s}': after(start[[0]*len(own)], cfg.start_rate),
-        f'generated_{cfg.k}_tuned_{s}': after(res[f'generated_{cfg.k}'], cfg.generated_rate)}
+    return res | {f'tuned_{cfg.k}_{s}': after(start[[0]*len(own)], FIXED.start_rate),
+        f'generated_{cfg.k}_tuned_{s}': after(res[f'generated_{cfg.k}'], FIXED.generated_rate)}
 
 # %% ../nbs/14d_demo.ipynb #e85b032e
 def panel_of(
-    cfg:DemoConfig, # k, draws and rows are read
+    cfg:DemoConfig, # k and seed are read
     model, # frozen base
     tok, # its tokenizer
     gen:Generator, # writes the adapters
@@ -236,11 +256,11 @@ def panel_of(
     "Every way on the same test rows of the held-out tasks"
     start = start.to(model.device)
     ads,shown = written(cfg, model, tok, gen, start, conditions_of(cfg, tasks)),shown_examples(cfg, tasks)
-    at = {t.name:list(range(i*cfg.draws, (i+1)*cfg.draws)) for i,t in enumerate(tasks)}
+    at = {t.name:list(range(i*FIXED.draws, (i+1)*FIXED.draws)) for i,t in enumerate(tasks)}
     src = {'base':lambda t: None, 'start':lambda t: start, f'in_context_{cfg.k}':lambda t: Shown(shown[t.name])}
     src |= {n:(lambda t, a=a: a[at[t.name]]) for n,a in ads.items()}
-    return run_panel(model, tok, tasks, src, {t.name:'held_out' for t in tasks}, cfg.held_rows,
-        template=template_of(gen), max_tokens=cfg.max_tokens)
+    return run_panel(model, tok, tasks, src, {t.name:'held_out' for t in tasks}, FIXED.held_rows,
+        template=template_of(gen), max_tokens=FIXED.max_tokens)
 
 # %% ../nbs/14d_demo.ipynb #22e4b4bd
 def _names(k, s): # source → words
@@ -251,25 +271,28 @@ def _names(k, s): # source → words
         f'generated_{k}_other_task':"generated, another task's examples",
         f'generated_{k}_shuffled_answers':'generated, shuffled answers'}
 
+# %% ../nbs/14d_demo.ipynb #95d51814
 def _pairs(k, s):
     g,t = f'generated_{k}',f'generated_{k}_tuned_{s}'
     return [(g,'base'), (g,'start'), (g,f'{g}_other_task'), (g,f'{g}_shuffled_answers'), (g,f'in_context_{k}'),
         (t,f'in_context_{k}'), (t,f'tuned_{k}_{s}')]
 
+# %% ../nbs/14d_demo.ipynb #d94a2440
 def compared(
     df:pd.DataFrame, # the panel's rows
     cfg:DemoConfig, # k and steps are read
 )->pd.DataFrame: # as `paired`
     "The comparisons of the verdict"
-    ps = _pairs(cfg.k, cfg.tune_steps)
+    ps = _pairs(cfg.k, FIXED.tune_steps)
     return paired(df, ps, ['nll'], seed=cfg.seed, over=resample_over(df), level=1-.05/len(ps))
 
+# %% ../nbs/14d_demo.ipynb #8fa59059
 def verdict(
     diffs:pd.DataFrame, # from `compared`
     cfg:DemoConfig, # k and steps are read
 )->list: # of sentences
     "One sentence a comparison"
-    say = _names(cfg.k, cfg.tune_steps)
+    say = _names(cfg.k, FIXED.tune_steps)
     def one(r):
         how = 'lower than' if r.hi<0 else 'higher than' if r.lo>0 else 'not shown to differ from'
         return f'{say[r.a]}: loss {how} {say[r.b]} ({r.mean:+.2f} nats a token, {r.lo:+.2f} to {r.hi:+.2f})'
@@ -291,6 +314,7 @@ def panel_rows(
             accuracy=get('accuracy'), exact_match=get('exact_match'), n_tasks=m['nll'].n_tasks))
     return res
 
+# %% ../nbs/14d_demo.ipynb #5bde7165
 def task_rows(
     df:pd.DataFrame, # the panel's rows
 )->list: # one dict a source and task
@@ -337,8 +361,8 @@ def decided(
     folder, # gets the adapter's folder
 )->Written:
     "As a user would decide: the same as `dnd_generate`"
-    return generate(list(task.train[:cfg.decide_on]), Path(folder)/'adapter', model, tok, gen,
-        steps=cfg.tune_steps, seed=cfg.seed)
+    return generate(list(task.train[:FIXED.decide_on]), Path(folder)/'adapter', model, tok, gen,
+        steps=FIXED.tune_steps, seed=cfg.seed)
 
 # %% ../nbs/14d_demo.ipynb #84b2cf0c
 GOOD = ('orange and red lie left of the base model, of the start adapter and of both controls; '
@@ -351,6 +375,7 @@ def doubtful(
     bad = [f for f in rep['doctor']['findings'] if f['status'] in ('warn','fail')]
     return [f'{f["name"]}: {f["figure"]}; {f["text"]}' for f in bad]
 
+# %% ../nbs/14d_demo.ipynb #3ecb94c3
 def report_md(
     rep:dict, # as in report.json
 )->str:
@@ -376,6 +401,7 @@ def wrapped(
     "Texts as lines that a terminal shows whole"
     return [l for t in texts for l in textwrap.wrap(mark+t, width, subsequent_indent=' '*len(mark))]
 
+# %% ../nbs/14d_demo.ipynb #6d778504
 def spoken(
     rep:dict, # as in report.json
     folder, # where everything is
@@ -402,22 +428,30 @@ def _decision(w, task): # of a `Written`, for JSON
     ways = d.summary().reset_index().astype(object).replace({np.nan:None}).to_dict('records')
     return dict(task=task, n=d.n, best=d.best, sentence=d.sentence(), lines=d.examples_shown(), ways=ways)
 
-def _report(cfg, folder, df, chosen, clock, model, log):
-    "Figure, report.json, report.md; says the verdict"
+# %% ../nbs/14d_demo.ipynb #f84633cb
+def _drawn(cfg, folder, rows, per_task): # the figure of the report
     import matplotlib.pyplot as plt
     (folder/'figures').mkdir(exist_ok=True)
-    over,diffs,said = resample_over(df),compared(df, cfg),doctor(panel=df)
-    rows,per_task = panel_rows(df, cfg.seed, over),task_rows(df)
-    fig = plot_panel(rows, per_task, cfg.k, cfg.tune_steps, cfg.near)
+    fig = plot_panel(rows, per_task, cfg.k, FIXED.tune_steps, cfg.near)
     fig.savefig(folder/'figures'/'panel.png', bbox_inches='tight', dpi=110)
     plt.close(fig)
-    rep = dict(wall_s=round(clock.total,1), cpu_s=round(sum(os.times()[:2]),1), load=round(os.getloadavg()[0],1),
-        peak_rss_gb=round(peak_gb(),2),
-        panel=rows, tasks=per_task, over=over, verdict=verdict(diffs, cfg), paired=diffs.to_dict('records'),
-        decision=_decision(chosen, cfg.far[0]), doctor=said.to_dict(), steps_s=clock.steps,
-        losses=read_json(folder/'generator'/'losses.json'),
-        config=cfg.to_dict(), seed=cfg.seed, commit=this_commit(), versions=versions(), device=str(model.device),
-        threads=torch.get_num_threads(), dtype=str(model.dtype).removeprefix('torch.'))
+
+# %% ../nbs/14d_demo.ipynb #0f30f76f
+def _made_with(cfg, clock, model): # what of a report is not of the panel
+    return dict(wall_s=round(clock.total, 1), cpu_s=round(clock.cpu, 1), load=round(os.getloadavg()[0], 1),
+        peak_rss_gb=round(peak_gb(), 2), steps_s=clock.steps, config=cfg.to_dict(), seed=cfg.seed,
+        commit=this_commit(), versions=versions(), device=str(model.device), threads=torch.get_num_threads(),
+        dtype=str(model.dtype).removeprefix('torch.'))
+
+# %% ../nbs/14d_demo.ipynb #83de53c3
+def _report(cfg, folder, df, chosen, clock, model, log):
+    "Figure, report.json, report.md; says the verdict"
+    over,diffs = resample_over(df),compared(df, cfg)
+    rows,per_task = panel_rows(df, cfg.seed, over),task_rows(df)
+    _drawn(cfg, folder, rows, per_task)
+    rep = _made_with(cfg, clock, model) | dict(panel=rows, tasks=per_task, over=over, verdict=verdict(diffs, cfg),
+        paired=diffs.to_dict('records'), decision=_decision(chosen, cfg.far[0]), doctor=doctor(panel=df).to_dict(),
+        losses=read_json(folder/'generator'/'losses.json'))
     with atomic_write(folder/'panel_rows.csv') as f: df.to_csv(f, index=False)
     DEMO.write(folder/'report.json', rep)
     with atomic_write(folder/'report.md') as f: f.write(report_md(rep))
@@ -452,6 +486,7 @@ def demo(
     ready(); chosen = decided(cfg, model, tok, gen, tasks[cfg.far[0]], folder); clock(f'the decision on {cfg.far[0]}')
     return _report(cfg, folder, df, chosen, clock, model, log)
 
+# %% ../nbs/14d_demo.ipynb #2565e017
 def _same(cfg, folder, model): # a folder is gone on with by the settings that it was begun with
     now = cfg.to_dict() | dict(base_model=base_id(model))
     if (folder/'config.json').exists(): same_settings(folder, read_json(folder/'config.json', dict), now)

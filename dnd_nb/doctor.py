@@ -52,6 +52,7 @@ def verdict(self:Diagnosis)->str:
     return (f'{", ".join(self.causes)} {"is" if len(self.causes)==1 else "are"} wrong'
             + (f'; {f} more {"failure follows" if f==1 else "failures follow"} from it' if f else '') + f'; {tail}')
 
+# %% ../nbs/12a_doctor.ipynb #7532103d
 @patch(as_prop=True)
 def helps(self:Diagnosis)->bool: # None where nobody looked
     "Are right prompts shown to be better than others, on tasks that were not trained on?"
@@ -71,6 +72,7 @@ def _try(f, p):
     except (ValueError, FileNotFoundError) as e: return dict(status='fail', figure='could not be made', text=str(e),
         mend='see the message')
 
+# %% ../nbs/12a_doctor.ipynb #8aa495a7
 def _explain(findings):
     "Point each failure at the earliest failed check that explains it"
     failed,said,by = {f.name for f in findings if f.status=='fail'},{},{f.name:f for f in findings}
@@ -136,6 +138,7 @@ def __repr__(self:Diagnosis):
             subsequent_indent=tail)
     return '\n'.join(lines)
 
+# %% ../nbs/12a_doctor.ipynb #3cda4ed6
 @patch
 def _repr_markdown_(self:Diagnosis):
     esc = lambda s: str(s).replace('|','\\|').replace('\n',' ')
@@ -145,11 +148,38 @@ def _repr_markdown_(self:Diagnosis):
     return (f'**{self.verdict()}**\n\n| | check | figure | threshold | what it means | next '
             '|\n|---|---|---|---|---|---|\n') + '\n'.join(map(row, sorted(self.findings, key=_order)))
 
+# %% ../nbs/12a_doctor.ipynb #0b231cdd
 @patch
 def to_dict(self:Diagnosis)->dict:
     "For JSON"
     return dict(verdict=self.verdict(), ok=self.ok, helps=self.helps, causes=self.causes,
         findings=[asdict(f) for f in sorted(self.findings, key=_order)])
+
+# %% ../nbs/12a_doctor.ipynb #4d69eed6
+def _plot_curves(curves, where):
+    import matplotlib.pyplot as plt
+    fig,axs = plt.subplots(1, 3, figsize=(8,2.4), dpi=75)
+    for ax,(k,x,l) in zip(axs, (('strength','strength',f'strength of the correction\n({where} tasks)'),
+        ('k','k','K, prompts a condition\n(training tasks)'), ('foreign','fraction',
+        "share of another task's prompts\n(training tasks)"))):
+        if k in curves: ax.errorbar(curves[k][x], curves[k].nll, curves[k]['sem'], fmt='o-', ms=3, capsize=2)
+        ax.set_xlabel(l)
+    axs[1].set_xscale('log', base=2); axs[0].set_ylabel('nats a token'); plt.tight_layout()
+    return axs[0]
+
+# %% ../nbs/12a_doctor.ipynb #13321601
+def _plot_tasks(df):
+    import matplotlib.pyplot as plt
+    t = per_task(df, n=200)
+    names = list(t.task.unique())
+    ax = plt.subplots(figsize=(.5*len(names)+2.5, 2.8), dpi=75)[1]
+    for i,(s,o) in enumerate(t.groupby('source', sort=False)):
+        x = np.array([names.index(n) for n in o.task])+.12*i
+        ax.errorbar(x, o['mean'], [(o['mean']-o.lo).clip(lower=0), (o.hi-o['mean']).clip(lower=0)], fmt='o', ms=3,
+            label=dict(right='generated', wrong="other task's prompts").get(s, s))
+    ax.set_xticks(range(len(names)), names, rotation=60, ha='right', fontsize=7)
+    ax.set_ylabel('nats a token'); ax.legend(fontsize=7, loc='upper left', bbox_to_anchor=(1,1))
+    return ax
 
 # %% ../nbs/12a_doctor.ipynb #bb662bb7
 FIGURES = dict( # file → (title, x axis, y axis, what good looks like)
@@ -194,31 +224,6 @@ def figures(self:Diagnosis)->dict: # file name → function that draws
     if 'margin' in m or 'teacher_panel' in m:
         res['per_task'] = lambda: _plot_tasks(pd.concat([m[k] for k in ('teacher_panel','margin') if k in m]))
     return {n:(lambda n=n, f=f: _said(f(), n)) for n,f in res.items()}
-
-# %% ../nbs/12a_doctor.ipynb #4d69eed6
-def _plot_curves(curves, where):
-    import matplotlib.pyplot as plt
-    fig,axs = plt.subplots(1, 3, figsize=(8,2.4), dpi=75)
-    for ax,(k,x,l) in zip(axs, (('strength','strength',f'strength of the correction\n({where} tasks)'),
-        ('k','k','K, prompts a condition\n(training tasks)'), ('foreign','fraction',
-        "share of another task's prompts\n(training tasks)"))):
-        if k in curves: ax.errorbar(curves[k][x], curves[k].nll, curves[k]['sem'], fmt='o-', ms=3, capsize=2)
-        ax.set_xlabel(l)
-    axs[1].set_xscale('log', base=2); axs[0].set_ylabel('nats a token'); plt.tight_layout()
-    return axs[0]
-
-def _plot_tasks(df):
-    import matplotlib.pyplot as plt
-    t = per_task(df, n=200)
-    names = list(t.task.unique())
-    ax = plt.subplots(figsize=(.5*len(names)+2.5, 2.8), dpi=75)[1]
-    for i,(s,o) in enumerate(t.groupby('source', sort=False)):
-        x = np.array([names.index(n) for n in o.task])+.12*i
-        ax.errorbar(x, o['mean'], [(o['mean']-o.lo).clip(lower=0), (o.hi-o['mean']).clip(lower=0)], fmt='o', ms=3,
-            label=dict(right='generated', wrong="generated, other task's prompts").get(s, s))
-    ax.set_xticks(range(len(names)), names, rotation=60, ha='right', fontsize=7)
-    ax.set_ylabel('nats a token'); ax.legend(fontsize=7, loc='upper left', bbox_to_anchor=(1,1))
-    return ax
 
 # %% ../nbs/12a_doctor.ipynb #05274303
 DIAGNOSIS = Format('diagnosis', 1, dict(verdict=schema_of(str), findings=schema_of(list[dict])), oldest=0)

@@ -175,6 +175,7 @@ def _layers(model):
     "The decoder layers of a causal LM: its longest ModuleList"
     return max((m for m in model.modules() if isinstance(m, nn.ModuleList)), key=len)
 
+# %% ../nbs/06_encoder.ipynb #fcac2afb
 class HiddenStateEncoder(Encoder):
     "Hidden states of the base model"
     def __init__(self,
@@ -279,6 +280,7 @@ def _hf_encoder(rest, model, tok, device):
     enc.model.to(device)
     return enc
 
+# %% ../nbs/06_encoder.ipynb #502e8dd9
 @encoder_kind('tokens')
 def _token_encoder(rest, model, tok, device):
     "A sentence-transformers model, one vector a token"
@@ -319,6 +321,7 @@ def _put_shard(folder, keys, lens, vecs):
     with atomic_dir(Path(folder)/f'shard-{uuid.uuid4().hex[:16]}', 'shard') as d:
         for n,a in dict(keys=keys, lens=lens, vecs=vecs).items(): np.save(d/f'{n}.npy', a)
 
+# %% ../nbs/06_encoder.ipynb #faab7733
 class Shard:
     "Keys [n] of 32 bytes, tokens a prompt [n], vectors [sum of tokens, dim], memory-mapped"
     def __init__(self, path, dim):
@@ -367,6 +370,7 @@ def _open(self:PromptCache):
     sweep(self.folder) # what writers left that were killed
     self.refresh()
 
+# %% ../nbs/06_encoder.ipynb #eebccf12
 @patch
 def refresh(self:PromptCache):
     "Take in the shards that appeared since the last look, other processes' among them"
@@ -385,6 +389,7 @@ def refresh(self:PromptCache):
         self.index.update(zip(map(bytes, s.keys), zip([i]*n, range(n))))
     if gone: self.refresh()
 
+# %% ../nbs/06_encoder.ipynb #48b5cd08
 @patch
 def _set_aside(self:PromptCache, d, why):
     warnings.warn(f'{d}: damaged shard ({why}); set aside as {d.name}.bad, its prompts will be encoded again',
@@ -401,6 +406,7 @@ def keys(self:PromptCache,
     def one(p): k = h.copy(); k.update(p.encode()); return k.digest()
     return [one(p) for p in prompts]
 
+# %% ../nbs/06_encoder.ipynb #ace19cb3
 @patch
 def encode(
     self:PromptCache,
@@ -417,6 +423,7 @@ def encode(
         raise OSError(f'{self.folder}: {n} embeddings could not be kept there; make room, or name another folder')
     return self._gather(ks)
 
+# %% ../nbs/06_encoder.ipynb #5ff152a7
 @patch
 def _gather(self:PromptCache, ks):
     at = np.array([self.index[k] for k in ks], dtype=np.int64).reshape(-1,2)
@@ -447,6 +454,7 @@ def _add(self:PromptCache, new):
         self.refresh()
     if len(self.shards)>self.max_shards: self.merge()
 
+# %% ../nbs/06_encoder.ipynb #3f12d8b3
 @patch
 def _put(self:PromptCache, ks, es, wait=600): # the embeddings that nobody else has written meanwhile
     with lock(self.folder, wait):
@@ -457,6 +465,7 @@ def _put(self:PromptCache, ks, es, wait=600): # the embeddings that nobody else 
         _put_shard(self.folder, keys, np.array([len(es[i]) for i in new]),
             np.concatenate([es[i] for i in new]).astype(self.dtype))
 
+# %% ../nbs/06_encoder.ipynb #9d4bb88c
 def _drop(path):
     "Remove a shard: out of sight first, so that no reader finds half of it"
     away = path.with_name(f'.{path.name}.old')
@@ -464,6 +473,7 @@ def _drop(path):
         path.rename(away)
         shutil.rmtree(away, ignore_errors=True)
 
+# %% ../nbs/06_encoder.ipynb #ff9ca715
 @patch
 def merge(self:PromptCache):
     "All shards as one, unless another process is at it"
@@ -482,6 +492,8 @@ def merge(self:PromptCache):
 
 @patch
 def __len__(self:PromptCache): return len(self.index)
+
+# %% ../nbs/06_encoder.ipynb #4011af01
 @patch
 def __repr__(self:PromptCache):
     return (f'PromptCache({self.encoder}: {len(self):,} prompts in {len(self.shards)} shards; {self.hits:,} hits, '

@@ -39,6 +39,7 @@ def with_cache(
     takes = inspect.signature(getattr(model,'_orig_mod',model).forward).parameters
     return {next((n for n in _CACHES if n in takes), _CACHES[-1]): cache}
 
+# %% ../nbs/09_evaluate.ipynb #3cc71742
 def one_by_one(
     model, # a causal LM
 )->bool:
@@ -67,6 +68,7 @@ def behind(
     out.logits = torch.cat(logits, 1)
     return out
 
+# %% ../nbs/09_evaluate.ipynb #e5bab512
 def cache_of(
     out, # output of the model
 ): "… and as it gives them back"; return next((out[n] for n in _CACHES if n in out.keys()), None)
@@ -78,6 +80,7 @@ def _spread(cache, idx):
     cache.reorder_cache(idx)
     return cache
 
+# %% ../nbs/09_evaluate.ipynb #c8596494
 def _read_prompts(model, rows, pad_id, adapters, owner):
     "One pass over the prompts' ids: the batch, and its output with keys and values"
     b = collate([Row(r, len(r)) for r in rows], pad_id, model.device)
@@ -227,6 +230,7 @@ def answers(
            if packed else _decode(model, tok, rows, adapters, owner, max_new))
     return [tok.decode([t for t in r if t!=tok.eos_token_id]).strip() for r in out.tolist()]
 
+# %% ../nbs/09_evaluate.ipynb #3170091c
 def _decode(model, tok, rows, adapters, owner, max_new): # [rows, tokens], through the model's own forward pass
     b = collate([Row(r, len(r)) for r in rows], tok.pad_token_id, model.device)
     ids,mask,pos,cache,out = b['input_ids'],b['attention_mask'],b['position_ids'],None,[]
@@ -248,6 +252,7 @@ def bare(
     "The template for prompts that are written out already"
     return Template('{prompt}', template.answer)
 
+# %% ../nbs/09_evaluate.ipynb #a3bbf65e
 def in_context(
     tok, # the base's tokenizer
     shown:list, # of Example, before every prompt
@@ -260,6 +265,7 @@ def in_context(
     closed = ''.join(''.join(template.render(s))+tok.eos_token+gap for s in shown)
     return replace(e, prompt=closed+template.prompt.format(prompt=e.prompt))
 
+# %% ../nbs/09_evaluate.ipynb #8ef732bf
 def window(
     model, # a causal LM
     most:int=2048, # bound on the result, tokens
@@ -267,6 +273,7 @@ def window(
     "Tokens of a prompt with examples in it: what the model was made for, and no more than `most`"
     return min(most, getattr(model.config.get_text_config(), 'max_position_embeddings', None) or most)
 
+# %% ../nbs/09_evaluate.ipynb #349ed543
 @dataclass
 class Shown:
     "What a source of `run_panel` may give instead of adapters: examples in context"
@@ -312,6 +319,7 @@ def _score_source(model, tok, tasks, name, f, split, n_rows, template, max_len, 
         owner if ads else None, template, max_len, max_tokens))
     return pd.concat([pd.DataFrame(keys, columns=['source','split','task','family','condition','row']), df], axis=1)
 
+# %% ../nbs/09_evaluate.ipynb #50c0f9c1
 def run_panel(
     model, # frozen base
     tok, # its tokenizer
@@ -380,6 +388,7 @@ def _draws(cubes, n, seed, over, family=None):
     w = family_weights(units, n, np.random.default_rng(_seed(seed,'tasks',units.max()+1)))
     return (res*w).sum(1)/w.sum(1)
 
+# %% ../nbs/09_evaluate.ipynb #6adee66f
 def _families(df, over): # {task: family}, where families are drawn anew
     if over not in ('families','tasks','rows'): raise ValueError(f'over {over!r}; expected families, tasks or rows')
     if over!='families': return None

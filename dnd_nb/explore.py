@@ -23,6 +23,7 @@ def status_html(
                        f'style="color:{COLOURS[s.level]};line-height:1.5">{html.escape(f"{n}: {s!r}")}</div>')
     return ''.join(one(n, s) for n,s in lines.items())
 
+# %% ../nbs/15b_explore.ipynb #8f21f423
 def table_html(
     df, # DataFrame
     label:str, # the name
@@ -34,6 +35,7 @@ def table_html(
     body = ''.join(row('td', r) for r in df.itertuples(index=False))
     return f'<table aria-label="{label}">{row("th", df.columns)}{body}</table>'
 
+# %% ../nbs/15b_explore.ipynb #8f8ed4ce
 def _wrong(e):
     return (f'<div role="status" data-level="ignored" style="color:{COLOURS["ignored"]}">✗ '
             f'{html.escape(" ".join(str(e).split()))}</div>')

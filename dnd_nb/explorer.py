@@ -82,6 +82,7 @@ def _task(self:Explorer, task):
     if task not in self.tasks: raise ValueError(f'no task {task!r}; there are {", ".join(self.tasks)}')
     return self.tasks[task]
 
+# %% ../nbs/14f_explorer.ipynb #a46135fa
 @patch
 def draw(self:Explorer,
     task:str, # name of the task
@@ -93,6 +94,7 @@ def draw(self:Explorer,
     texts = condition_texts(self._task(task).train, self.run(run).cfg.answers)
     return prompt_batches(texts, min(k or self.k_max, len(set(texts))), 1, f'{seed}/{task}')[0]
 
+# %% ../nbs/14f_explorer.ipynb #da42473f
 @patch
 def run(self:Explorer, name:str=None): # a Run
     "The run of that name, or the first"
@@ -100,6 +102,7 @@ def run(self:Explorer, name:str=None): # a Run
         raise ValueError(f'no run {name!r}; there are {", ".join(self.runs)}')
     return self.runs[name or next(iter(self.runs))]
 
+# %% ../nbs/14f_explorer.ipynb #998f5cc3
 @patch
 def ask(self:Explorer,
     task:str, # name of the task
@@ -126,6 +129,7 @@ def novelty(self:Explorer, run:str=None, # its name; None: the first
         self._novelty[key] = Novelty(self.caches[key[0]], {t:self.home[t][0].prompts(t) for t in key[1]}, k=k)
     return self._novelty[key]
 
+# %% ../nbs/14f_explorer.ipynb #8b6c331a
 @patch
 def nearest(self:Explorer,
     prompts:list, # the batch
@@ -209,29 +213,6 @@ def say(
         said[i] = Said(cands[i][int(pr.argmax())], float(pr.max()), float(pr[0]))
     return [said[i] for i in range(len(questions))]
 
-# %% ../nbs/14f_explorer.ipynb #537e28e6
-@dataclass
-class View:
-    "What there is to see of a prompt batch"
-    run:str
-    task:str # '' if prompts were typed in
-    prompts:list # the batch that was read
-    left_out:int # prompts of the text beyond K
-    strength:float
-    adapter:Adapters # n=1
-    near:pd.DataFrame # nearest training tasks
-    norms:pd.DataFrame # ‖ΔW‖, kinds × layers
-    moved:pd.DataFrame # ‖ΔW − ΔW of the start‖
-    teacher:str # whose teacher: a task
-    answers:pd.DataFrame # source, question, gold, says, p, p_gold
-    seconds:float # it took
-    ignored:str='' # why the prompts change nothing, if they do
-
-    def __repr__(self):
-        return (f'View({self.run}, {self.task or "typed prompts"}: {len(self.prompts)} prompts, strength '
-                f'{self.strength:g}; nearest {self.near.task[0]} at {self.near.distance[0]:.2f} of '
-                f'{self.near.threshold[0]:.2f}; {self.seconds:.2f} s)')
-
 # %% ../nbs/14f_explorer.ipynb #b827124a
 @patch
 def teacher(self:Explorer, task:str)->Adapters: # n=1, or None
@@ -241,6 +222,7 @@ def teacher(self:Explorer, task:str)->Adapters: # n=1, or None
         self._teachers[task] = z.adapters([i]).to(self.model.device)
     return self._teachers.get(task)
 
+# %% ../nbs/14f_explorer.ipynb #66f500e7
 @patch
 def known(self:Explorer, question:str, # a prompt
     task:str='', # name of the task to look in first
@@ -271,19 +253,7 @@ def compare(self:Explorer,
     return pd.DataFrame([dict(source=s, question=getattr(r,'prompt',r), gold=getattr(r,'answer',None),
         **said[i*n+j]._asdict()) for i,s in enumerate(sources) for j,r in enumerate(rows)])
 
-# %% ../nbs/14f_explorer.ipynb #65efa911
-@patch
-def look(self:Explorer,
-    text, # prompts, one a line; or a list of them
-    k:int=16, # how many of them are read, from the first
-    strength:float=None, # of the correction; None: the run's own
-    run:str=None, # its name; None: the first
-    task:str='', # whose prompts they are, if any task's
-    questions=None, # as `text`; None: test rows of the task, or the first prompts
-)->View:
-    "Everything there is to see of a prompt batch"
-    with self.lock: return self._look(text, k, strength, run, task, questions)
-
+# %% ../nbs/14f_explorer.ipynb #7a002e0d
 @patch
 def _look(self:Explorer, text, k, strength, run, task, questions):
     t0,r = time.time(),self.run(run)
@@ -300,6 +270,42 @@ def _look(self:Explorer, text, k, strength, run, task, questions):
     ans = self.compare(qs, self.sources(ad, who), task, r.template)
     return View(name, task, batch, len(ps)-len(batch), s, ad, near, norm_table(ad),
         norm_table(difference(ad, r.gen.loc.to(ad.device))), who, ans, time.time()-t0, unfollowed(r, cache, batch, s))
+
+# %% ../nbs/14f_explorer.ipynb #537e28e6
+@dataclass
+class View:
+    "What there is to see of a prompt batch"
+    run:str
+    task:str # '' if prompts were typed in
+    prompts:list # the batch that was read
+    left_out:int # prompts of the text beyond K
+    strength:float
+    adapter:Adapters # n=1
+    near:pd.DataFrame # nearest training tasks
+    norms:pd.DataFrame # ‖ΔW‖, kinds × layers
+    moved:pd.DataFrame # ‖ΔW − ΔW of the start‖
+    teacher:str # whose teacher: a task
+    answers:pd.DataFrame # source, question, gold, says, p, p_gold
+    seconds:float # it took
+    ignored:str='' # why the prompts change nothing, if they do
+
+    def __repr__(self):
+        return (f'View({self.run}, {self.task or "typed prompts"}: {len(self.prompts)} prompts, strength '
+                f'{self.strength:g}; nearest {self.near.task[0]} at {self.near.distance[0]:.2f} of '
+                f'{self.near.threshold[0]:.2f}; {self.seconds:.2f} s)')
+
+# %% ../nbs/14f_explorer.ipynb #65efa911
+@patch
+def look(self:Explorer,
+    text, # prompts, one a line; or a list of them
+    k:int=16, # how many of them are read, from the first
+    strength:float=None, # of the correction; None: the run's own
+    run:str=None, # its name; None: the first
+    task:str='', # whose prompts they are, if any task's
+    questions=None, # as `text`; None: test rows of the task, or the first prompts
+)->View:
+    "Everything there is to see of a prompt batch"
+    with self.lock: return self._look(text, k, strength, run, task, questions)
 
 # %% ../nbs/14f_explorer.ipynb #5d8fd28a
 def _shown(s): # on one line, with nothing that a page would swallow
@@ -373,6 +379,7 @@ def _writer(self:Explorer, view): # what writes adapters as this view's
     r = self.runs[view.run]
     return FromRun(r, self.caches[r.config['encoder']], view.strength)
 
+# %% ../nbs/14f_explorer.ipynb #071c4b1f
 @patch
 def judge(self:Explorer,
     view:View, # its batch and strength are judged
@@ -424,6 +431,7 @@ def _label(self:ExplorerBox, task): # with its part in the first run
     return f'{task} · ' + ('trained on' if task in c['train_tasks'] else 'validation' if task in c['val_tasks']
         else 'held out')
 
+# %% ../nbs/14f_explorer.ipynb #3f19b07c
 @patch
 def _wire(self:ExplorerBox):
     "Callbacks, and the first look"
@@ -434,20 +442,12 @@ def _wire(self:ExplorerBox):
     for b,f in ((self.decide,'judge'), (self.save,'keep')): b.on_click(lambda _, f=f: getattr(self, f)())
     self.fill(0)
 
-@patch
-def fill(self:ExplorerBox, seed:int): # of the batch
-    "A batch and questions of the chosen task; prompts of one's own stay as they are"
-    with self._quietly():
-        self.seed,t = seed,self.task.value
-        self.another.disabled = not t
-        if t:
-            self.text.value,self.ask.value = to_lines(self.ex.draw(t, run=self.run.value,
-                seed=seed)),to_lines(self.ex.ask(t))
-
+# %% ../nbs/14f_explorer.ipynb #2924110e
 @patch
 def _new_run(self:ExplorerBox, _):
     with self._quietly(): self.strength.value = self.ex.run(self.run.value).strength
 
+# %% ../nbs/14f_explorer.ipynb #4180a27d
 @patch
 @contextmanager
 def _quietly(self:ExplorerBox):
@@ -458,13 +458,7 @@ def _quietly(self:ExplorerBox):
         finally: self._hold = False
         self.update()
 
-# %% ../nbs/14f_explorer.ipynb #bc93eb80
-@patch
-def update(self:ExplorerBox):
-    "Look again, and show what there is to see"
-    if self._hold: return
-    with self.ex.lock: self._update()
-
+# %% ../nbs/14f_explorer.ipynb #e02cc320
 @patch
 def _update(self:ExplorerBox):
     self.view,self.judged,self.saved.value,self.decision.value = None,None,'',''
@@ -478,6 +472,7 @@ def _update(self:ExplorerBox):
         self.message.value = error_line(e)
     else: self._show(v)
 
+# %% ../nbs/14f_explorer.ipynb #a3cab5c8
 @patch
 def _show(self:ExplorerBox, v:View):
     why = 'this one has none' if v.task else 'prompts were typed in'
@@ -495,6 +490,30 @@ def _show(self:ExplorerBox, v:View):
     self.message.value = status_line(f'{len(v.prompts)}{rest} prompts read in {v.seconds:.1f} s; {near_line(v)}',
         'bad' if v.ignored else 'good' if v.near.near[0] else 'far')
 
+# %% ../nbs/14f_explorer.ipynb #088b6372
+@patch
+def fill(self:ExplorerBox, seed:int): # of the batch
+    "A batch and questions of the chosen task; prompts of one's own stay as they are"
+    with self._quietly():
+        self.seed,t = seed,self.task.value
+        self.another.disabled = not t
+        if t:
+            self.text.value,self.ask.value = to_lines(self.ex.draw(t, run=self.run.value,
+                seed=seed)),to_lines(self.ex.ask(t))
+
+# %% ../nbs/14f_explorer.ipynb #bc93eb80
+@patch
+def update(self:ExplorerBox):
+    "Look again, and show what there is to see"
+    if self._hold: return
+    with self.ex.lock: self._update()
+
+# %% ../nbs/14f_explorer.ipynb #3660508f
+@patch
+def widgets(self:Explorer)->ExplorerBox:
+    "The explorer as widgets, for a cell's last line"
+    return ExplorerBox(self)
+
 # %% ../nbs/14f_explorer.ipynb #bc93eb81
 @patch
 def keep(self:ExplorerBox):
@@ -506,6 +525,7 @@ def keep(self:ExplorerBox):
     except Exception as e: self.saved.value = error_line(e)
     else: self.saved.value = status_line(f'{to}: wrote ' + ', '.join(f'{n} ({b/1000:,.0f} kB)' for n,b in fs.items()))
 
+# %% ../nbs/14f_explorer.ipynb #ea76057d
 @patch
 def judge(self:ExplorerBox):
     "Decide, and show how it was decided; green only where a way is shown to help"
@@ -516,8 +536,3 @@ def judge(self:ExplorerBox):
     else:
         level = 'bad' if self.view.ignored else 'good' if d.helps() else 'far'
         self.decision.value = status_line(d.sentence(), level)+html_table(d.shown(), 'decision')
-
-@patch
-def widgets(self:Explorer)->ExplorerBox:
-    "The explorer as widgets, for a cell's last line"
-    return ExplorerBox(self)

@@ -86,7 +86,6 @@ def _set(self:OutputStage, what, A, B): # put per-module tensors into the groups
     for (_,ks),fa,fb in zip(self.layout.groups, self.a, self.b):
         for f,t in ((fa,A),(fb,B)): getattr(f,what).copy_(torch.stack([t[k] for k in ks]).view_as(getattr(f,what)))
 
-# %% ../nbs/07_generator.ipynb #59b79a5b
 @patch
 def set_loc(self:OutputStage,
     ad:Adapters, # its A and B become `loc`
@@ -207,6 +206,7 @@ def set_base(
     self.out.set_loc(ad.detach())
     return self
 
+# %% ../nbs/07_generator.ipynb #c278e04a
 @patch
 def set_stats(
     self:Generator,
@@ -408,11 +408,18 @@ def make_generator(
     kind,spec = c.pop('kind'),LoraSpec.from_dict(c.pop('spec'))
     return _kind(kind)(spec, **c)
 
+# %% ../nbs/07_generator.ipynb #d362c21c
 def _kind(name)->type:
     if name not in Generator.kinds: find_generators()
     if name not in Generator.kinds:
         raise ValueError(f'no generator is called {name!r}; there are {", ".join(Generator.kinds)}')
     return Generator.kinds[name]
+
+# %% ../nbs/07_generator.ipynb #5572bee0
+def _inits(cls): # of a kind, and of those that it hands arguments on to
+    for c in cls.__mro__:
+        yield c.__init__
+        if all(p.kind!=p.VAR_KEYWORD for p in inspect.signature(c.__init__).parameters.values()): break
 
 # %% ../nbs/07_generator.ipynb #8b6739ea
 @patch(cls_method=True)
@@ -423,6 +430,7 @@ def fitting(cls:Generator,
     "What a kind must know of encoder and conditions, besides the size of a vector: nothing, unless it says so"
     return {}
 
+# %% ../nbs/07_generator.ipynb #2eda825d
 def arguments(
     cls:type, # of a generator
 )->set:
@@ -430,11 +438,6 @@ def arguments(
     res = set()
     for f in _inits(cls): res |= schema_of_call(f)['properties'].keys()
     return res-{'spec','config'}
-
-def _inits(cls): # of a kind, and of those that it hands arguments on to
-    for c in cls.__mro__:
-        yield c.__init__
-        if all(p.kind!=p.VAR_KEYWORD for p in inspect.signature(c.__init__).parameters.values()): break
 
 # %% ../nbs/07_generator.ipynb #98dd3bd6
 def _settings(text, path)->dict: # a generator's config from its file, each argument of the type that its kind says

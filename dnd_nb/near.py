@@ -126,6 +126,7 @@ class _Kept: # what lies beside the centres
     border:dict[str,float]
     odd:float
 
+# %% ../nbs/13a_near.ipynb #587ac215
 @patch
 def save(self:Nearness,
     path, # .safetensors file
@@ -135,6 +136,7 @@ def save(self:Nearness,
     meta = dict(format='pt', nearness=json.dumps(dict(names=self.names, border=self.border, odd=self.odd)))
     write_tensors(path, dict(centres=self.centres.half() if half else self.centres), meta)
 
+# %% ../nbs/13a_near.ipynb #8d07a07b
 @patch(cls_method=True)
 def load(cls:Nearness,
     path, # of the file

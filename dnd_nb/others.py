@@ -29,6 +29,7 @@ def _their_probes(folder): # the probes in an adapter's folder, or None
     if isinstance(x, dict): return ProbeSet.from_dict(x, f)
     return ProbeSet(f'{folder.name}/probes.json', fitting(x, list[str], f, 'write the probes as ["…", "…"]'))
 
+# %% ../nbs/04c_others.ipynb #72ad3e00
 def _import_deltas(names, probes): # (adapter folder → its delta's file, the probes of all)
     deltas = {p:p/f for p in names for f in ('delta_embedding.npy','delta.npy') if (p/f).exists()}
     for p in deltas:
@@ -69,6 +70,7 @@ def _compared(folder, ad, model): # with PEFT's own reading, see `as_peft`
     except TypeError as e:
         raise ValueError(f'{folder}/adapter_config.json: PEFT does not open it ({e}); mend that field') from None
 
+# %% ../nbs/04c_others.ipynb #852248a3
 def load_others(
     folder, # of a PEFT adapter
     first, # folder whose spec it must fit

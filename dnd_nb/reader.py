@@ -46,6 +46,7 @@ def without_answers(self:Features,
     return Features(hide(self.whole, self.cut[0], keep[...,None]), hide(self.layers, self.cut[1], keep[...,None,None]),
         self.answered & keep, self.cut)
 
+# %% ../nbs/06a_reader.ipynb #0121f7eb
 @patch(cls_method=True)
 def cat(cls:Features,
     parts, # of Features
@@ -62,6 +63,7 @@ class Passage:
     spans:tuple # of (start, start of the answer, end)
     def __len__(self): return len(self.ids)
 
+# %% ../nbs/06a_reader.ipynb #9eb1b9d8
 def passage(
     rows:list, # of Row, in order
     gap:list=(), # tokens between two rows
@@ -86,6 +88,7 @@ def _places(passages, width, device):
     last = [i*width+b-1 for i,p in enumerate(passages) for _,b,_ in p.spans]
     return {k:torch.tensor(v, dtype=torch.long, device=device) for k,v in (res|dict(last=last)).items()}, n
 
+# %% ../nbs/06a_reader.ipynb #07d4f9ce
 def _mean_at(h, at, of, n):
     "Means [n, d] of the rows `at` of h [N, d], example by example; zero where an example has none"
     of_count = torch.zeros(n, device=h.device).index_add_(0, of, torch.ones(len(of), device=h.device))
@@ -132,6 +135,7 @@ def fingerprint(self:BaseReader)->str:
         self.template.answer]
     return sha256('\n'.join(map(str, about)))
 
+# %% ../nbs/06a_reader.ipynb #5e052325
 @patch
 def _rows(self:BaseReader, examples)->list: # of Row; one without an answer is its prompt alone
     rows = encode_rows(self.tok, [e if e.answer is not None else replace(e, answer='?', choices=None)
@@ -145,6 +149,7 @@ def _states(model, ids, grad):
     out = model.base_model(inputs_embeds=emb, output_hidden_states=True, use_cache=False)
     return list(out.hidden_states[1:]), out.last_hidden_state
 
+# %% ../nbs/06a_reader.ipynb #790bc9fa
 def _answer_nats(model, last, at, n):
     "Nats of each answer token [m] and mean nats an example [n]"
     head,cap = model.get_output_embeddings(),getattr(model.config.get_text_config(), 'final_logit_softcapping', None)
@@ -169,6 +174,7 @@ def _read_batch(self:BaseReader, passages, gradients)->tuple: # (whole [n, g], l
         whole = self._whole(ids.flatten(), at, n, nats.detach())
         return whole, torch.stack([self._layer(h.detach().flatten(0,1), g, at, n) for h,g in zip(hs,gs)], 1).half()
 
+# %% ../nbs/06a_reader.ipynb #2ea26a59
 @patch
 def _layer(self:BaseReader, h, g, at, n)->Tensor: # [n, 4d]
     predict = lambda x: _mean_at(x, at['predict'], at['predict_of'], n)
@@ -176,6 +182,7 @@ def _layer(self:BaseReader, h, g, at, n)->Tensor: # [n, 4d]
              else F.normalize(predict(g.flatten(0,1)), dim=-1)*self.d**.5)
     return torch.cat([_mean_at(h, at['prompt'], at['prompt_of'], n), h[at['last']].float(), predict(h), slope], 1)
 
+# %% ../nbs/06a_reader.ipynb #aac4e7b4
 @patch
 def _whole(self:BaseReader, ids, at, n, nats)->Tensor: # [n, g]: prompt's words; answer's words, its loss, 1
     words = self.model.get_input_embeddings().weight
@@ -206,6 +213,7 @@ def read_passages(self:BaseReader,
     answered = torch.tensor([e>b for p in passages for _,b,e in p.spans], dtype=torch.bool, device=device)
     return Features(whole, layers, answered, self.cut)
 
+# %% ../nbs/06a_reader.ipynb #c7fe85bd
 @patch
 def read(self:BaseReader,
     examples:list, # of Example; `answer` None where it is not known
@@ -289,6 +297,7 @@ def settings(self:Reader)->dict: # for JSON
     "What this reader was made with"
     return {}
 
+# %% ../nbs/06a_reader.ipynb #17cc75a1
 @patch(cls_method=True)
 def again(cls:Reader,
     settings:dict, # as of `settings`
@@ -306,6 +315,7 @@ def settings(self:BaseReader)->dict:
     "Template, tokens of an example, and whether it reads the gradient"
     return dict(template=_words(self.template), max_len=self.max_len, gradients=self.gradients)
 
+# %% ../nbs/06a_reader.ipynb #dcdff3af
 @patch(cls_method=True)
 def again(cls:BaseReader,
     settings:dict, # as of `settings`
@@ -321,6 +331,7 @@ def settings(self:TextReader)->dict:
     "Template and encoder"
     return dict(template=_words(self.template), encoder=self.encoder.name)
 
+# %% ../nbs/06a_reader.ipynb #ad5a937c
 @patch(cls_method=True)
 def again(cls:TextReader,
     settings:dict, # as of `settings`
@@ -348,6 +359,7 @@ class _About: # what `describe` gives
     gradients:bool=True
     encoder:str=''
 
+# %% ../nbs/06a_reader.ipynb #6240f7ad
 def make_reader(
     about:dict, # as of `describe`
     model=None, # frozen base

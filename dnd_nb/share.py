@@ -101,6 +101,7 @@ def save_pretrained(self:Adapters,
     card = card or adapter_card(self[[i]], Path(folder).name, **kw)
     return save_peft(self, folder, i, prompts, {'README.md':lambda p: Path(p).write_text(card, encoding='utf-8')})
 
+# %% ../nbs/13b_share.ipynb #6f0c19ad
 @patch(cls_method=True)
 def from_pretrained(cls:Adapters,
     name:str, # folder in PEFT's format, or OWNER/NAME on the Hub
@@ -110,6 +111,7 @@ def from_pretrained(cls:Adapters,
     "An adapter from a folder or from the Hub"
     return load_peft(folder_of(name, revision), *([spec] if spec else []))
 
+# %% ../nbs/13b_share.ipynb #8a0b8d42
 @patch
 def push_to_hub(self:Adapters,
     repo:str, # OWNER/NAME; made if it is not there
@@ -191,6 +193,7 @@ def save_pretrained(self:Generator,
         (d/'README.md').write_text(card, encoding='utf-8')
     return Path(folder)
 
+# %% ../nbs/13b_share.ipynb #76b3d49e
 @patch(cls_method=True)
 def from_pretrained(cls:Generator,
     name:str, # folder, or OWNER/NAME on the Hub
@@ -203,6 +206,7 @@ def from_pretrained(cls:Generator,
     gen.home = f # where more is known of it
     return gen
 
+# %% ../nbs/13b_share.ipynb #a660edab
 @patch
 def push_to_hub(self:Generator,
     repo:str, # OWNER/NAME; made if it is not there

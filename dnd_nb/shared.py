@@ -80,6 +80,7 @@ def push_to_hub(
     to = dict(private=private, revision=revision, message=message)
     return push_folder(self.folder, repo, zoo_card(self, repo), self.files(), **to)
 
+# %% ../nbs/04d_shared.ipynb #89c2fa2d
 @patch(cls_method=True)
 def from_pretrained(
     cls:Zoo,

@@ -127,6 +127,7 @@ def table_cell(
     s = s.replace('\n', '⏎').replace('|', '\\|')
     return s if len(s) <= n else f'{s[:n//2]} … {s[-n//2:]}'
 
+# %% ../nbs/02_task.ipynb #1814bd08
 @patch
 def _repr_markdown_(self:Task):
     fold = '' if self.fold is None else f', fold {self.fold}'

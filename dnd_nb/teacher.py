@@ -201,6 +201,7 @@ def _backward(self:AdapterTrainer, rows, owner, weight, max_tokens):
         torch.full((len(rows),), weight), self.pad_id, max_tokens)
     return nats/toks
 
+# %% ../nbs/04_teacher.ipynb #25668a80
 @patch
 def one_step(self:AdapterTrainer)->Tensor: # [n], nats a token, on the model's device
     "One optimiser step for every adapter"
@@ -251,6 +252,7 @@ def save(self:AdapterTrainer,
     "Keep the state in a file"
     write_tensors(path, self.state(), dict(step=str(self.step), names=json.dumps(self.names)))
 
+# %% ../nbs/04_teacher.ipynb #8e02df47
 def saved_names(
     path, # as written by `save`
 )->tuple: # (names, step)

@@ -433,6 +433,7 @@ def _sound_state(self:Trainer, f): # one that is damaged, or of another generato
     try: self._check_state(*read_tensors(f), f)
     except ValueError as e: set_aside(f, e, 'training begins again')
 
+# %% ../nbs/10_train.ipynb #4c4509d7
 @patch
 def _check_state(self:Trainer, ts, meta, f):
     for k,t in dict(step=int, best=dict|None, log=list[dict]).items():
@@ -480,6 +481,7 @@ def _finish(self:Trainer):
     self.crew.once(lambda: self._write(s))
     return Run(self.folder)
 
+# %% ../nbs/10_train.ipynb #c7beb51a
 @patch
 def _write(self:Trainer, strength):
     with atomic_write(self.folder/'log.jsonl') as f: f.write('\n'.join(map(json.dumps, self.log))+'\n')

@@ -171,6 +171,7 @@ def shortened(
     over = len(tok(''.join(template.render(e)), add_special_tokens=False).input_ids)+2-max_len
     return e if over<=0 else replace(e, prompt=tok.decode(tok(e.prompt, add_special_tokens=False).input_ids[over:]))
 
+# %% ../nbs/14a_use.ipynb #053199db
 def deal_prompts(
     examples:list, # of Example
     folds:int, # how many, at most
@@ -278,6 +279,7 @@ def against(self:Decision,
     half = stats.t.ppf(1-level, n-1)*d.std(ddof=1)/n**.5 if n>1 else np.inf
     return float(d.mean()), float(d.mean()-half), float(d.mean()+half)
 
+# %% ../nbs/14a_use.ipynb #3283ab47
 @patch
 def helps(self:Decision,
     way=None, # one of the table's columns; None: the best
@@ -286,6 +288,7 @@ def helps(self:Decision,
     way = way or self.best
     return way!='base' and self.against(way)[2]<0
 
+# %% ../nbs/14a_use.ipynb #203e1a9b
 @patch
 def best_adapter(self:Decision)->str:
     "The best way that is an adapter"
@@ -303,6 +306,7 @@ def share(self:Decision,
     ci = stats.binomtest(k, n).proportion_ci(method='wilson')
     return k, n, float(ci.low), float(ci.high)
 
+# %% ../nbs/14a_use.ipynb #e3e1a238
 @patch
 def more_right(self:Decision,
     way:str, # one of the table's columns
@@ -313,6 +317,7 @@ def more_right(self:Decision,
     n = int((d!=0).sum())
     return float(stats.binomtest(int((d>0).sum()), n).pvalue) if n else 1.
 
+# %% ../nbs/14a_use.ipynb #06da68bf
 @patch
 def counted(self:Decision)->str:
     "How an answer counts as right, in words"
@@ -335,6 +340,7 @@ def _right(self:Decision, way): # in words, '' where answers are too long
     return (f'{own}, the base model has {b[0]}'
             + ('.' if clear else ': too few to tell by right answers alone.'))
 
+# %% ../nbs/14a_use.ipynb #5da78b36
 @patch
 def _rival(self:Decision, way): # the way beside examples in context
     if 'in context' not in self.table or way in ('in context','base'): return ''
@@ -342,6 +348,7 @@ def _rival(self:Decision, way): # the way beside examples in context
     how = 'better than' if d[2]<0 else 'worse than' if d[1]>0 else 'not shown to differ from'
     return f' It is {how} examples in context ({_gap(d)}), which cost {self.tokens} tokens at every query.'
 
+# %% ../nbs/14a_use.ipynb #641e7633
 @patch
 def sentence(self:Decision)->str:
     "What to do, and why"
@@ -377,6 +384,7 @@ def summary(self:Decision)->pd.DataFrame: # a row a way
 
 def _cell(m, lo, hi, f): return '–' if np.isnan(m) else f'{f(m)} ({f(lo)} to {f(hi)})'
 
+# %% ../nbs/14a_use.ipynb #35978f80
 @patch
 def shown(self:Decision)->pd.DataFrame: # of strings
     "The summary as it is read: means with their 95% intervals"
@@ -387,6 +395,7 @@ def shown(self:Decision)->pd.DataFrame: # of strings
         'against in context':col(plus, 'against_context','context_lo','context_hi'),
         f'right ({self.counted()})':col(pct, 'right','right_lo','right_hi'), 'tokens added':s.tokens_added.map(str)})
 
+# %% ../nbs/14a_use.ipynb #f075442a
 @patch
 def examples_shown(self:Decision)->list: # of strings
     "prompt → base / yours / gold, of examples held back"
@@ -395,6 +404,7 @@ def examples_shown(self:Decision)->list: # of strings
     return [f'{short(p,60)} → {short(b,30) or "(nothing)"} / {short(o,30) or "(nothing)"} / {short(g,30)}'
         for p,b,o,g in self.lines]
 
+# %% ../nbs/14a_use.ipynb #caf6105d
 @patch
 def __repr__(self:Decision):
     s = [textwrap.fill(self.sentence(), 100), '', self.shown().to_string(index=False)]
@@ -402,6 +412,7 @@ def __repr__(self:Decision):
         s += ['', f'held back: prompt → base / {self.best_adapter()} / gold', *('  '+l for l in self.examples_shown())]
     return '\n'.join(s)
 
+# %% ../nbs/14a_use.ipynb #7e792cac
 @patch
 def _repr_markdown_(self:Decision):
     row = lambda r: '| '+' | '.join(r)+' |'

@@ -18,6 +18,7 @@ def _same_generator(f): # generator.json says what generator.safetensors holds
     if not w.exists(): return [f'{w}: no such file']
     if read_json(f)!=loads(check_tensors(w).get('dnd_generator', 'null')): return [f'{f}: not the settings of {w.name}']
 
+# %% ../nbs/14e_verify.ipynb #166ebf2c
 def damage(
     folder, # a run, a zoo, a cache of embeddings, or a folder with a marker
 )->list: # of str

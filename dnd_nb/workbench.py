@@ -30,6 +30,7 @@ class Said:
     answers:list # of strings, one a question
     seconds:float # it took
 
+# %% ../nbs/14c_workbench.ipynb #86646269
 @dataclass
 class Status:
     "How far a writer's adapter can be expected to fit"
@@ -37,6 +38,7 @@ class Status:
     text:str
     def __repr__(self): return f'{LEVELS[self.level]} {self.text}'
 
+# %% ../nbs/14c_workbench.ipynb #8ba14ee8
 class Workbench:
     "Examples and questions in, answers side by side out"
     def __init__(self,
@@ -76,6 +78,7 @@ def adapter(self:Workbench,
                 engine=few_rows_engine(self.model, w.spec))
     return self._made[key]
 
+# %% ../nbs/14c_workbench.ipynb #f02bd0b1
 @patch
 def status(self:Workbench,
     writer:str, # its name
@@ -120,6 +123,7 @@ def look(self:Workbench,
             yield said(f'generated + {steps} steps'+more, questions, lambda: self.adapter(n, examples, steps),
                 template_of(w))
 
+# %% ../nbs/14c_workbench.ipynb #888af08c
 def side_by_side(
     questions:list, # of strings
     columns:list, # of Said
@@ -143,6 +147,7 @@ def decision(self:Workbench,
     self._judged = {_key(writer, examples, steps):d} # the last one
     return d
 
+# %% ../nbs/14c_workbench.ipynb #b92abf70
 @patch
 def save(self:Workbench,
     writer:str, # its name

@@ -84,6 +84,7 @@ def asked_for(
     best = d and d.best_adapter()
     return f' (asked for; the best adapter by these examples is: {best})' if best and best!=way else ''
 
+# %% ../nbs/14b_written.ipynb #a5d8cf42
 @dataclass
 class Written:
     "What `generate` wrote, and why"
@@ -119,12 +120,14 @@ class _Start: # figures of a study, of its start adapters
 class _Known: # how adapters fared
     start:_Start|None=None
 
+# %% ../nbs/14b_written.ipynb #26c8bb86
 def home(
     gen:Generator, # any generator
 )->Path:
     "The folder that a generator was read from, if it is known"
     return getattr(gen, 'home', None)
 
+# %% ../nbs/14b_written.ipynb #c8f8e6dd
 def known_results(
     gen:Generator, # any generator
 )->dict: # {} where nothing is recorded
@@ -132,6 +135,7 @@ def known_results(
     f = home(gen) and home(gen)/'known.json'
     return read_json(f, _Known) if f and f.exists() else {}
 
+# %% ../nbs/14b_written.ipynb #ba28d4fc
 def nearness_of(
     gen:Generator, # any generator
 )->Nearness: # None where nothing is recorded

@@ -228,6 +228,7 @@ def place(self:Zoo,
     if not (self.folder/p/MARKER).exists(): inside(self.folder, p)
     return self.folder/p
 
+# %% ../nbs/04a_zoo.ipynb #35a8ddeb
 @patch
 def _checked(self:Zoo, i:int, *names)->Path: # the folder
     f,sums = self.place(i),self.entries[i].get('files') or {}

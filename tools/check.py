@@ -331,7 +331,7 @@ def said(p): # texts of a notebook that a reader reads: prose, what cells show a
                 if doc: yield t
                 elif re.search('[,;:.] ', t): yield t.replace('; ', '. ') # a message of one line: what is wrong; the mend
 
-BY_HAND = ['CONTRIBUTING.md','SECURITY.md','tools/README.md','experiments/README.md','results/README.md','dnd_nb/default/README.md']
+BY_HAND = ['CHANGELOG.md','CONTRIBUTING.md','SECURITY.md','tools/README.md','experiments/README.md','results/README.md','dnd_nb/default/README.md']
 
 @rule
 def long_sentences():

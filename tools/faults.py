@@ -57,9 +57,10 @@ def function_of(command):
 
 def small_demo():
     "A demo of some seconds"
-    from dnd_nb.demo import DemoConfig, FAR, FULL, NEAR, SEEN
-    return DemoConfig(FULL | dict(seen=SEEN[:3], near=NEAR[:1], far=FAR[:1], n_train=12, rank=2, start_steps=2, start_rows=2, steps=2, tasks=2,
-        held_train=12, rows=2, k_train=(2,3), rounds=1, k=2, draws=2, held_rows=2, tune_steps=2, decide_on=4))
+    from dnd_nb.demo import DemoConfig, FAR, FIXED, NEAR, SEEN
+    vars(FIXED).update(n_train=12, rank=2, start_rows=2, tasks=2, held_train=12, rows=2, k_train=(2,3), rounds=1, held_rows=2, tune_steps=2,
+        decide_on=4)
+    return DemoConfig(SEEN[:3], (NEAR[0],FAR[0]), k=2, steps=2)
 
 DONE = set()
 def made_small():

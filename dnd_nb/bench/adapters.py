@@ -26,6 +26,7 @@ def _peft_model(model, ads:Adapters, seed=0):
     _peft_set(m, ads, 0)
     return m.eval()
 
+# %% ../../nbs/bench/01_adapters.ipynb #ddf596f7
 def _peft_set(m, ads, i):
     import peft
     peft.set_peft_model_state_dict(m, {f'base_model.model.{k}.lora_{w}.weight': t[k][i] for k in ads.spec.modules
@@ -118,6 +119,7 @@ def teachers_qv(
     "n teachers at once, q and v"
     return _teachers(lab, 'qv')
 
+# %% ../../nbs/bench/01_adapters.ipynb #336f7258
 @bar('teachers_all', 'ms an adapter-step', 'ratio >= 60, error <= 0.01')
 def teachers_all(
     lab, # a Lab: device, sizes and base model
@@ -171,6 +173,8 @@ def apply_forward(
 ):
     "A forward pass under 64 adapters"
     return _apply_bar(lab, False)
+
+# %% ../../nbs/bench/01_adapters.ipynb #d54a1574
 @bar('apply_backward', 'ms', 'ratio <= 1.25, error <= 0.03')
 def apply_backward(
     lab, # a Lab: device, sizes and base model

@@ -93,6 +93,7 @@ def decide_cpu(
     "Sixteen answers on this CPU"
     return _decide(Lab('cpu', lab.s, lab.base_name))
 
+# %% ../../nbs/bench/02a_examples.ipynb #093f33aa
 @bar('decide_gpu', 's', 'value <= 1')
 def decide_gpu(
     lab, # a Lab: device, sizes and base model

@@ -79,6 +79,7 @@ def timed(
         sync(); res.append((time.perf_counter()-t0)/inner)
     return float(np.median(res))
 
+# %% ../../nbs/bench/00_lab.ipynb #d7c82236
 @contextmanager
 def peak_memory(
     device, # cpu (which gives NaN), or a GPU
@@ -248,6 +249,7 @@ def limits(self:Lab)->dict: # FLOP/s, bytes/s
             bytes=2*x.nbytes/(self.timed(lambda: y.copy_(x), inner=5)/1e3))
     return self._limits
 
+# %% ../../nbs/bench/00_lab.ipynb #0e042679
 @patch
 def roof(self:Lab,
     work:dict, # flops and bytes
@@ -266,6 +268,7 @@ def write_work(
         gen(*(t if t is None else t.to(next(gen.parameters()).device) for t in gen.example()))
     return dict(flops=f.get_total_flops(), bytes=4*(gen.spec.n_params+gen.n_params/batch))
 
+# %% ../../nbs/bench/00_lab.ipynb #c38047a8
 def train_work(
     model, # frozen base
     spec:LoraSpec, # of the adapter
@@ -308,6 +311,7 @@ class RandomEncoder(Encoder):
     def __init__(self, dim=384): super().__init__('random', dim, nn.Linear(2,2))
     def _encode(self, prompts): return torch.randn(len(prompts), self.dim)
 
+# %% ../../nbs/bench/00_lab.ipynb #83e74c18
 def fake_zoo(
     folder, # that the zoo is written to
     spec:LoraSpec, # of the adapters

@@ -49,6 +49,7 @@ def _plain_numbers(x): # for JSON: no NaN, numpy or tuples
     if isinstance(x, (float,np.floating)): return float(f'{x:.6g}') if np.isfinite(x) else None
     return x
 
+# %% ../../nbs/bench/04_measures.ipynb #42211296
 def measure(
     name:str, # of a bar
     lab:Lab, # that the bar runs in

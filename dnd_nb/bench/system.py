@@ -176,6 +176,7 @@ def _python(code, **env):
     if r.returncode: raise RuntimeError(r.stderr[-500:])
     return float(r.stdout.split()[-1])
 
+# %% ../../nbs/bench/03_system.ipynb #f4b860b8
 @contextmanager
 def _script(command):
     "The file that pip writes for a command"

@@ -20,6 +20,7 @@ def examples_shown(
     found = [re.fullmatch(r'generated_(\d+)', s) for s in panel.source.astype(str).unique()]
     return max((int(m[1]) for m in found if m), default=None)
 
+# %% ../../nbs/checks/05_examples.ipynb #6e0dd880
 def rivals_shown(
     panel:pd.DataFrame, # rows of an evaluation
 )->dict: # end of the name of a control, or a source → its source
@@ -28,6 +29,7 @@ def rivals_shown(
     res = {e:g+e for e in ('_other_task','_shuffled_answers')} | {s:s for s in ('base','start',f'in_context_{k}')}
     return {n:s for n,s in res.items() if {g,s}<=set(panel.source)}
 
+# %% ../../nbs/checks/05_examples.ipynb #5d59030c
 def against(
     panel:pd.DataFrame, # rows of an evaluation
     other:str, # a name of `rivals_shown`
@@ -46,14 +48,20 @@ def _missing(p, *others): # why a check is not made, or ''
 
 def _figure(d): return f'{d[0]:+.2f} [{d[1]:+.2f}, {d[2]:+.2f}] nats'
 
+# %% ../../nbs/checks/05_examples.ipynb #bd442c02
+def _below(p, control, good): # are generated adapters below a control? (what is found, the difference if they are not)
+    if why := _missing(p, control): return dict(status='skip', text=why),None
+    d = against(p.panel, control)
+    res = dict(figure=_figure(d), threshold='< 0')
+    return (res | dict(status='ok', text=good),None) if d[2]<0 else (res,d)
+
+# %% ../../nbs/checks/05_examples.ipynb #db2f10b7
 @check('examples read', ['panel'])
 def _examples_read(p):
     "Do a task's own examples beat another task's?"
-    if why := _missing(p, '_other_task'): return dict(status='skip', text=why)
-    d = against(p.panel, '_other_task')
-    res = dict(figure=_figure(d), threshold='< 0')
-    if d[2]<0: return dict(status='ok', **res, text="a task's own examples against another task's")
-    return dict(status='warn' if d[0]<-1e-3 else 'fail', **res,
+    res,d = _below(p, '_other_task', "a task's own examples against another task's")
+    if d is None: return res
+    return res | dict(status='warn' if d[0]<-1e-3 else 'fail',
         text="a task's own examples are not shown to be better than another task's: what helps may be the same for all",
         mend='compare with the start adapter; train on more tasks, with a shorter start adapter')
 
@@ -61,15 +69,14 @@ def _examples_read(p):
 @check('answers read', ['panel'], [], ('examples read',))
 def _answers_read(p):
     "Do right answers beat the same answers, shuffled?"
-    if why := _missing(p, '_shuffled_answers'): return dict(status='skip', text=why)
-    d = against(p.panel, '_shuffled_answers')
-    res = dict(figure=_figure(d), threshold='< 0')
-    if d[2]<0: return dict(status='ok', **res, text='right answers against the same answers, shuffled')
-    same = abs(d[0])<1e-3 and d[2]-d[1]<1e-3
-    return dict(status='fail' if same else 'warn', **res, text='answers change nothing: prompts alone are read' if same
-        else 'right answers are not shown to be better than shuffled ones: only the form of an answer is learned',
-        mend='look whether answers reach the generator' if same
-        else 'more rounds, more examples, or tasks on which answers differ')
+    res,d = _below(p, '_shuffled_answers', 'right answers against the same answers, shuffled')
+    if d is None: return res
+    if abs(d[0])<1e-3 and d[2]-d[1]<1e-3:
+        return res | dict(status='fail', text='answers change nothing: prompts alone are read',
+            mend='look whether answers reach the generator')
+    return res | dict(status='warn',
+        text='right answers are not shown to be better than shuffled ones: only the form of an answer is learned',
+        mend='more rounds, more examples, or tasks on which answers differ')
 
 # %% ../../nbs/checks/05_examples.ipynb #cc33db2b
 @check('worth it', ['panel'], [], ('examples read','answers read'))

@@ -140,6 +140,7 @@ def _strengths(p, tasks):
     return strength_curve(p.model, p.tok, p.run.gen.loc.to(p.model.device), g, some, (0.,.25,.5,.75,1.,1.25,1.5,2.),
         max(2, p.n_rows//2), template=p.template)
 
+# %% ../../nbs/checks/03_generated.ipynb #e245cd71
 def _curves(p):
     "Loss against the number of prompts and the share of foreign ones"
     some,kw = p.rows[:4],dict(n_rows=max(2, p.n_rows//2), template=p.template)

@@ -132,6 +132,7 @@ class Patient:
         try: return cls(x)
         except (FileNotFoundError, ValueError) as e: self.broken[what] = str(e)
 
+# %% ../../nbs/checks/00_patient.ipynb #b3b4e23b
 @patch(as_prop=True)
 def names(self:Patient)->list:
     "The training tasks to look at"
@@ -173,6 +174,8 @@ def template(self:Patient):
     return (self.run.template if self.run
             else Template(**self.zoo.manifest['template']) if self.zoo and self.zoo.manifest.get('template')
             else Template())
+
+# %% ../../nbs/checks/00_patient.ipynb #b7840ea6
 @patch(as_prop=True)
 def prompts(self:Patient)->dict:
     "Each task's prompts: of its rows if they are given, else as the zoo has them"
@@ -186,6 +189,8 @@ def most(self:Patient)->int: "Prompts that the generator can take"; return self.
 def generate(self:Patient):
     "Function of n lists of prompts that gives n adapters"
     return partial(self.run.generate, self.cache)
+
+# %% ../../nbs/checks/00_patient.ipynb #63a733d8
 @patch
 def memo(self:Patient,
     key, # what the value is kept under
@@ -205,6 +210,8 @@ def teachers(self:Patient)->Adapters:
 def g(self:Patient)->Generated:
     "Adapters generated for each task"
     return self.memo('g', lambda: generate_many(self.generate, self.prompts, self.k, self.n, self.seed))
+
+# %% ../../nbs/checks/00_patient.ipynb #eb7fcf73
 @patch
 def score_all(self:Patient,
     sources, # source → function of a Task that gives Adapters, or None for the base model

@@ -59,6 +59,7 @@ def write(self:_Decoding,
     self.out.index_copy_(1, self.t, self.ids[:,None])
     self.t += 1
 
+# %% ../../nbs/fast/decoding.ipynb #702de032
 @patch
 def step(self:_Decoding):
     "One token of every row through all layers, with keys and values kept; then `write` the next"

@@ -25,6 +25,7 @@ class Graphed(Lean):
         super().__init__(model, spec, compile)
         self.ragged,self.most,self.kept,self.met,self.pool,self.rooms,self.cuts = ragged,most,{},set(),None,{},{}
 
+# %% ../../nbs/fast/graphs.ipynb #4676bd80
 @patch
 def pack(self:Graphed,
     rows, # list of Row
@@ -43,6 +44,7 @@ def _equal_cuts(sizes, k): # places at which sorted sizes are cut into `k` parts
     c = np.cumsum(np.sort(sizes))
     return np.unique(np.r_[0, np.searchsorted(c, c[-1]*np.arange(1,k)/k), len(c)])
 
+# %% ../../nbs/fast/graphs.ipynb #b57b76b0
 @patch
 def parts(self:Graphed,
     rows, # list of Row
@@ -61,6 +63,37 @@ def parts(self:Graphed,
         return groups(self.cuts[key])
     res = groups(self.cuts[key]) if key in self.cuts else cut()
     return res if max(lens[g].sum() for g in res)<=1.5*max_tokens else cut() # cut for shorter rows
+
+# %% ../../nbs/fast/graphs.ipynb #c1e7dd42
+@patch
+def unrecorded(self:Graphed,
+    key, # sizes and settings that a recording is kept under
+    pk, # rows of n adapters as one stream, from `pack`
+    x, # [n, P] values of the adapters, float32
+    weight, # of each row
+):
+    "A step that is met for the first time"
+    out = Lean.grad(self, pk, x, weight)
+    if key not in self.met and x.is_cuda: # recordings have memory of their own, and other processes may need this
+        torch.cuda.empty_cache()
+    self.met.add(key)
+    return out
+
+# %% ../../nbs/fast/graphs.ipynb #22d684a7
+@patch
+def record(self:Graphed,
+    pk, # rows of n adapters as one stream, from `pack`
+    x, # [n, P] values of the adapters, float32
+    weight, # of each row
+)->tuple: # (inputs to fill, values to fill, replay, outputs)
+    "Record one step"
+    pk = replace(pk, **{k:v.clone() for k,v in vars(pk).items() if isinstance(v, Tensor)},
+        turns=[tuple(t.clone() for t in ab) for ab in pk.turns])
+    x = x.detach().clone()
+    g = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(g, pool=self.pool): out = Lean.grad(self, pk, x, weight)
+    self.pool = self.pool or g.pool()
+    return pk,x,g.replay,out
 
 # %% ../../nbs/fast/graphs.ipynb #5cf15848
 @patch
@@ -82,35 +115,6 @@ def grad(self:Graphed,
     return out
 
 def _tensors(pk): return [t for t in vars(pk).values() if isinstance(t, Tensor)] + [t for ab in pk.turns for t in ab]
-
-@patch
-def unrecorded(self:Graphed,
-    key, # sizes and settings that a recording is kept under
-    pk, # rows of n adapters as one stream, from `pack`
-    x, # [n, P] values of the adapters, float32
-    weight, # of each row
-):
-    "A step that is met for the first time"
-    out = Lean.grad(self, pk, x, weight)
-    if key not in self.met and x.is_cuda: # recordings have memory of their own, and other processes may need this
-        torch.cuda.empty_cache()
-    self.met.add(key)
-    return out
-
-@patch
-def record(self:Graphed,
-    pk, # rows of n adapters as one stream, from `pack`
-    x, # [n, P] values of the adapters, float32
-    weight, # of each row
-)->tuple: # (inputs to fill, values to fill, replay, outputs)
-    "Record one step"
-    pk = replace(pk, **{k:v.clone() for k,v in vars(pk).items() if isinstance(v, Tensor)},
-        turns=[tuple(t.clone() for t in ab) for ab in pk.turns])
-    x = x.detach().clone()
-    g = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(g, pool=self.pool): out = Lean.grad(self, pk, x, weight)
-    self.pool = self.pool or g.pool()
-    return pk,x,g.replay,out
 
 # %% ../../nbs/fast/graphs.ipynb #dfe7102f
 _RECORDED = ('graphs','fused','ragged','ragged_fused')
@@ -162,6 +166,7 @@ class _Engines(dict):
     def __deepcopy__(self, memo): return _Engines()
     def __reduce__(self): return _Engines, ()
 
+# %% ../../nbs/fast/graphs.ipynb #8b86f863
 def engine_for(
     model, # frozen base
     spec:LoraSpec, # of the adapters

@@ -73,6 +73,7 @@ def _lora(x, w, bias, ab, scale): # x [N, in], w [out, in], ab (A [n, r, in], B 
     n = len(A)
     return torch.baddbmm(y.view(n,-1,y.shape[-1]), x.view(n,-1,x.shape[-1])@A.mT, B.mT, alpha=scale).view(y.shape)
 
+# %% ../../nbs/fast/lean.ipynb #c2c4ebe3
 def _loras(x, ws, abs_, scale, ends): # what modules that read the same x make of it
     # with `ends` [n], where each adapter's tokens end, in grouped products
     have = [ab for ab in abs_ if ab is not None]
@@ -97,6 +98,7 @@ def _before(x, ws, abs_, cos, sin, eps, d, scale, ends=None):
     q,k,v = (t.unflatten(-1,(-1,d)) for t in _loras(h, (wq,wk,wv), abs_, scale, ends))
     return _rotate(q,cos,sin), _rotate(k,cos,sin), v
 
+# %% ../../nbs/fast/lean.ipynb #1404f9eb
 def _after(x, o, ws, abs_, eps, scale, ends=None):
     "The residual stream after this layer"
     (wn,*_),wo,wg,wu,wd = ws
@@ -125,6 +127,7 @@ def _attention(q, k, v, pk): # [N, heads, d] → [N, heads·d]
         res.append(o.transpose(1,2).flatten(0,1)); p += b*T
     return _Move.apply(torch.cat(res), pk.back, pk.to, pk.real).flatten(1)
 
+# %% ../../nbs/fast/lean.ipynb #4b037887
 def _ragged(q, k, v, pk): # the same, sequence after sequence where they lie
     n = pk.shapes[0][1]
     if q.is_cuda: # what torch.nn.attention.varlen calls, under one signature in all versions
@@ -187,6 +190,7 @@ def _pairs(self:Lean, v): # v [k, P] → per layer, per slot (A [k, r, in], B [k
     get = lambda i,s: (ad.A[k],ad.B[k]) if (k := f'model.layers.{i}.{s}') in self.spec.modules else None
     return [[get(i,s) for s in _SLOTS] for i in range(len(self.layers))]
 
+# %% ../../nbs/fast/lean.ipynb #579af4df
 @patch
 def hidden(self:Lean,
     pk:Pack, # rows of n adapters as one stream, from `pack`
@@ -215,6 +219,7 @@ def angles(self:Lean,
     a,b = sin.chunk(2, -1)
     return cos,torch.cat([-a,b], -1)
 
+# %% ../../nbs/fast/lean.ipynb #cd6b4174
 @patch
 def _run(self:Lean, h, pos, layers, attend, ends=None): # layers: [(weights, adapters)]; attend(q, k, v) → [N, heads·d]
     cos,sin = self.angles(h, pos)
@@ -238,6 +243,7 @@ def normed(self:Lean,
 def _at_answers(self:Lean, pk, x): # ([m, d] where an answer's token is predicted, after the final norm; the head)
     return self.normed(self.hidden(pk, x).index_select(0, pk.at)), self.model.get_output_embeddings()
 
+# %% ../../nbs/fast/lean.ipynb #cb36a53e
 @patch
 def logits(self:Lean,
     pk:Pack, # rows of n adapters as one stream, from `pack`

@@ -106,6 +106,7 @@ def _lay_out(rows, lens, owner, block, rounded=False): # the fields of a Pack as
     return dict(ids=ids[last], pos=pos, src=src[last], owner=owners, to=to, real=real, back=back[last],
         shapes=shapes) | _predicted(rows, start)
 
+# %% ../../nbs/fast/packing.ipynb #df3645e9
 def _predicted(rows, start): # where answers' tokens are predicted, which, and whose
     k = np.array([r.n_answer for r in rows])
     return dict(row=np.repeat(np.arange(len(rows)), k), lens=k,

@@ -177,6 +177,7 @@ def _once(pairs): # of names and values: an object
     if len(d)==len(pairs): return d
     raise ValueError(f'{next(k for i,(k,_) in enumerate(pairs) if k in dict(pairs[:i]))!r} stands there twice')
 
+# %% ../../nbs/io/files.ipynb #6d62381c
 def loads(
     text:str, # of JSON
 ):
@@ -265,6 +266,7 @@ def sealed(
         raise ValueError(f'{path}: its checksum is not the recorded one, so it was damaged or changed: {mend}')
     return obj
 
+# %% ../../nbs/io/files.ipynb #f864cb46
 @patch
 def read(self:Format,
     path, # JSON file of this kind

@@ -87,6 +87,7 @@ def _push(repo, parts, kind, private, revision, message):
     done = api.create_commit(url.repo_id, parts, commit_message=message, repo_type=kind, revision=revision)
     return str(done.commit_url)
 
+# %% ../../nbs/io/hub.ipynb #bbec8143
 def _left(repo, parts, kind, revision): # files of an earlier push that are not sent now; what others put there stays
     try: f = huggingface_hub.hf_hub_download(repo, MARKER, repo_type=kind, revision=revision, endpoint=endpoint())
     except huggingface_hub.errors.EntryNotFoundError: return []

@@ -186,13 +186,13 @@ def shards(
     idx = Path(folder)/'model.safetensors.index.json'
     return _named_by(idx) if idx.exists() else ['model.safetensors']
 
+# %% ../../nbs/io/identity.ipynb #d13bea4a
 def _named_by(idx): # the files that an index names
     m = read_json(idx)
     m = m.get('weight_map') if isinstance(m, dict) else None
     if not isinstance(m, dict) or not m or not all(isinstance(o, str) for o in m.values()):
         raise ValueError(f'{idx}: expected a weight_map from tensors to names of files; fetch the model again')
     return sorted(set(m.values()))
-
 
 # %% ../../nbs/io/identity.ipynb #44c87d9d
 _chat = 'additional_chat_templates' # the folder that transformers looks into
@@ -202,6 +202,7 @@ def _own(folder): # the folder that its files must lie in: itself, or in the Hub
     repos = [p.parents[1] for p in up[:-2] if p.parent.name=='snapshots']
     return next((p for p in repos if p.name.startswith('models--')), up[0])
 
+# %% ../../nbs/io/identity.ipynb #2cf5c8be
 def only_files(
     folder, # of a model, an encoder or an adapter
 ):
@@ -214,7 +215,6 @@ def only_files(
             raise ValueError(f'{p}: leads out of {folder}; copy the file there')
         if p in named or p.name!=_chat: regular(p)
     if (folder/_chat).is_dir(): only_files(folder/_chat)
-
 
 # %% ../../nbs/io/identity.ipynb #cd0af3d4
 MODULES = ('Transformer','Pooling','Normalize','Dense','LayerNorm','Dropout','StaticEmbedding') # the list

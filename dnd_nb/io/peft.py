@@ -108,6 +108,7 @@ class _PeftFields: # what a plain LoRA needs of its config
     layers_pattern:str|list[str]|None=None
     modules_to_save:list[str]|None=None
 
+# %% ../../nbs/io/peft.ipynb #be19be31
 def _peft_config(folder, initial=None):
     "The adapter_config.json of a folder, refused by field where it asks for what a plain LoRA cannot do"
     f = Path(folder)/'adapter_config.json'
@@ -403,6 +404,7 @@ def _listed(f):
     names = f.config.get('target_modules')
     return names if isinstance(names, list) and set(names)==set(f.A) else sorted(f.A, key=_natural)
 
+# %% ../../nbs/io/peft.ipynb #2f4f76dc
 @patch(cls_method=True)
 def from_peft(
     cls:LoraSpec,
@@ -502,6 +504,7 @@ def _config(s):
         fan_in_fan_out=s.fan_in_fan_out, base_model_name_or_path=s.base_model,
         task_type='CAUSAL_LM', lora_dropout=0., inference_mode=True)
 
+# %% ../../nbs/io/peft.ipynb #1c806aba
 def _may_write(folder, sd):
     "Only an adapter is replaced by an adapter, and only by one of finite values"
     other = [p.name for p in ([folder] if folder.is_file() else sorted(folder.glob('*')))]

@@ -17,6 +17,7 @@ CLAIM = Format('claim', 1, dict(by=dict(type='string'))) # the mark of a folder 
 def _there(folder, names): # the first of these names that is taken
     return next((n for n in names if os.path.lexists(folder/n)), None)
 
+# %% ../../nbs/io/places.ipynb #7eda7bad
 def claim(
     folder, # in which a command will write, perhaps not for the first time
     by:str, # the command, e.g. 'dnd_demo'

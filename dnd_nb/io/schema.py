@@ -66,10 +66,12 @@ def compiled(
     "A schema as a function"
     return fastjsonschema.compile({'$schema':_DRAFT} | schema)
 
+# %% ../../nbs/io/schema.ipynb #f2bb41ae
 def _short(x): # a value as JSON, at most a few characters of it
     s = json.dumps(x)
     return s if len(s)<=40 else s[:37]+'…'
 
+# %% ../../nbs/io/schema.ipynb #83958bf5
 def _expected(e): # what a schema's rule asks for
     if e.rule=='type':
         want = e.rule_definition
@@ -124,6 +126,7 @@ def fitting(
     if bad := fault(check, obj) or odd_number(obj): raise ValueError(f'{where}: {bad}; {mend}')
     return obj
 
+# %% ../../nbs/io/schema.ipynb #2b1410ce
 def built(
     cls:type, # a dataclass
     obj, # a JSON value, as `asdict` and a file give it
@@ -156,6 +159,7 @@ def _put(x, at, v): # v at a place; `_put` itself: nothing there
     else: x[at[0]] = _put(x[at[0]], at[1:], v)
     return x
 
+# %% ../../nbs/io/schema.ipynb #731ddd4d
 def spoiled(
     x, # a good JSON value
 ): # of (what was done, the value with that done)

@@ -172,6 +172,7 @@ def month_number(r): i = r.randrange(12); return dict(m=MONTHS[i]), i+1
     'If this month is {m}, what is next month?')
 def next_month(r): i = r.randrange(12); return dict(m=MONTHS[i]), MONTHS[(i+1)%12]
 
+# %% ../../nbs/tasks/builtin.ipynb #040a87da
 @task_maker('dates', 'Which month comes before {m}?', 'What is the month just before {m}?',
     'It is {m}. What month was last month?', 'Name the month that precedes {m}.',
     '{m} comes right after which month?', 'If this month is {m}, what was the previous month?')
@@ -513,6 +514,7 @@ def _sentence(r, *classes):
     label,parts = r.choice(classes)
     return dict(s=f'{r.choice(NAMES)} {r.choice(parts)}.'), label, [c[0] for c in classes]
 
+# %% ../../nbs/tasks/builtin.ipynb #90be04e2
 @task_maker('feeling and topic', 'Review: The {n} was {a}. Positive or negative?',
     'Is this positive or negative? The {n} was {a}.', 'Sentiment of "The {n} was {a}", positive or negative?',
     'A guest wrote: what a {a} {n}! Positive or negative?',
