@@ -18,8 +18,8 @@ from filelock import FileLock
 from .io.lock import lock
 
 # %% auto #0
-__all__ = ['MENDS', 'Crew', 'own_device', 'OtherFailed', 'two_processes', 'gpus', 'side_by_side', 'Steps', 'one_line', 'bar_over',
-           'this_commit', 'versions', 'sound_streams', 'one_line_errors', 'from_shell', 'command']
+__all__ = ['MENDS', 'SHORT', 'Crew', 'own_device', 'OtherFailed', 'two_processes', 'gpus', 'side_by_side', 'Steps', 'one_line',
+           'bar_over', 'this_commit', 'versions', 'sound_streams', 'one_line_errors', 'from_shell', 'command']
 
 # %% ../nbs/01a_crew.ipynb #e767d982
 def _add(x):
@@ -316,11 +316,17 @@ def _refused(e:OSError)->str:
     return ': '.join(str(s) for s in (e.filename, e.strerror) if s is not None) + (f'; {mend}' if mend else '')
 
 # %% ../nbs/01a_crew.ipynb #b4e73793
+SHORT = ('out of memory', "can't allocate memory", 'cannot allocate memory', 'not enough memory', 'bad_alloc',
+    "can't start new thread", 'could not create a primitive') # how libraries say that memory does not suffice
+
+def _short(e)->bool: # of memory?
+    return isinstance(e, MemoryError) or any(w in str(e).lower() for w in SHORT)
+
 def _words(e)->str: # one line
     if type(e).__str__ is OSError.__str__ and isinstance(e, OSError) and e.errno and e.strerror: e = _refused(e)
     s = ' '.join(str(e).split()).encode(errors='replace').decode()
     if 'not enough memory, at least' in s: return s # estimated beforehand, with its own mend
-    if isinstance(e, MemoryError) or 'out of memory' in s or "can't allocate memory" in s or 'not enough memory' in s:
+    if _short(e):
         return f'not enough memory ({s[:200]}): lower at_once, batch, rows or max_tokens, or take a smaller base model'
     return s
 
@@ -329,7 +335,7 @@ _OURS = (('dnd_nb.io.hub','HubError'), ('dnd_nb.model','NoWeights')) # of rooms 
 
 def _foreseen(e): # does its one line say enough? What is not loaded was not raised
     ours = [getattr(sys.modules[m], n) for m,n in _OURS if hasattr(sys.modules.get(m), n)]
-    return isinstance(e, (ValueError, OSError, OtherFailed, MemoryError, *ours)) or 'memory' in str(e)
+    return isinstance(e, (ValueError, OSError, OtherFailed, *ours)) or _short(e) or 'memory' in str(e)
 
 # %% ../nbs/01a_crew.ipynb #312e49a2
 @contextmanager

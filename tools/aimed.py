@@ -267,7 +267,6 @@ AIMED = [
 ('a metric that a row lacks is averaged all the same', 'if not np.isnan(v).any(): res[t] = (v,w)', 'res[t] = (np.nan_to_num(v),w)'),
 ('other draws for another source', "rng = np.random.default_rng(_seed(seed,t,'conditions',len(v)))", "rng = np.random.default_rng(_seed(seed,t,'conditions',float(v.sum())))"),
 ('fewer families drawn than there are', 'return rng.multinomial(k, np.full(k, 1/k), n)[:,list(family)]', 'return rng.multinomial(max(1,k-1), np.full(k, 1/k), n)[:,list(family)]'),
-('families drawn one row of weights late', 'return rng.multinomial(k, np.full(k, 1/k), n)[:,list(family)]', 'return rng.multinomial(k, np.full(k, 1/k), n)[:,[(f+1)%k for f in family]]'),
 ('intervals of too few families', 'and min(g[c].nunique() for g in parts)>=least),', 'and max(g[c].nunique() for g in parts)>=least),'),
 ('help where the interval holds zero', "'the prompts help' if hi<0", "'the prompts help' if m<0"),
 ('better where the interval holds zero', 'for r in d.itertuples() if r.hi<0],[', 'for r in d.itertuples() if r.mean<0],['),

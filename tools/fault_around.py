@@ -1,5 +1,5 @@
 """More lists for `faults.py`: what surrounds a process, files that took each other's place, and odd command lines"""
-import contextlib, io, json, os, resource, shutil, sys, tempfile, time
+import contextlib, ctypes, io, json, os, resource, shutil, subprocess, sys, tempfile, time
 from pathlib import Path
 from faults import ORDER, THESIS, Fault, call, run
 
@@ -46,6 +46,27 @@ def bounded(what, n):
     def f(ws): resource.setrlimit(getattr(resource, what), (n, n))
     return f
 
+def little(n):
+    "No more memory than what is in use, and n bytes"
+    def f(ws):
+        used = int(Path('/proc/self/statm').read_text().split()[0])*resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used+n, used+n))
+    return f
+
+def read_only(*names):
+    "Folders on a read-only mount, which only this process sees; nothing is done where mounts are not allowed"
+    def f(ws):
+        if ctypes.CDLL(None, use_errno=True).unshare(0x20000): return # CLONE_NEWNS
+        def mount(*a): subprocess.run(['mount', *a], check=True, capture_output=True)
+        try:
+            mount('--make-rprivate', '/')
+            for n in names:
+                p = str(ws/n)
+                mount('--bind', p, p); mount('-o', 'remount,ro,bind', p)
+        except subprocess.CalledProcessError: return
+        os.chdir(ws) # the mount, not what lies under it
+    return f
+
 def left(ws):
     "The folder that it was called in is gone"
     (ws/'went').mkdir(); os.chdir(ws/'went'); (ws/'went').rmdir()
@@ -68,7 +89,8 @@ AROUND = dict(no_home=env(HOME=None, DND_NB_CACHE=None, XDG_CACHE_HOME='{ws}/new
     no_stdin=closed(0), no_stdout=closed(1), no_stderr=closed(2), no_streams=closed(0,1,2), reader_left=gone, full=full,
     ascii=encoded('ascii'), latin=encoded('latin-1'), windows=encoded('cp1252'), japanese=encoded('shift_jis'),
     umask=lambda ws: os.umask(0o077), umask_all=lambda ws: os.umask(0o777), still=clock('still'), back=clock('back'), zero=clock('zero'), far=clock('far'),
-    left=left, files=bounded('RLIMIT_NOFILE', 24), stack=bounded('RLIMIT_STACK', 2**20), space=moved_to('a b'), odd_name=moved_to("o'd;$(x)\n\"%s{y}"),
+    read_only=read_only('.'), read_only_input=read_only('base','tasks'),
+    mb16=little(2**24), mb64=little(2**26), mb256=little(2**28), gb=little(2**30), left=left, files=bounded('RLIMIT_NOFILE', 24), stack=bounded('RLIMIT_STACK', 2**20), space=moved_to('a b'), odd_name=moved_to("o'd;$(x)\n\"%s{y}"),
     not_utf8=moved_to(os.fsdecode(b'w\xff')), deep=moved_to('/'.join(['d'*120]*12)), windows_name=moved_to('con'), quoted=moved_to('[a]*?'), dash=moved_to('-x'))
 
 def around(world):

@@ -47,6 +47,10 @@ def act_at(how):
     "What happens at an operation: an end, a signal, or an error of the disk"
     def act(name):
         if how=='kill': os._exit(137)
+        if how=='SIGINT twice': # the second one comes while the first is answered
+            signal.signal(signal.SIGALRM, lambda *a: signal.raise_signal(signal.SIGINT))
+            signal.setitimer(signal.ITIMER_REAL, .002)
+            return signal.raise_signal(signal.SIGINT)
         if how in ('SIGTERM','SIGINT','SIGHUP'): return signal.raise_signal(getattr(signal, how))
         raise OSError(getattr(errno, how), os.strerror(getattr(errno, how)))
     return act
@@ -70,7 +74,7 @@ def kills(world):
     for c,n in operations(world).items():
         for k in range(1, n+1): yield at_operation(world, 'kill', c, k, 'kill')
         for k in range(1, n+1, 5):
-            for how in ('SIGTERM','SIGINT','SIGHUP'): yield at_operation(world, 'kill', c, k, how)
+            for how in ('SIGTERM','SIGINT','SIGHUP','SIGINT twice'): yield at_operation(world, 'kill', c, k, how)
 
 LIMITS = dict(RLIMIT_FSIZE=(0,1,100,300,1000,2000,4000,10_000,20_000,50_000,200_000), RLIMIT_NOFILE=(8,16,32))
 def limited(world, command, what, n):

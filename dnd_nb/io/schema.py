@@ -9,7 +9,8 @@ from functools import cache
 import fastjsonschema
 
 # %% auto #0
-__all__ = ['ODD', 'schema_of', 'schema_of_call', 'compiled', 'odd_number', 'fault', 'fitting', 'built', 'places', 'spoiled']
+__all__ = ['ODD', 'schema_of', 'schema_of_call', 'compiled', 'odd_number', 'fault', 'fitting', 'built', 'places', 'spoiled',
+           'left_out']
 
 # %% ../../nbs/io/schema.ipynb #b76cab71
 _plain = {bool:'boolean', int:'integer', float:'number', str:'string', type(None):'null', dict:'object', list:'array',
@@ -168,3 +169,11 @@ def spoiled(
         name = '/'.join(map(str, at))
         for v in ODD: yield f'{name} = {ascii(v)[:20]}',_put(x, at, v)
         if at: yield f'{name} absent',_put(x, at, _put)
+
+# %% ../../nbs/io/schema.ipynb #4e9e844b
+def left_out(
+    f, # function, method or class
+)->dict: # name → value
+    "Numbers and switches that a call takes where it says nothing"
+    ps = inspect.signature(f).parameters.items()
+    return {k:p.default for k,p in ps if isinstance(p.default, (bool,int,float,tuple))}
