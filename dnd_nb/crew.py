@@ -316,8 +316,9 @@ def _refused(e:OSError)->str:
     return ': '.join(str(s) for s in (e.filename, e.strerror) if s is not None) + (f'; {mend}' if mend else '')
 
 # %% ../nbs/01a_crew.ipynb #b4e73793
+# how libraries say that memory does not suffice
 SHORT = ('out of memory', "can't allocate memory", 'cannot allocate memory', 'not enough memory', 'bad_alloc',
-    "can't start new thread", 'could not create a primitive') # how libraries say that memory does not suffice
+    "can't start new thread", 'could not create a primitive', 'failed to map segment')
 
 def _short(e)->bool: # of memory?
     return isinstance(e, MemoryError) or any(w in str(e).lower() for w in SHORT)
