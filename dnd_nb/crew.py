@@ -4,7 +4,7 @@
 
 # %% ../nbs/01a_crew.ipynb #69a8fa9f
 from __future__ import annotations
-import atexit, errno, os, platform, shutil, signal, subprocess, sys, tempfile, time, warnings
+import atexit, errno, os, platform, runpy, shutil, signal, subprocess, sys, tempfile, time, traceback, warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
@@ -18,8 +18,9 @@ from filelock import FileLock
 from .io.lock import lock
 
 # %% auto #0
-__all__ = ['MENDS', 'SHORT', 'Crew', 'own_device', 'OtherFailed', 'two_processes', 'gpus', 'side_by_side', 'Steps', 'one_line',
-           'bar_over', 'this_commit', 'versions', 'sound_streams', 'one_line_errors', 'from_shell', 'command']
+__all__ = ['MENDS', 'SHORT', 'Crew', 'own_device', 'OtherFailed', 'two_processes', 'run_forked', 'gpus', 'side_by_side', 'Steps',
+           'one_line', 'bar_over', 'this_commit', 'versions', 'sound_streams', 'one_line_errors', 'from_shell',
+           'command']
 
 # %% ../nbs/01a_crew.ipynb #e767d982
 def _add(x):
@@ -134,6 +135,41 @@ def two_processes(
         AcceleratorState._reset_state(reset_partial_state=True)
         return f(*args)
     with FileLock(Path(tempfile.gettempdir())/'dnd_nb_two_processes.lock'): debug_launcher(anew, args, num_processes=2)
+
+# %% ../nbs/01a_crew.ipynb #b95f5e91
+def _as_script(script, args, folder): # of a forked process, which ends here; `folder` has the files for its streams
+    code = 1
+    try:
+        for i,(name,how) in enumerate(dict(stdin=os.O_RDONLY, stdout=os.O_WRONLY, stderr=os.O_WRONLY).items()):
+            os.dup2(os.open(folder/name, how), i)
+            setattr(sys, name, os.fdopen(i, 'w' if i else 'r', encoding='utf-8', closefd=False))
+        sys.argv = [str(script), *args]
+        try: code = runpy.run_path(str(script), run_name='__main__') and 0
+        except SystemExit as e: code = e.code or 0
+        except BaseException: traceback.print_exc()
+        if isinstance(code, str): print(code, file=sys.stderr)
+        sys.stdout.flush(); sys.stderr.flush()
+    finally: os._exit(code if isinstance(code, int) else 1)
+
+# %% ../nbs/01a_crew.ipynb #5adc8c6c
+def run_forked(
+    script, # a file of Python, as pip writes one for a command
+    *args, # of the shell
+    cwd='.', # where it runs
+    stdin:str='', # what it reads
+    **env, # variables of its environment
+)->subprocess.CompletedProcess: # exit code, and what it said
+    "Run a script in a fork of this process, which has loaded the packages already: for tests"
+    with tempfile.TemporaryDirectory() as t, warnings.catch_warnings():
+        warnings.simplefilter('ignore') # a fork of a process with threads: none of them is needed
+        for name,text in dict(stdin=stdin, stdout='', stderr='').items():
+            (Path(t)/name).write_text(text, encoding='utf-8')
+        if not (pid := os.fork()):
+            os.chdir(cwd); os.environ.update(env)
+            _as_script(script, args, Path(t))
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        said = [(Path(t)/name).read_text(encoding='utf-8') for name in ('stdout','stderr')]
+    return subprocess.CompletedProcess([str(script), *args], code, *said)
 
 # %% ../nbs/01a_crew.ipynb #c0a1f002
 def gpus()->list: # of str

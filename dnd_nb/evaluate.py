@@ -351,12 +351,19 @@ def run_panel(
 # %% ../nbs/09_evaluate.ipynb #8f8d0970
 METRICS = ('nll','accuracy','exact_match')
 
+def _grid(at, x): # values with these numbers of condition and row → [conditions, rows], NaN where there is none
+    if len({*zip(*at)})<len(x): raise ValueError('a task has two values for one condition and row')
+    res = np.full([i.max()+1 for i in at], np.nan)
+    res[at] = x
+    return res
+
+# %% ../nbs/09_evaluate.ipynb #0a11fa97
 def _cube(df, metric): # {task: (values [conditions, rows], weights)} for one source
     res = {}
     for t,g in df.groupby('task', sort=False):
-        v = g.pivot(index='condition', columns='row', values=metric).to_numpy()
-        w = g.pivot(index='condition', columns='row', values='tokens').to_numpy() if metric=='nll' else np.ones_like(v)
-        if not np.isnan(v).any(): res[t] = (v,w)
+        at = tuple(np.unique(g[k], return_inverse=True)[1] for k in ('condition','row'))
+        v = _grid(at, g[metric])
+        if not np.isnan(v).any(): res[t] = v,(_grid(at, g.tokens) if metric=='nll' else np.ones_like(v))
     return res
 
 def _seed(*xs): return int(sha256('/'.join(map(str,xs)))[:8], 16)
@@ -433,8 +440,7 @@ def summarise(
     res,fam = [],_families(df, over)
     for (s,sp),g in df.groupby(['source','split'], sort=False):
         for m in METRICS:
-            c = _cube(g, m)
-            if c:
+            if c := _cube(g, m):
                 d = _draws(c, n, seed, over, fam)
                 res.append((s, sp, m, _point(c), *np.percentile(d, [2.5,97.5]), len(c)))
     return pd.DataFrame(res, columns=['source','split','metric','mean','lo','hi','n_tasks'])
@@ -452,9 +458,8 @@ def paired(
     "Differences a − b on the same resampled rows and tasks"
     res,fam = [],_families(df, over)
     for a,b in pairs:
-        for x in (a,b):
-            if x not in set(df.source):
-                raise ValueError(f'no source {x!r} in this panel; it has {sorted(set(df.source))}')
+        if gone := [x for x in (a,b) if x not in set(df.source)]:
+            raise ValueError(f'no source {gone[0]!r} in this panel; it has {sorted(set(df.source))}')
         for sp in df.split.unique():
             for m in metrics:
                 ca,cb = (_cube(df[(df.source==s)&(df.split==sp)], m) for s in (a,b))

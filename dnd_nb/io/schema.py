@@ -61,11 +61,14 @@ _DRAFT = 'http://json-schema.org/draft-04/schema#'
 _words = dict(object='an object', array='a list', string='a text', integer='a whole number', number='a number',
     boolean='true or false', null='null')
 
+@cache
+def _compile(text): return fastjsonschema.compile({'$schema':_DRAFT} | json.loads(text))
+
 def compiled(
     schema:dict, # as of `schema_of`
 )->callable: # raises where a value does not fit
-    "A schema as a function"
-    return fastjsonschema.compile({'$schema':_DRAFT} | schema)
+    "A schema as a function, made once a process"
+    return _compile(json.dumps(schema))
 
 # %% ../../nbs/io/schema.ipynb #f2bb41ae
 def _short(x): # a value as JSON, at most a few characters of it
