@@ -1,13 +1,17 @@
 """Does llama.cpp say what transformers says? A base with an adapter of a few steps, greedy, on prompts of built-in tasks: base, base with
 four examples in context, LoRA beside it, adapter merged; in several kinds of weights. Transformers computes twice: with the model's own
-weights, and with the weights as the file rounds them. llama.cpp computes twice, too: as it comes, and with keys and values in 32 bits in
-place of 16 and without flash attention, which shows how far it is from itself. Makes results/gguf/llama_cpp.json. Needs a runtime: pip install xllamacpp.
+weights, and with the weights as the file rounds them. llama.cpp computes three times: as it comes; with keys and values in 32 bits in place
+of 16 and without flash attention, which shows how far it is from itself; and from the same weights unpacked to 32 bits, where it rounds no
+inputs. Where it rounds them to 8 bits, transformers does so, too, prompts together and one by one: how far is such arithmetic from itself?
+Makes results/gguf/llama_cpp.json. Needs a runtime: pip install xllamacpp.
     python experiments/gguf_llama.py [--base google/gemma-3-270m --kinds F16,Q8_0,Q4_K_M]"""
 import copy, json, tempfile, time
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 import gguf, torch, xllamacpp
 from fastcore.script import call_parse
+from transformers import AutoModelForCausalLM
 from dnd_nb.adapter import Adapters, LoraSpec, apply_adapters
 from dnd_nb.crew import this_commit, versions
 from dnd_nb.io.files import read_json, write_json
@@ -43,11 +47,45 @@ def unpacked(path, model):
         ps[k][at] = torch.from_numpy(gguf.quants.dequantize(ts[n].data, ts[n].tensor_type).copy()).to(ps[k].dtype)
     return res
 
+def wide_file(path, out):
+    "The same GGUF file with every matrix unpacked to 32 bits"
+    r = gguf.GGUFReader(path)
+    with open(out, 'wb') as f:
+        w = copied(r)
+        for t in r.tensors: _add(w, t.name, gguf.quants.dequantize(t.data, t.tensor_type), 'F32')
+        _to(w, f)
+    return str(out)
+
+def apart_from_loader(path, model):
+    "Largest difference between `unpacked` and what transformers itself loads from the file"
+    f = Path(path)
+    got = AutoModelForCausalLM.from_pretrained(f.parent, gguf_file=f.name, dtype=torch.float32).state_dict()
+    return max(float((v-got[k]).abs().max()) for k,v in unpacked(path, model).state_dict().items() if k in got)
+
+def eight_bits(x):
+    "x [.., 32·n] as llama.cpp rounds inputs beside Q8_0 weights: 8 bits and one step a block of 32"
+    b = x.unflatten(-1, (-1,32)); step = b.abs().amax(-1, keepdim=True)/127
+    return ((b/step.clamp_min(1e-30)).round()*step.half().float()).flatten(-2)
+
+def rounding(model):
+    "The model, with the inputs of every product rounded"
+    for m in model.modules():
+        if isinstance(m, torch.nn.Linear): m.register_forward_pre_hook(lambda m,a: (eight_bits(a[0]),))
+    return model
+
 def begins(tok): return tok.bos_token_id in tok('').input_ids # does it put a token before every text, as llama.cpp then does?
+
+@dataclass
+class Greedy:
+    "Of transformers, on the way to each text"
+    texts:list
+    ids:list # tokens of each
+    gaps:list # smallest difference between the two best logits
+    logps:list # [tokens, V] log-probabilities
 
 @torch.no_grad()
 def greedy(model, tok, texts, ad, n, together=25):
-    "Of transformers: texts, the smallest difference between the two best logits on the way to each, log-probabilities of the first token"
+    "Of transformers: texts and how they came about"
     res = []
     for i in range(0, len(texts), together):
         b = tok(texts[i:i+together], return_tensors='pt', padding=True, padding_side='left', add_special_tokens=begins(tok))
@@ -57,9 +95,13 @@ def greedy(model, tok, texts, ad, n, together=25):
         two = ls.topk(2).values
         ends = ids==tok.eos_token_id # what comes after an end is no choice
         gaps = (two[...,0]-two[...,1]).masked_fill(ends.cumsum(1)-ends.int()>0, float('inf')).amin(1)
-        res += zip([tok.decode([t for t in r if t not in (tok.eos_token_id, tok.pad_token_id)]).strip() for r in ids.tolist()],
-            gaps.tolist(), ls[:,0].log_softmax(-1))
-    return tuple(zip(*res))
+        said = [tok.decode([t for t in r if t not in (tok.eos_token_id, tok.pad_token_id)]).strip() for r in ids.tolist()]
+        res += zip(said, ids.tolist(), gaps.tolist(), ls.log_softmax(-1))
+    return Greedy(*map(list, zip(*res)))
+
+def parting(g, i, ids):
+    "By how many nats transformers prefers its own token where the tokens of text i first differ; None where they do not"
+    return next((float(g.logps[i][j,a]-g.logps[i][j,b]) for j,(a,b) in enumerate(zip(g.ids[i], ids)) if a!=b), None)
 
 def completions(path, prompts, lora=None, n=6, wide=False, **kw):
     "What llama.cpp says of one prompt after another; wide: with keys and values in 32 bits, without flash attention"
@@ -80,10 +122,11 @@ def llama_cpp(path, prompts, lora=None, n=6):
     return [o['text'] for o in completions(path, prompts, lora, n)]
 
 def theirs(path, tok, texts, lora, n, wide=False):
-    "Of llama.cpp: texts, and log-probabilities of five first tokens"
+    "Of llama.cpp: texts, tokens, and log-probabilities of five first tokens"
     os = list(completions(path, texts, lora, n, wide, logprobs=5))
-    first = [{t['id']:t['logprob'] for t in o['logprobs']['content'][0]['top_logprobs']} for o in os]
-    return [o['text'].split(tok.eos_token)[0].strip() for o in os],first
+    said = [o['logprobs']['content'] for o in os]
+    first = [{t['id']:t['logprob'] for t in c[0]['top_logprobs']} for c in said]
+    return [o['text'].split(tok.eos_token)[0].strip() for o in os],[[t['id'] for t in c] for c in said],first
 
 def trained(model, tok, tasks, steps):
     "One adapter for all these tasks, by a few steps"
@@ -102,19 +145,30 @@ def made(kind, model, template, ad, lora, d):
 
 def middle(xs): return round(float(torch.as_tensor(xs).median()), 3) if len(xs) else None
 
-def compare(path, lora, ad, want, model, tok, texts, n):
+def equal(xs, ys): return sum(a==b for a,b in zip(xs, ys))
+
+def otherwise(path, got, same, ad, lora, model, tok, texts, n):
+    "The same weights without rounded inputs in llama.cpp, and with them in transformers"
+    with tempfile.TemporaryDirectory() as d:
+        plain = theirs(wide_file(path, f'{d}/wide.gguf'), tok, texts, lora, n)[0]
+    m = rounding(unpacked(path, model))
+    many,one = (greedy(m, tok, texts, ad, n, k).texts for k in (25, 1))
+    return dict(equal_unpacked=equal(plain, same), rounded_equal=equal(got, many), rounded_itself=equal(many, one))
+
+def compare(path, lora, ad, want, model, tok, texts, n, rounds=False):
     "How many texts of llama.cpp are those of transformers, with its own weights and with the file's; and its own, computed otherwise"
-    got,first = theirs(path, tok, texts, lora, n)
-    again,_ = theirs(path, tok, texts, lora, n, wide=True)
-    same,calls,logps = greedy(unpacked(path, model), tok, texts, ad, n)
-    off = torch.tensor([abs(float(l[i])-v) for l,f in zip(logps, first) for i,v in f.items()])
+    got,ids,first = theirs(path, tok, texts, lora, n)
+    again = theirs(path, tok, texts, lora, n, wide=True)[0]
+    same = greedy(unpacked(path, model), tok, texts, ad, n)
+    off = torch.tensor([abs(float(l[0,i])-v) for l,f in zip(same.logps, first) for i,v in f.items()])
     most = float(off.quantile(.95))
-    def equal(xs, ys): return sum(a==b for a,b in zip(xs, ys))
-    clear = [i for i,c in enumerate(calls) if c>most]
-    return dict(equal=equal(got, want), equal_same_weights=equal(got, same), equal_itself=equal(got, again), of=len(got),
-        off=middle(off), off_95=round(most, 3), clear=len(clear), equal_clear=sum(got[i]==same[i] for i in clear),
-        closest_call=middle([c for c,a,b in zip(calls, got, same) if a==b]),
-        closest_call_where_other=middle([c for c,a,b in zip(calls, got, same) if a!=b]), example=[texts[0][-60:], got[0]])
+    clear = [i for i,c in enumerate(same.gaps) if c>most]
+    part = [parting(same, i, x) for i,x in enumerate(ids) if got[i]!=same.texts[i]]
+    row = dict(equal=equal(got, want), equal_same_weights=equal(got, same.texts), equal_itself=equal(got, again), of=len(got),
+        off=middle(off), off_95=round(most, 3), clear=len(clear), equal_clear=sum(got[i]==same.texts[i] for i in clear),
+        parting=sorted(round(p, 3) for p in part if p is not None))
+    if rounds: row |= otherwise(path, got, same.texts, ad, lora, model, tok, texts, n)
+    return row | dict(example=[texts[0][-60:], got[0]])
 
 def shown(tok, task, e, k=4):
     "A prompt behind k closed examples of its task"
@@ -140,17 +194,19 @@ def main(
     rows = encode_rows(tok, [e for _,e in pairs], Template(), 256)
     alone = [tok.decode(r.ids[:r.n_prompt], skip_special_tokens=begins(tok)) for r in rows]
     texts = dict(base=alone, shots=[shown(tok, *p) for p in pairs], lora=alone, merged=alone)
-    want = {w:greedy(model, tok, texts[w], ad if w=='lora' else None, tokens)[0] for w in ('base','shots','lora')}
+    want = {w:greedy(model, tok, texts[w], ad if w=='lora' else None, tokens).texts for w in ('base','shots','lora')}
     want['merged'] = want['lora']
     changed = sum(a!=b for a,b in zip(want['base'], want['lora'])); say('changed by the adapter:', changed)
     runs = [r for r in read_json(out).get('runs', []) if r['base']!=base] if Path(out).exists() else []
     run = dict(base=base, steps=steps, tokens=tokens, seed=0, device='cpu', commit=this_commit(), versions=versions('xllamacpp'),
-        changed_by_the_adapter=changed, rows=[])
+        changed_by_the_adapter=changed, apart_from_loader=0., rows=[])
     with tempfile.TemporaryDirectory() as d:
         template = from_package(PACKAGED[base], d)
         lora = save_gguf_lora(ad, f'{d}/a.gguf', model.config)
         for kind in kinds.split(','):
             for what,(f,l) in made(kind, model, template, ad, lora, d).items():
-                row = compare(f, l, ad if l else None, want[what], model, tok, texts[what], tokens)
+                if what=='base': run['apart_from_loader'] = max(run['apart_from_loader'], apart_from_loader(f, model))
+                rounds = kind=='Q8_0' and what in ('base','lora')
+                row = compare(f, l, ad if l else None, want[what], model, tok, texts[what], tokens, rounds)
                 run['rows'].append(dict(kind=kind, what=what) | row); say(run['rows'][-1])
                 write_json(out, dict(made_by='experiments/gguf_llama.py', runs=runs+[run]))
