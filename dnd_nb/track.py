@@ -19,12 +19,15 @@ def _class(name):
     return known[name]
 
 # %% ../nbs/01b_track.ipynb #99cda272
+_places = dict(wandb='dir', swanlab='logdir', dvclive='dir') # their own names for a folder, which Accelerate passes on
+
 def _opened(name, run, folder, config, **kw):
     "One tracker with the settings of a run"
     if not isinstance(name, str): return name # a GeneralTracker of one's own
     from accelerate import PartialState
     PartialState() # its trackers log on the main process only, and ask which one that is
     c = _class(name)
+    if name in _places: kw = {_places[name]:str(folder)} | kw
     t = c(run, logging_dir=str(folder), **kw) if c.requires_logging_directory else c(run, **kw)
     getattr(t, 'start', lambda: None)() # newer versions of Accelerate open it here
     t.store_init_configuration(config)
