@@ -308,12 +308,18 @@ def _fresh_lines():
 # %% ../nbs/01a_crew.ipynb #3bc5f07b
 class _Stopped(KeyboardInterrupt): "A signal asked this process to end"
 
+def _deaf(): signal.signal(signal.SIGINT, signal.SIG_IGN) # while Python ends
+
 @contextmanager
 def _stoppable():
-    "SIGTERM and SIGHUP inside the block end it as Ctrl-C does"
-    def stop(n, frame): raise _Stopped(n)
-    old = {}
-    for n in ('SIGTERM','SIGHUP'):
+    "SIGTERM and SIGHUP inside the block end it as Ctrl-C does; what comes within a second of it is the same wish"
+    old,at = {},[]
+    def stop(n, frame):
+        if at and time.monotonic()-at[-1]<1: return # files are being tidied up
+        if not at: atexit.register(_deaf)
+        at.append(time.monotonic())
+        raise _Stopped(n)
+    for n in ('SIGINT','SIGTERM','SIGHUP'):
         try:
             if signal.getsignal(getattr(signal, n))!=signal.SIG_IGN: # as under nohup, which has to go on
                 old[n] = signal.signal(getattr(signal, n), stop)
@@ -375,6 +381,12 @@ def _foreseen(e): # does its one line say enough? What is not loaded was not rai
     return isinstance(e, (ValueError, OSError, OtherFailed, *ours)) or _short(e) or 'memory' in str(e)
 
 # %% ../nbs/01a_crew.ipynb #312e49a2
+def _flushed(): # what is wrong with standard output
+    try: sys.stdout.flush()
+    except OSError as e: # a full disk, or a reader that has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1) # what Python would try again at its end
+        return f'error: standard output cannot be written: {e.strerror}'
+
 @contextmanager
 def one_line_errors():
     "An error ends the command with one line and an exit code; a warning is one line. `DND_NB_DEBUG` shows where"
@@ -385,19 +397,18 @@ def one_line_errors():
         # threads that wait by spinning for long take the core from those they wait for, if anything else runs
         os.environ.setdefault(k, v)
     said = None
-    try:
-        with _fresh_lines(), _stoppable(): yield
-    except KeyboardInterrupt as e:
-        print('stopped; what was finished is kept, and the same command goes on from there', file=sys.stderr)
-        said = 128+e.args[0] if isinstance(e, _Stopped) else 130
-    except Exception as e:
-        if os.environ.get('DND_NB_DEBUG'): raise
-        said = (f'error: {_words(e)}' if _foreseen(e)
-                else f'error: {type(e).__name__}: {_words(e)[:300]} (not foreseen; DND_NB_DEBUG=1 shows where)')
-    try: sys.stdout.flush()
-    except OSError as e: # a full disk, or a reader that has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1) # what Python would try again at its end
-        said = said or f'error: standard output cannot be written: {e.strerror}'
+    with _stoppable():
+        try:
+            with _fresh_lines(): yield
+        except KeyboardInterrupt as e:
+            print('stopped; what was finished is kept, and the same command goes on from there', file=sys.stderr)
+            said = 128+e.args[0] if isinstance(e, _Stopped) else 130
+        except Exception as e:
+            if os.environ.get('DND_NB_DEBUG'): raise
+            said = (f'error: {_words(e)}' if _foreseen(e)
+                    else f'error: {type(e).__name__}: {_words(e)[:300]} (not foreseen; DND_NB_DEBUG=1 shows where)')
+        unsaid = _flushed()
+        said = unsaid if said is None else said
     if said is not None: raise SystemExit(said)
 
 # %% ../nbs/01a_crew.ipynb #a7d646ce
