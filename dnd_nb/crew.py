@@ -310,12 +310,19 @@ class _Stopped(KeyboardInterrupt): "A signal asked this process to end"
 
 def _deaf(): signal.signal(signal.SIGINT, signal.SIG_IGN) # while Python ends
 
+def _soon(h, t): # handler h, but not within a second of t: until then it is the same wish, and files are tidied up
+    def f(n, frame):
+        if time.monotonic()-t<1: return
+        signal.signal(n, h)
+        return h(n, frame) if callable(h) else os.kill(os.getpid(), n)
+    return f
+
 @contextmanager
 def _stoppable():
     "SIGTERM and SIGHUP inside the block end it as Ctrl-C does; what comes within a second of it is the same wish"
     old,at = {},[]
     def stop(n, frame):
-        if at and time.monotonic()-at[-1]<1: return # files are being tidied up
+        if at and time.monotonic()-at[-1]<1: return
         if not at: atexit.register(_deaf)
         at.append(time.monotonic())
         raise _Stopped(n)
@@ -326,7 +333,7 @@ def _stoppable():
         except (ValueError, AttributeError): pass # not in the main thread; not on this system
     try: yield
     finally:
-        for n,h in old.items(): signal.signal(getattr(signal, n), h)
+        for n,h in old.items(): signal.signal(getattr(signal, n), _soon(h, at[-1]) if at else h)
 
 # %% ../nbs/01a_crew.ipynb #f4e84997
 def sound_streams():

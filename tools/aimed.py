@@ -264,7 +264,7 @@ AIMED = [
 ('the answer shown where the prompt alone is', "return a if answers=='prompt+answer' or answers=='mix' and rng.random()<.5 else p", 'return a or p'),
 ('a condition padded with rows that are read', 'return x.mean(1) if mask is None else masked_mean(x, mask)', 'return x.mean(1)'),
 ('the first prompt for the condition', "return (mean_pool(x, mask), None) if takes=='vector' else (x, mask)", "return (x[:,0], None) if takes=='vector' else (x, mask)"),
-('a metric that a row lacks is averaged all the same', 'if not np.isnan(v).any(): res[t] = (v,w)', 'res[t] = (np.nan_to_num(v),w)'),
+('a metric that a row lacks is averaged all the same', "if not np.isnan(v).any(): res[t] = v,(", 'res[t] = np.nan_to_num(v),('),
 ('other draws for another source', "rng = np.random.default_rng(_seed(seed,t,'conditions',len(v)))", "rng = np.random.default_rng(_seed(seed,t,'conditions',float(v.sum())))"),
 ('fewer families drawn than there are', 'return rng.multinomial(k, np.full(k, 1/k), n)[:,list(family)]', 'return rng.multinomial(max(1,k-1), np.full(k, 1/k), n)[:,list(family)]'),
 ('intervals of too few families', 'and min(g[c].nunique() for g in parts)>=least),', 'and max(g[c].nunique() for g in parts)>=least),'),
