@@ -128,6 +128,24 @@ def masked_mean(
     m = mask.unsqueeze(-1).to(h.dtype)
     return (h*m).sum(1)/m.sum(1).clamp(min=1)
 
+# %% ../nbs/06_encoder.ipynb #023f919d
+_LOCAL = dict(local_files_only=True, trust_remote_code=False)
+
+def _hf_loaded(name): # (model, tokenizer) from a folder, a package or the Hub
+    from transformers import AutoModel, AutoTokenizer
+    folder = find_weights(str(name))
+    safe_base(folder)
+    try:
+        with quiet():
+            (model,info),tok = AutoModel.from_pretrained(folder, use_safetensors=True, output_loading_info=True,
+                **_LOCAL),AutoTokenizer.from_pretrained(folder, **_LOCAL)
+    except Exception as e:
+        raise ValueError(f'{folder}: no encoder that can be read ({type(e).__name__}: '
+                         f'{" ".join(str(e).split())[:200]}); fetch it again') from None
+    whole(info, folder, r'(^|\.)pooler\.|^(lm_head|cls|score|classifier)\.') # heads, which no pooling here reads
+    tokens_fit(tok, model, folder)
+    return model,tok
+
 # %% ../nbs/06_encoder.ipynb #5f9a56bd
 class HFEncoder(Encoder):
     "Hidden states of a Hugging Face encoder: [CLS], mean, or every token"
@@ -140,33 +158,23 @@ class HFEncoder(Encoder):
         **kw):
         if pooling not in ('cls','mean','tokens'):
             raise ValueError(f'pooling {pooling!r}: expected cls, mean or tokens')
-        if isinstance(model, (str,Path)):
-            from transformers import AutoModel, AutoTokenizer
-            name,folder = name or str(model),find_weights(str(model))
-            safe_base(folder)
-            kw = dict(local_files_only=True, trust_remote_code=False)
-            try:
-                with quiet():
-                    (model,info),tok = AutoModel.from_pretrained(folder, use_safetensors=True, output_loading_info=True,
-                        **kw),AutoTokenizer.from_pretrained(folder, **kw)
-            except Exception as e:
-                raise ValueError(f'{folder}: no encoder that can be read ({type(e).__name__}: '
-                                 f'{" ".join(str(e).split())[:200]}); fetch it again') from None
-            # heads, which no pooling here reads
-            whole(info, folder, r'(^|\.)pooler\.|^(lm_head|cls|score|classifier)\.')
-            tokens_fit(tok, model, folder)
+        if isinstance(model, (str,Path)): # how it was read is in its fingerprint
+            name,(model,tok),kw = name or str(model),_hf_loaded(model),kw | _LOCAL
         self.tok,self.pooling,self.max_len,self.tokens = tok,pooling,max_len,pooling=='tokens'
         super().__init__(f'{name or base_id(model)}-{pooling}', model.config.hidden_size, model, pooling=pooling,
             max_len=max_len, **kw)
 
-    def _encode(self, prompts):
-        b = self.tok(prompts, padding=True, truncation=True, max_length=self.max_len,
-            return_tensors='pt').to(self.model.device)
-        h,m = self.model(**b).last_hidden_state,b['attention_mask']
-        if self.pooling=='mean': return masked_mean(h, m)
-        first = m.argmax(1) # where the text begins, on whichever side the padding is
-        return (h[torch.arange(len(h), device=h.device),first] if self.pooling=='cls'
-                else [x[k.bool()] for x,k in zip(h,m)])
+
+# %% ../nbs/06_encoder.ipynb #80a2e7b4
+@patch
+def _encode(self:HFEncoder, prompts):
+    b = self.tok(prompts, padding=True, truncation=True, max_length=self.max_len,
+        return_tensors='pt').to(self.model.device)
+    h,m = self.model(**b).last_hidden_state,b['attention_mask']
+    if self.pooling=='mean': return masked_mean(h, m)
+    first = m.argmax(1) # where the text begins, on whichever side the padding is
+    return (h[torch.arange(len(h), device=h.device),first] if self.pooling=='cls'
+            else [x[k.bool()] for x,k in zip(h,m)])
 
 # %% ../nbs/06_encoder.ipynb #786926e0
 class _Done(Exception): "Raised by a hook when the layer wanted is reached"

@@ -244,16 +244,6 @@ class Condition(nn.Module):
                              'encoder used?')
         x = x.to(self.null.dtype)
         return F.layer_norm(x, (d,)) if self.norm else x
-    def set_stats(self,
-        x, # [n ≥ 2, d], of the training tasks
-    ):
-        "Centre and scale each feature as these conditions do"
-        if x.ndim!=2 or len(x)<2:
-            raise ValueError(f'conditions are {list(x.shape)}, expected [2 or more, {len(self.null)}]: the spread '
-                             'between them is wanted')
-        x = self.plain(x)
-        self.mean.copy_(x.mean(0)); self.std.copy_(x.std(0).clamp(min=1e-5))
-        return self
     def forward(self,
         x, # [n, …, d]
     ):
@@ -264,6 +254,19 @@ class Condition(nn.Module):
             gone = self.draw(torch.rand, x)<self.drop
             x = torch.where(gone.view(-1, *[1]*(x.ndim-1)), self.null, x)
         return x
+
+# %% ../nbs/07_generator.ipynb #ec4ada38
+@patch
+def set_stats(self:Condition,
+    x, # [n ≥ 2, d], of the training tasks
+):
+    "Centre and scale each feature as these conditions do"
+    if x.ndim!=2 or len(x)<2:
+        raise ValueError(f'conditions are {list(x.shape)}, expected [2 or more, {len(self.null)}]: the spread '
+                         'between them is wanted')
+    x = self.plain(x)
+    self.mean.copy_(x.mean(0)); self.std.copy_(x.std(0).clamp(min=1e-5))
+    return self
 
 # %% ../nbs/07_generator.ipynb #b033792d
 class _Block(nn.Module):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 import json
 import numpy as np, torch
-from fastcore.basics import GetAttr
+from fastcore.basics import GetAttr, patch
 from .io.files import sha256
 from .io.blobs import Blobs
 from .reader import Features, Reader
@@ -43,25 +43,32 @@ class Kept(GetAttr):
         if not hasattr(self, '_mark'): self._mark = self.reader.fingerprint
         return self._mark
 
-    def read(self,
-        examples:list, # of Example
-        device=None, # where to keep the features; as the reader's own `read` if None
-    )->Features: # [n]
-        "Each example by itself, from the file where it is there"
-        out = []
-        for i in range(0, len(examples), self.batch): out.append(self._some(examples[i:i+self.batch]))
-        f = Features.cat(out)
-        return f.to(device or getattr(self.reader, 'model', f.whole).device)
 
-    def _some(self, examples):
-        names = [self.name_of(e) for e in examples]
-        have = self.blobs.get(names)
-        new = {n:e for n,e in zip(names, examples) if n not in have}
-        if new:
-            f = self.reader.read(list(new.values()), device='cpu')
-            made = {n: _to_bytes(f.whole[i], f.layers[i]) for i,n in enumerate(new)}
-            self.blobs.put(made); have |= made
-        g,L,w = self.reader.width
-        parts = [_from_bytes(have[n], g, L, w) for n in names]
-        known = torch.tensor([e.answer is not None for e in examples])
-        return Features(torch.stack([a for a,_ in parts]), torch.stack([b for _,b in parts]), known, self.reader.cut)
+# %% ../nbs/06b_kept.ipynb #e0fc90a2
+@patch
+def _bytes_of(self:Kept, examples): # name → features, from the file or read and put there
+    names = {self.name_of(e):e for e in examples}
+    have = self.blobs.get([*names])
+    new = {n:e for n,e in names.items() if n not in have}
+    if new:
+        f = self.reader.read(list(new.values()), device='cpu')
+        made = {n: _to_bytes(f.whole[i], f.layers[i]) for i,n in enumerate(new)}
+        self.blobs.put(made); have |= made
+    return have
+
+# %% ../nbs/06b_kept.ipynb #e170b9ba
+@patch
+def _some(self:Kept, examples):
+    have = self._bytes_of(examples)
+    parts = [_from_bytes(have[self.name_of(e)], *self.reader.width) for e in examples]
+    known = torch.tensor([e.answer is not None for e in examples])
+    return Features(torch.stack([a for a,_ in parts]), torch.stack([b for _,b in parts]), known, self.reader.cut)
+
+@patch
+def read(self:Kept,
+    examples:list, # of Example
+    device=None, # where to keep the features; as the reader's own `read` if None
+)->Features: # [n]
+    "Each example by itself, from the file where it is there"
+    f = Features.cat([self._some(examples[i:i+self.batch]) for i in range(0, len(examples), self.batch)])
+    return f.to(device or getattr(self.reader, 'model', f.whole).device)

@@ -193,29 +193,39 @@ class Zoo:
     def tasks(self)->list:
         "Names of the tasks, in the manifest's order"
         return list(self._of)
-    @property
-    def probes(self):
-        "The probe set of the deltas, or None"
-        p = self.manifest.get('probes')
-        return ProbeSet.from_dict(p, f'{self.folder}/manifest.json, probes') if p else None
-    def of(self,
-        task, # its name
-    )->list:
-        "Numbers of a task's entries"
-        return list(self._of.get(task, ()))
-    def last(self)->list:
-        "Number of each task's last checkpoint"
-        return [max(o, key=lambda i: self.entries[i]['step']) for o in self._of.values()]
-    def only(self,
-        tasks, # their names
-    )->Zoo:
-        "This zoo as far as these tasks go: what lies outside cannot be seen through it"
-        res,tasks = copy.copy(self),set(tasks)
-        res.entries = [e for e in self.entries if e['task'] in tasks]
-        return res
     def __len__(self): return len(self.entries)
     def __repr__(self):
         return f'Zoo({self.folder.name}: {len(self)} checkpoints of {len(self.tasks)} tasks, {self.spec})'
+
+# %% ../nbs/04a_zoo.ipynb #be9b9481
+@patch(as_prop=True)
+def probes(self:Zoo):
+    "The probe set of the deltas, or None"
+    p = self.manifest.get('probes')
+    return ProbeSet.from_dict(p, f'{self.folder}/manifest.json, probes') if p else None
+
+# %% ../nbs/04a_zoo.ipynb #c0e1cf4e
+@patch
+def of(self:Zoo,
+    task, # its name
+)->list:
+    "Numbers of a task's entries"
+    return list(self._of.get(task, ()))
+
+@patch
+def last(self:Zoo)->list:
+    "Number of each task's last checkpoint"
+    return [max(o, key=lambda i: self.entries[i]['step']) for o in self._of.values()]
+
+# %% ../nbs/04a_zoo.ipynb #a79db848
+@patch
+def only(self:Zoo,
+    tasks, # their names
+)->Zoo:
+    "This zoo as far as these tasks go: what lies outside cannot be seen through it"
+    res,tasks = copy.copy(self),set(tasks)
+    res.entries = [e for e in self.entries if e['task'] in tasks]
+    return res
 
 # %% ../nbs/04a_zoo.ipynb #21cb0d29
 @patch

@@ -21,30 +21,41 @@ class _Decoding:
     def __init__(self, lean, prompts, owner, x, eos, max_new):
         self.lean,self.eos,lens,dev = lean,eos,np.array([len(p) for p in prompts]),lean.device
         # the last token only marks where the prompt ends
-        pk,kv = pack([Row(p+[eos], len(p)) for p in prompts], owner, device=dev, backward=False),[]
-        per = np.bincount(owner)
-        ab = lean._pairs(x.to(lean.dtype)[pk.owner] if len(x)>1 else x.to(lean.dtype))
-        def attend(q, k, v): kv.append((k,v)); return _attention(q, k, v, pk)
-        h = lean._run(F.embedding(pk.ids, lean.model.get_input_embeddings().weight), pk.pos, zip(lean.layers, ab),
-            attend).index_select(0, pk.at)
-        row,n = torch.repeat_interleave(torch.arange(len(lens), device=dev),
-            torch.from_numpy(lens+1).to(dev))[pk.src],torch.from_numpy(lens).to(dev)
-        real = (pk.pos<n[row])&(pk.src!=pk.src.roll(1)) # filling repeats the token before it
-        row,src,T = row[real],real.nonzero()[:,0],int(lens.max())
-        def lay(t): # [N, heads, d] → [rows, heads, T + max_new, d]
-            res = t.new_zeros(len(lens), t.shape[1], T+max_new, t.shape[2])
-            res[row,:,pk.pos[real]+T-n[row]] = t[src]
-            return res
-        self.kv = [(lay(k),lay(v)) for k,v in kv]
-        self.ab = (ab if len(x)==1 else lean._pairs(x.to(lean.dtype)) if (per==per[0]).all()
-                   else lean._pairs(x.to(lean.dtype)[torch.from_numpy(owner).to(dev)]))
+        pk = pack([Row(p+[eos], len(p)) for p in prompts], owner, device=dev, backward=False)
+        n,T,per,x = torch.from_numpy(lens).to(dev),int(lens.max()),np.bincount(owner),x.to(lean.dtype)
+        h,kv,ab = self._read(pk, x)
+        self.kv = self._laid(pk, kv, n, T, max_new)
+        self.ab = (ab if len(x)==1 else lean._pairs(x) if (per==per[0]).all()
+                   else lean._pairs(x[torch.from_numpy(owner).to(dev)]))
         self.pos,self.at,self.t = n.clone(),torch.tensor([T], device=dev),torch.zeros(1, dtype=torch.long, device=dev)
         self.seen = torch.arange(T+max_new, device=dev)>=T-n[:,None]
         self.seen[:,T:] = False
-        self.done,self.out = torch.zeros(len(lens), dtype=torch.bool, device=dev),torch.full((len(lens),max_new), eos,
-            device=dev)
+        self.done = torch.zeros(len(lens), dtype=torch.bool, device=dev)
+        self.out = torch.full((len(lens),max_new), eos, device=dev)
         self.ids = torch.empty_like(n)
         self.write(h)
+
+# %% ../../nbs/fast/decoding.ipynb #51619473
+@patch
+def _read(self:_Decoding, pk, x): # the prompts: (each one's last state, keys and values a layer, adapters)
+    lean,kv = self.lean,[]
+    ab = lean._pairs(x[pk.owner] if len(x)>1 else x)
+    def attend(q, k, v): kv.append((k,v)); return _attention(q, k, v, pk)
+    h = lean._run(F.embedding(pk.ids, lean.model.get_input_embeddings().weight), pk.pos, zip(lean.layers, ab),
+        attend)
+    return h.index_select(0, pk.at),kv,ab
+
+# %% ../../nbs/fast/decoding.ipynb #fe8bf542
+@patch
+def _laid(self:_Decoding, pk, kv, n, T, max_new): # a stream as rows that end in one column, with room for new tokens
+    row = torch.repeat_interleave(torch.arange(len(n), device=n.device), n+1)[pk.src]
+    real = (pk.pos<n[row])&(pk.src!=pk.src.roll(1)) # filling repeats the token before it
+    row,src = row[real],real.nonzero()[:,0]
+    def lay(t): # [N, heads, d] → [rows, heads, T + max_new, d]
+        res = t.new_zeros(len(n), t.shape[1], T+max_new, t.shape[2])
+        res[row,:,pk.pos[real]+T-n[row]] = t[src]
+        return res
+    return [(lay(k),lay(v)) for k,v in kv]
 
 # %% ../../nbs/fast/decoding.ipynb #dfe71033
 @patch
