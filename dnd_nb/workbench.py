@@ -170,8 +170,10 @@ def typed(
     rows, # of a table: [prompt, answer], or a DataFrame of these
 )->list: # of Example
     "Examples from a table's cells; an empty answer is one that is not known"
-    rows = rows.values.tolist() if hasattr(rows, 'values') else rows
-    cells = [[str(c).strip() if c is not None and c==c else '' for c in (*r, '', '')[:2]] for r in rows or []]
+    rows = rows.values.tolist() if hasattr(rows, 'iloc') else rows or []
+    if not isinstance(rows, (list,tuple)) or not all(isinstance(r, (list,tuple)) for r in rows):
+        raise ValueError('rows: expected a list of [prompt, answer]')
+    cells = [[str(c).strip() if c is not None and c==c else '' for c in (*r, '', '')[:2]] for r in rows]
     if bad := next((a for p,a in cells if a and not p), None):
         raise ValueError(f'answer {bad!r} has no prompt: fill in its prompt or empty the row')
     return [Example(p, a or None) for p,a in cells if p]
