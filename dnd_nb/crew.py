@@ -57,25 +57,36 @@ class Crew:
     def main(self)->bool:
         "Is this the process that writes what there is one of?"
         return self.rank==0
-    def mine(self,
-        xs, # the same on all processes
-    )->list:
-        "This process's share of a list that all have"
-        return list(xs)[self.rank::self.size]
-    def share(self,
-        x, # anything that pickle can write
-    )->list:
-        "What each process passed, on all of them, in order"
-        return [x] if self.size==1 else _gather(x, self.size)
-    def sum(self,
-        x, # tensor of the same shape on all processes
-    ):
-        "A tensor, added up over the processes"
-        return x if self.size==1 else _add(x)
-    def wait(self):
-        "Go on when all are here"
-        self.share(None)
     def __repr__(self): return f'Crew(process {self.rank} of {self.size})'
+
+# %% ../nbs/01a_crew.ipynb #3e84b9d8
+@patch
+def mine(self:Crew,
+    xs, # the same on all processes
+)->list:
+    "This process's share of a list that all have"
+    return list(xs)[self.rank::self.size]
+
+# %% ../nbs/01a_crew.ipynb #4740d9af
+@patch
+def share(self:Crew,
+    x, # anything that pickle can write
+)->list:
+    "What each process passed, on all of them, in order"
+    return [x] if self.size==1 else _gather(x, self.size)
+
+# %% ../nbs/01a_crew.ipynb #e298216a
+@patch
+def sum(self:Crew,
+    x, # tensor of the same shape on all processes
+):
+    "A tensor, added up over the processes"
+    return x if self.size==1 else _add(x)
+
+@patch
+def wait(self:Crew):
+    "Go on when all are here"
+    self.share(None)
 
 # %% ../nbs/01a_crew.ipynb #ff0f1bc3
 def own_device()->str:
@@ -317,6 +328,7 @@ def _soon(h, t): # handler h, but not within a second of t: until then it is the
         return h(n, frame) if callable(h) else os.kill(os.getpid(), n)
     return f
 
+# %% ../nbs/01a_crew.ipynb #d5a9a647
 @contextmanager
 def _stoppable():
     "SIGTERM and SIGHUP inside the block end it as Ctrl-C does; what comes within a second of it is the same wish"
@@ -372,6 +384,7 @@ SHORT = ('out of memory', "can't allocate memory", 'cannot allocate memory', 'no
 def _short(e)->bool: # of memory?
     return isinstance(e, MemoryError) or any(w in str(e).lower() for w in SHORT)
 
+# %% ../nbs/01a_crew.ipynb #90153a6d
 def _words(e)->str: # one line
     if type(e).__str__ is OSError.__str__ and isinstance(e, OSError) and e.errno and e.strerror: e = _refused(e)
     s = ' '.join(str(e).split()).encode(errors='replace').decode()
@@ -394,6 +407,7 @@ def _flushed(): # what is wrong with standard output
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1) # what Python would try again at its end
         return f'error: standard output cannot be written: {e.strerror}'
 
+# %% ../nbs/01a_crew.ipynb #e76f21a8
 @contextmanager
 def one_line_errors():
     "An error ends the command with one line and an exit code; a warning is one line. `DND_NB_DEBUG` shows where"

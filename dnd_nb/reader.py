@@ -276,20 +276,24 @@ class TextReader(Reader):
     def fingerprint(self)->str:
         "SHA-256 of everything that changes a feature"
         return sha256(f'{self.encoder.fingerprint}\n{self.template}')
-    def read(self,
-        examples, # n of Example
-        device='cpu', # where the features go
-    )->Features:
-        "Each example by itself"
-        known = torch.tensor([e.answer is not None for e in examples])
-        whole = torch.zeros(len(examples), 2*self.encoder.dim)
-        whole[:,:self.encoder.dim] = self.encoder.encode([e.prompt for e in examples])
-        if known.any():
-            whole[known,self.encoder.dim:] = self.encoder.encode([''.join(self.template.render(e))
-                for e in examples if e.answer is not None])
-        whole = whole*self.encoder.dim**.5 # unit vectors as long as the base reader's
-        return Features(whole.to(device).half(), torch.zeros(len(examples),0,0, device=device).half(), known.to(device),
-            self.cut)
+
+
+# %% ../nbs/06a_reader.ipynb #5bd5ab80
+@patch
+def read(self:TextReader,
+    examples, # n of Example
+    device='cpu', # where the features go
+)->Features:
+    "Each example by itself"
+    known = torch.tensor([e.answer is not None for e in examples])
+    whole = torch.zeros(len(examples), 2*self.encoder.dim)
+    whole[:,:self.encoder.dim] = self.encoder.encode([e.prompt for e in examples])
+    if known.any():
+        whole[known,self.encoder.dim:] = self.encoder.encode([''.join(self.template.render(e))
+            for e in examples if e.answer is not None])
+    whole = whole*self.encoder.dim**.5 # unit vectors as long as the base reader's
+    return Features(whole.to(device).half(), torch.zeros(len(examples),0,0, device=device).half(), known.to(device),
+        self.cut)
 
 # %% ../nbs/06a_reader.ipynb #bce597fa
 @patch

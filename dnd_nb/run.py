@@ -128,15 +128,6 @@ class Run:
     def held_out(self)->list:
         "Names of tasks that nothing was trained or chosen on, as `dnd_train --held-out` was told"
         return self.config.get('held_out', [])
-    @property
-    def log(self):
-        "One row a step"
-        import pandas as pd
-        df = pd.read_json(self.folder/'log.jsonl', lines=True)
-        if not {'step','stage','loss'}<=set(df):
-            raise ValueError(f'{self.folder/"log.jsonl"}: expected a step, a stage and a loss in every line; train the '
-                             'run again, or restore the file')
-        return df
     def __repr__(self):
         kept = f'kept step {self.selected["step"]}, strength {self.strength:g}'
         return f'Run({self.folder.name}: {self.gen!r}, {kept})'
@@ -184,3 +175,14 @@ def plot(self:Run):
         ax.set(title=f'{s}\n(lower is better)', xlabel='optimiser step', ylabel=label)
     plt.tight_layout()
     return fig
+
+# %% ../nbs/09b_run.ipynb #993f2b08
+@patch(as_prop=True)
+def log(self:Run):
+    "One row a step"
+    import pandas as pd
+    df = pd.read_json(self.folder/'log.jsonl', lines=True)
+    if not {'step','stage','loss'}<=set(df):
+        raise ValueError(f'{self.folder/"log.jsonl"}: expected a step, a stage and a loss in every line; train the '
+                         'run again, or restore the file')
+    return df

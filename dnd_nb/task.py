@@ -83,6 +83,15 @@ def each_choice(self:Example)->list: # one Example a choice, in order; [self] if
     "This row answered every possible way, for scoring by likelihood"
     return [replace(self, answer=c) for c in self.choices or [self.answer]]
 
+# %% ../nbs/02_task.ipynb #278c830e
+def _fault(part, rows): # why a task cannot have these rows, or ''
+    if not rows: return f'no {part} rows; it needs at least one'
+    if bad := [r for r in rows if not isinstance(r, Example)]:
+        return f'{part} holds a {type(bad[0]).__name__}, expected Example; build rows with Example(prompt, answer)'
+    if unknown := [r for r in rows if r.answer is None]:
+        return f'{part} row {unknown[0].prompt!r} has no answer; fill it in or drop the row'
+    return ''
+
 # %% ../nbs/02_task.ipynb #2f7db20f
 @dataclass
 class Task:
@@ -97,15 +106,7 @@ class Task:
         try: check_name(self.name)
         except ValueError as e: raise TaskError(str(e)) from None
         for part in ('train','test'):
-            rows = getattr(self, part)
-            if not rows: raise TaskError(f'task {self.name}: no {part} rows; it needs at least one')
-            bad = [r for r in rows if not isinstance(r, Example)]
-            if bad:
-                raise TaskError(f'task {self.name}: {part} holds a {type(bad[0]).__name__}, expected Example; build '
-                                'rows with Example(prompt, answer)')
-            if unknown := [r for r in rows if r.answer is None]:
-                raise TaskError(f'task {self.name}: {part} row {unknown[0].prompt!r} has no answer; fill it in or '
-                                'drop the row')
+            if bad := _fault(part, getattr(self, part)): raise TaskError(f'task {self.name}: {bad}')
 
     @property
     def prompts(self)->list:

@@ -17,6 +17,21 @@ from fastcore.foundation import L
 
 from ..task import Example, TaskError, known_names, stable_seed, table_cell
 
+# %% ../../nbs/tasks/split.ipynb #bfabbb19
+def _check_roles(s): # an error that names the first task whose role is wrong
+    seen, n = {t.family for t in s.train}, Counter(t.name for r in s.roles().values() for t in r)
+    if not s.train: raise TaskError('the split leaves no training task; hold out fewer')
+    twice = [k for k,v in n.items() if v>1]
+    if twice: raise TaskError(f'task {twice[0]} has two roles in the split; give it one')
+    near = [t for t in s.held_out_far if t.family in seen | {v.family for v in s.val}]
+    if near:
+        raise TaskError(f'task {near[0].name} is held out as far, but its family {near[0].family!r} is trained or '
+                        'selected on')
+    far = [t for t in s.held_out_near if t.family not in seen]
+    if far:
+        raise TaskError(f'task {far[0].name} is held out as near, but no task of its family {far[0].family!r} is '
+                        'trained on')
+
 # %% ../../nbs/tasks/split.ipynb #f45d941e
 @dataclass
 class Split:
@@ -29,27 +44,19 @@ class Split:
 
     def __post_init__(self):
         for f in self.__dataclass_fields__: setattr(self, f, L(getattr(self, f)))
-        seen, n = {t.family for t in self.train}, Counter(t.name for r in self.roles().values() for t in r)
-        if not self.train: raise TaskError('the split leaves no training task; hold out fewer')
-        twice = [k for k,v in n.items() if v>1]
-        if twice: raise TaskError(f'task {twice[0]} has two roles in the split; give it one')
-        near = [t for t in self.held_out_far if t.family in seen | {v.family for v in self.val}]
-        if near:
-            raise TaskError(f'task {near[0].name} is held out as far, but its family {near[0].family!r} is trained or '
-                            'selected on')
-        far = [t for t in self.held_out_near if t.family not in seen]
-        if far:
-            raise TaskError(f'task {far[0].name} is held out as near, but no task of its family {far[0].family!r} is '
-                            'trained on')
+        _check_roles(self)
 
     def roles(self)->dict:
         "role → its tasks, empty roles too"
         return {f:getattr(self, f) for f in self.__dataclass_fields__}
     def __repr__(self): return 'Split(' + ', '.join(f'{k}={len(v)}' for k,v in self.roles().items() if v) + ')'
-    def _repr_markdown_(self):
-        rows = [f'| {k} | {len(v)} | {len({t.family for t in v})} | {table_cell(", ".join(t.name for t in v), 150)} |'
-            for k,v in self.roles().items() if v]
-        return '\n'.join(['| role | tasks | families | which |', '|---|---|---|---|', *rows])
+
+# %% ../../nbs/tasks/split.ipynb #744b3720
+@patch
+def _repr_markdown_(self:Split):
+    rows = [f'| {k} | {len(v)} | {len({t.family for t in v})} | {table_cell(", ".join(t.name for t in v), 150)} |'
+        for k,v in self.roles().items() if v]
+    return '\n'.join(['| role | tasks | families | which |', '|---|---|---|---|', *rows])
 
 # %% ../../nbs/tasks/split.ipynb #05d33ddc
 def _by_family(tasks)->dict: # {family: [Task]}
@@ -306,21 +313,27 @@ class Overlap:
     def by_tasks(self)->Counter:
         "(held-out task, training task, kind) → number of pairs"
         return Counter((p['held_out'], p['train'], p['kind']) for p in self.pairs)
-    def summary(self)->str:
-        "The number of prompts and of rows concerned, in one sentence"
-        if not self.pairs:
-            return f'no overlap: {self.n_held_out} held-out rows against {self.n_train} rows of training tasks'
-        (h,t,_),_ = self.by_tasks().most_common(1)[0]
-        dropped = f'; training tasks dropped whole: {", ".join(self.dropped)}' if self.dropped else ''
-        return (f'{len(self.prompts)} of {self.n_held_out} held-out prompts occur in {len(self.rows)} rows of training '
-                f'tasks (most: {h} in {t}){dropped}')
     def __repr__(self): return f'Overlap({self.summary()})'
-    def _repr_markdown_(self):
-        rows = [f'| {h} | {t} | {k} | {n} |' for (h,t,k),n in self.by_tasks().most_common(8)]
-        ex = [f'\nFor example ({p["score"]:.2f}): *{table_cell(p["held_out_prompt"],110)}* and '
-              f'*{table_cell(p["train_prompt"],110)}*' for p in sorted(self.pairs, key=lambda p: p['score'])[:1]]
-        return '\n'.join([self.summary(), '', *(['| held out | training task | kind | pairs |', '|---|---|---|---|',
-            *rows] if rows else []), *ex])
+
+# %% ../../nbs/tasks/split.ipynb #a6b17000
+@patch
+def summary(self:Overlap)->str:
+    "The number of prompts and of rows concerned, in one sentence"
+    if not self.pairs:
+        return f'no overlap: {self.n_held_out} held-out rows against {self.n_train} rows of training tasks'
+    (h,t,_),_ = self.by_tasks().most_common(1)[0]
+    dropped = f'; training tasks dropped whole: {", ".join(self.dropped)}' if self.dropped else ''
+    return (f'{len(self.prompts)} of {self.n_held_out} held-out prompts occur in {len(self.rows)} rows of training '
+            f'tasks (most: {h} in {t}){dropped}')
+
+# %% ../../nbs/tasks/split.ipynb #f444898f
+@patch
+def _repr_markdown_(self:Overlap):
+    rows = [f'| {h} | {t} | {k} | {n} |' for (h,t,k),n in self.by_tasks().most_common(8)]
+    ex = [f'\nFor example ({p["score"]:.2f}): *{table_cell(p["held_out_prompt"],110)}* and '
+          f'*{table_cell(p["train_prompt"],110)}*' for p in sorted(self.pairs, key=lambda p: p['score'])[:1]]
+    return '\n'.join([self.summary(), '', *(['| held out | training task | kind | pairs |', '|---|---|---|---|',
+        *rows] if rows else []), *ex])
 
 # %% ../../nbs/tasks/split.ipynb #d3962911
 def _flat(tasks):
