@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from .files import regular
 
 # %% auto #0
-__all__ = ['hub_name', 'find_adapters', 'adapter_folder', 'load_tensors', 'adapter_tensors', 'clean_key', 'split_tensors']
+__all__ = ['hub_name', 'whose', 'find_adapters', 'adapter_folder', 'load_tensors', 'adapter_tensors', 'clean_key',
+           'split_tensors']
 
 # %% ../../nbs/io/folders.ipynb #18565370
 def _natural(k): return [int(s) if s.isdigit() else s for s in re.split(r'(\d+)', k)]
@@ -52,12 +53,24 @@ def hub_name(
     return hit[1] if hit else str(source)
 
 # %% ../../nbs/io/folders.ipynb #da46d774
+_packed = ('.zip','.gz','.tgz','.tar','.xz','.7z')
+
 def _gone(folder):
     "What is wrong with a path that is no folder"
     p,name = Path(folder),str(folder)
+    if p.is_file() and p.suffix in _packed: return f'{p}: an archive; unpack it, and name the folder'
     if p.is_file(): return f'{p}: a file; name its folder, {p.parent}'
     if not re.fullmatch(r'\w[\w.-]*/[\w.-]+', name): return f'{name}: no such folder'
     return f"{name}: no such folder, and no adapter of that name in the Hub's cache; fetch it: hf download {name}"
+
+# %% ../../nbs/io/folders.ipynb #1b000290
+def whose(
+    config:dict, # an adapter_config.json
+)->str: # '' if it says nothing
+    "Which other program wrote an adapter that is not PEFT's, and what to do"
+    if not {'fine_tune_type','lora_parameters'} & set(config): return ''
+    return ('; lora_parameters are of MLX: merge it with mlx_lm.fuse, or write lora_a and lora_b, both transposed, '
+        'as lora_A and lora_B of PEFT, with lora_alpha = scale × r')
 
 # %% ../../nbs/io/folders.ipynb #847a4837
 def find_adapters(

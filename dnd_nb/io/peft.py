@@ -18,7 +18,7 @@ from ..adapter import Adapters, LoraSpec, apply_adapters, peft_doubts, _features
 from .files import atomic_dir, read_json, write_json, write_tensors
 from .schema import fitting
 from .folders import adapter_folder, adapter_tensors, clean_key, find_adapters, load_tensors, split_tensors
-from .folders import _extra, _few, _natural
+from .folders import _extra, _few, _natural, whose
 from .identity import only_files
 
 # %% auto #0
@@ -113,11 +113,11 @@ def _peft_config(folder, initial=None):
     "The adapter_config.json of a folder, refused by field where it asks for what a plain LoRA cannot do"
     f = Path(folder)/'adapter_config.json'
     c = fitting(read_json(f), dict, f, 'fetch or save the adapter again')
-    if c.get('peft_type')!='LORA': raise ValueError(f'{folder}: peft_type {c.get("peft_type")!r}, expected LORA')
+    if (kind := c.get('peft_type'))!='LORA': raise ValueError(f'{folder}: peft_type {kind!r}, expected LORA{whose(c)}')
     odd = [k for k,v in c.items() if k not in _harmless|_swift and v not in (None, False, '', [], {})]
     if c.get('bias','none')!='none': odd.append('bias')
     if odd: raise ValueError(f'{folder}: {", ".join(odd)} set in adapter_config.json, which a plain LoRA does not do; '
-        + 'train it as a plain LoRA, or convert it with the tool that made it')
+        'train it as a plain LoRA, or convert it with the tool that made it')
     _check_init(c, folder, initial)
     return fitting(c, _PeftFields, f, 'fetch or save the adapter again', others=True)
 

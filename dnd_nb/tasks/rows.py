@@ -9,6 +9,7 @@ __all__ = ['MOST_MB', 'KINDS', 'SOURCES', 'Table', 'short', 'kind_of', 'decode',
 
 # %% ../../nbs/tasks/rows.ipynb #c4632a5b
 import codecs, csv, gzip, io, json, random, re, sys, zlib
+from itertools import islice
 from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch as patched
@@ -121,6 +122,13 @@ def _asked(lines): # rows of lines that are by turns a question and its answer; 
         said = [l.partition(':')[2].strip() for l in lines]
         return [dict(prompt=p, answer=r) for p,r in zip(said[::2], said[1::2])]
 
+# %% ../../nbs/tasks/rows.ipynb #9763261e
+def _grid(lines): # rows of a table in Markdown; None for others
+    barred = [l.strip()[1:-1] for l in lines if re.match(r'\s*\|.*\|\s*$', l)]
+    cells = [[c.strip() for c in re.split(r'(?<!\\)\|', l)] for l in barred]
+    if len(cells)<3 or len(cells)!=len(lines) or not all(re.fullmatch(r':?-+:?', c) for c in cells[1]): return
+    return [dict(zip(cells[0], [c.replace('\\|', '|') for c in r])) for r in cells[2:]]
+
 # %% ../../nbs/tasks/rows.ipynb #dd43b80c
 def read_text(
     text:str, # one prompt a line; or blocks of lines, parted by empty lines or ---
@@ -136,6 +144,7 @@ def read_text(
     if not ps: raise TaskError(f'{name}: no prompt in it; write one a line')
     if not blocks and (rows := _asked(ps)):
         return Table(rows, name, notes=['lines of questions and answers were read in pairs'])
+    if not blocks and (rows := _grid(ps)): return Table(rows, name, notes=['a table in Markdown'])
     return Table([dict(prompt=p) for p in ps], name, notes=notes)
 
 # %% ../../nbs/tasks/rows.ipynb #8f82da37
@@ -475,14 +484,36 @@ def _gym(rest, most, seed):
     return read_gym(rest, min(most, 300), seed)
 
 # %% ../../nbs/tasks/rows.ipynb #a5141071
-def _of_object(o):
+def _of_dataset(o, split, most): # of the library datasets
+    if isinstance(o, dict):
+        s = pick_split(o, split, 'a DatasetDict')
+        return _of_dataset(o[s], None, most)
+    if hasattr(o, 'num_rows'): return _loaded(o, 'a Dataset', [], 1<<60, 0)
+    rows = list(islice(o, most)) # it streams, and may never end
+    notes = [f'the first {most:,} rows']*(len(rows)==most)
+    return Table(rows, 'an IterableDataset', _class_names(o.features or {}), notes)
+
+def _of_frame(o): # of pandas
+    if o.ndim==1: return Table([dict(prompt=str(v)) for v in o.dropna()], 'a Series')
+    if any(o.index.names): o = o.reset_index() # a named index is a column
+    return Table(o.astype(object).where(o.notna(), None).to_dict('records'), 'a DataFrame')
+
+def _of_row(r): # a text is a prompt, two are a prompt and its answer
+    if isinstance(r, str): return dict(prompt=r)
+    pair = isinstance(r, (tuple,list)) and len(r)==2 and all(isinstance(v, str) for v in r)
+    return dict(zip(('prompt','answer'), r)) if pair else r
+
+def _of_object(o, split=None, most=100_000):
     if isinstance(o, Table): return o
+    if hasattr(o, 'with_format') or isinstance(o, dict) and any(hasattr(v, 'with_format') for v in o.values()):
+        return _of_dataset(o, split, most)
     if isinstance(o, dict): return read_json_text(json.dumps(o), 'a dict')
-    if hasattr(o, 'with_format'): return _loaded(o, 'a Dataset', [], 1<<60, 0)
-    if hasattr(o, 'iloc'): return Table(o.astype(object).where(o.notna(), None).to_dict('records'), 'a DataFrame')
-    rows = [dict(prompt=r) if isinstance(r, str) else r for r in o]
+    if hasattr(o, 'iloc'): return _of_frame(o)
+    if hasattr(o, 'to_pylist') and hasattr(o, 'schema'): return _arrow(o, 'a pyarrow Table', 1<<60, 0)
+    if hasattr(o, 'to_dicts'): return Table(o.to_dicts(), 'a DataFrame')
+    rows = [_of_row(r) for r in (o.tolist() if hasattr(o, 'tolist') else o)]
     if not rows or not all(isinstance(r, dict) for r in rows):
-        raise TaskError(f'{short(o)}: expected a list of texts or dicts, with at least one')
+        raise TaskError(f'{short(o)}: expected a list of texts, of pairs of texts or of dicts, with at least one')
     return Table(json_rows(rows)[0], 'rows')
 
 # %% ../../nbs/tasks/rows.ipynb #50b8a5bf
@@ -495,7 +526,7 @@ def read_table(
     **kw, # kind, blocks, columns, see `read_file`
 )->Table:
     "Rows of whatever holds them"
-    if not isinstance(source, (str, Path)): return _few(_of_object(source), most, seed)
+    if not isinstance(source, (str, Path)): return _few(_of_object(source, split, most), most, seed)
     if '\n' in str(source): return _few(read_string(str(source), split=split, **kw), most, seed)
     source = hub_name(source)
     p = Path(source).expanduser()

@@ -213,7 +213,8 @@ def find_prompt(
     if not table.columns:
         raise TaskError(f'{table.source}: rows without a column; expected prompts, and perhaps answers')
     a,*b = table.columns
-    mend = f'--prompt-field {a!r}' + (f' --answer-field {b[0]!r}' if b else ', or --columns prompt if that is a prompt')
+    mend = f'--prompt-field {a!r}' + (f' --answer-field {b[0]!r}' if b else '')
+    if len(b)<2: mend += f'; or --columns prompt{",answer"*len(b)} if the first line is a row'
     raise TaskError(f'{table.source}: no column with a known name for prompts among {_seen(table)}; say which it is, '
         f'as {mend}')
 
