@@ -56,14 +56,14 @@ def little(n):
 def read_only(*names):
     "Folders on a read-only mount, which only this process sees; nothing is done where mounts are not allowed"
     def f(ws):
-        if ctypes.CDLL(None, use_errno=True).unshare(0x20000): return # CLONE_NEWNS
+        if ctypes.CDLL(None).unshare(0x20000): return # CLONE_NEWNS
         def mount(*a): subprocess.run(['mount', *a], check=True, capture_output=True)
         try:
             mount('--make-rprivate', '/')
             for n in names:
                 p = str(ws/n)
                 mount('--bind', p, p); mount('-o', 'remount,ro,bind', p)
-        except subprocess.CalledProcessError: return
+        except (OSError, subprocess.CalledProcessError): return
         os.chdir(ws) # the mount, not what lies under it
     return f
 
