@@ -50,6 +50,7 @@ class LoraSpec:
         return res
 
     def __post_init__(self):
+        if self.rank<1: raise ValueError(f'rank {self.rank}, expected 1 or more')
         object.__setattr__(self, 'modules', {k:tuple(v) for k,v in self.modules.items()})
         object.__setattr__(self, 'doubtful', tuple(self.doubtful))
     def to_dict(self)->dict:
@@ -175,7 +176,9 @@ def from_model(
     mods = _modules(model)
     _no_peft(mods)
     names = _targets(model, targets)
-    if not names: raise ValueError(f'targets {targets!r} name no linear module of this model')
+    if not names:
+        hint = '; give several names as a list' if ',' in str(targets) else ''
+        raise ValueError(f'targets {targets!r} name no linear module of this model{hint}')
     if targets=='all-linear' and (e := _experts(mods)):
         warnings.warn(f'{len(e)} modules of fused experts (first: {e[0]}) are left out')
     conv = any(type(mods[k]).__name__=='Conv1D' for k in names)

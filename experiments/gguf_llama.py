@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 import gguf, torch, xllamacpp
-from fastcore.script import call_parse
+from fastcore.script import call_parse, store_true
 from transformers import AutoModelForCausalLM
 from dnd_nb.adapter import Adapters, LoraSpec, apply_adapters
 from dnd_nb.crew import this_commit, versions
@@ -155,16 +155,16 @@ def otherwise(path, got, same, ad, lora, model, tok, texts, n):
     many,one = (greedy(m, tok, texts, ad, n, k).texts for k in (25, 1))
     return dict(equal_unpacked=equal(plain, same), rounded_equal=equal(got, many), rounded_itself=equal(many, one))
 
-def compare(path, lora, ad, want, model, tok, texts, n, rounds=False):
+def compare(path, lora, ad, want, model, tok, texts, n, rounds=False, once=False):
     "How many texts of llama.cpp are those of transformers, with its own weights and with the file's; and its own, computed otherwise"
     got,ids,first = theirs(path, tok, texts, lora, n)
-    again = theirs(path, tok, texts, lora, n, wide=True)[0]
+    again = None if once else theirs(path, tok, texts, lora, n, wide=True)[0]
     same = greedy(unpacked(path, model), tok, texts, ad, n)
     off = torch.tensor([abs(float(l[0,i])-v) for l,f in zip(same.logps, first) for i,v in f.items()])
     most = float(off.quantile(.95))
     clear = [i for i,c in enumerate(same.gaps) if c>most]
     part = [parting(same, i, x) for i,x in enumerate(ids) if got[i]!=same.texts[i]]
-    row = dict(equal=equal(got, want), equal_same_weights=equal(got, same.texts), equal_itself=equal(got, again), of=len(got),
+    row = dict(equal=equal(got, want), equal_same_weights=equal(got, same.texts), equal_itself=again and equal(got, again), of=len(got),
         off=middle(off), off_95=round(most, 3), clear=len(clear), equal_clear=sum(got[i]==same.texts[i] for i in clear),
         parting=sorted(round(p, 3) for p in part if p is not None))
     if rounds: row |= otherwise(path, got, same.texts, ad, lora, model, tok, texts, n)
@@ -181,11 +181,13 @@ def main(
     steps:int=16, # of the adapter's training
     base:str=SMOL, # a model that comes as a GGUF file from the package index
     kinds:str='F16,Q8_0', # of weights; any other name is the file as it came
+    what:str='base,shots,lora,merged', # which of these
     tokens:int=6, # of an answer
+    once:store_true=False, # leave out llama.cpp's second computation
     out:str='results/gguf/llama_cpp.json', # the result; runs of other bases in it stay
 ):
     "Compare greedy text"
-    torch.set_num_threads(1); t0 = time.time()
+    torch.set_num_threads(1); t0,whats = time.time(),what.split(',')
     def say(*a): print(f'{time.time()-t0:.0f} s', *a, flush=True)
     model,tok = load_base(base, torch.float32)
     tasks = builtin_tasks(n_train=16, n_test=10)[::6]
@@ -205,8 +207,9 @@ def main(
         lora = save_gguf_lora(ad, f'{d}/a.gguf', model.config)
         for kind in kinds.split(','):
             for what,(f,l) in made(kind, model, template, ad, lora, d).items():
+                if what not in whats: continue
                 if what=='base': run['apart_from_loader'] = max(run['apart_from_loader'], apart_from_loader(f, model))
                 rounds = kind=='Q8_0' and what in ('base','lora')
-                row = compare(f, l, ad if l else None, want[what], model, tok, texts[what], tokens, rounds)
+                row = compare(f, l, ad if l else None, want[what], model, tok, texts[what], tokens, rounds, once)
                 run['rows'].append(dict(kind=kind, what=what) | row); say(run['rows'][-1])
                 write_json(out, dict(made_by='experiments/gguf_llama.py', runs=runs+[run]))

@@ -142,6 +142,14 @@ def same_settings(
                          'or the same settings to go on')
 
 # %% ../../nbs/io/identity.ipynb #819c893a
+_other_heads = r'For(SequenceClassification|TokenClassification|QuestionAnswering|MultipleChoice|MaskedLM|RewardModel)$'
+
+def _mend(folder): # a model whose head is for another task lacks tensors, too
+    c = Path(folder)/'config.json'
+    kinds = read_json(c).get('architectures') if c.is_file() else None
+    other = next((k for k in kinds or () if re.search(_other_heads, k)), None)
+    return f'it was saved as {other}: name the model that it was made of' if other else 'fetch the model again'
+
 def whole(
     info:dict, # what transformers says with output_loading_info=True
     folder, # for the message
@@ -152,7 +160,7 @@ def whole(
     for k,what in said.items():
         bad = sorted(str(o[0] if isinstance(o, tuple) else o) for o in info.get(k) or ())
         bad = [o for o in bad if not (ignore and re.search(ignore, o))]
-        if bad: raise ValueError(f'{folder}: {len(bad)} tensors {what} (first: {bad[0]}); fetch the model again')
+        if bad: raise ValueError(f'{folder}: {len(bad)} tensors {what} (first: {bad[0]}); {_mend(folder)}')
     if e := info.get('error_msgs'): raise ValueError(f'{folder}: {str(e)[:200]}')
 
 # %% ../../nbs/io/identity.ipynb #670ad388
