@@ -155,6 +155,7 @@ def _as_script(script, args, folder): # of a forked process, which ends here; `f
             os.dup2(os.open(folder/name, how), i)
             setattr(sys, name, os.fdopen(i, 'w' if i else 'r', encoding='utf-8', closefd=False))
         sys.argv = [str(script), *args]
+        signal.alarm(600) # a fork that waits for a lock nobody holds would wait for ever
         try: code = runpy.run_path(str(script), run_name='__main__') and 0
         except SystemExit as e: code = e.code or 0
         except BaseException: traceback.print_exc()
