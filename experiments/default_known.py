@@ -1,6 +1,7 @@
 """What is known of the generator that comes with the package, for prompts without answers: how near they are, and how its start adapter fared.
     python experiments/default_known.py dnd_nb/default --many DIR [--judged judged.json]
-writes nearness.safetensors and known.json. Without --judged the figures are those of the first runs, results/examples."""
+writes nearness.safetensors, known.json, and the table of families in the card. Without --judged the figures are those of the study of examples, results/examples.
+Without --many nearness.safetensors stays as it is."""
 import json, random
 from pathlib import Path
 import numpy as np, pandas as pd
@@ -20,16 +21,34 @@ def from_judged(f): # judged.json of default_generator.py
     mean = lambda s: round(float(np.mean([np.mean(v) for v in d[s].values()])),4)
     return dict(nats=mean('start'), base=mean('base'), tasks=len(d['base']), families=len(d['base']), where='held-out tasks of default_generator.py')
 
-def from_tries(): # the first runs
-    d = pd.read_csv('results/examples/tries.csv.gz').query("run=='rivals' and group=='many'")
-    mean = lambda s: round(float(d[d.source==s].groupby('task').nats.mean().mean()),4)
-    return dict(nats=mean('start'), base=mean('base'), tasks=int(d.task.nunique()), families=int(d.family.nunique()), where='validation tasks, results/examples')
+def from_study(f='results/examples/many.json'): # start adapters of the study of examples
+    d = {r['source']:r for r in json.loads(Path(f).read_text())['panel'] if r['metric']=='nll'}
+    return dict(nats=d['start']['mean'], base=d['base']['mean'], tasks=d['start']['n_tasks'], families=d['start']['n_families'], where=f'held-out tasks, {f}')
+
+SOURCES = dict(base='base model', in_context_4='4 in context', generated_4='generated from 4', in_context_16='16 in context', tuned_16_10='start adapter, 10 steps on 16', generated_16_tuned_5='generated from 16, 5 steps')
+def by_family(folder='results/examples'): # markdown: what the study of examples says of generators of this kind
+    out = []
+    for g,name in (('bigbench','BIG-bench'),('many','many')):
+        r = json.loads((Path(folder)/f'{g}.json').read_text())
+        rows = [dict(family=t['family'].split(':')[0]) | {s:t[s]['nll'] for s in SOURCES} for t in r['tasks'].values()]
+        d = pd.DataFrame(rows).groupby('family').agg(['mean']).droplevel(1, axis=1)
+        n = pd.DataFrame(rows).family.value_counts()
+        if len(d)>40: d,n = pd.DataFrame([pd.DataFrame(rows)[list(SOURCES)].mean()], index=[f'all {len(d)} families']),{f'all {len(d)} families':len(rows)}
+        out += [f'| {name}: {f} ({n[f]}) | '+' | '.join(f'{v:.2f}' for v in x)+' |' for f,x in zip(d.index, d[list(SOURCES)].to_numpy())]
+    return '\n'.join(['| family (tasks) | '+' | '.join(SOURCES.values())+' |', '|---'*(len(SOURCES)+1)+'|', *out])
+
+def into_card(card, text): # between its two marks
+    a,rest = card.split('<!-- study -->\n', 1); _,b = rest.split('<!-- /study -->', 1)
+    return f'{a}<!-- study -->\n{text}\n<!-- /study -->{b}'
 
 @call_parse
 def main(out:str, many:str='', judged:str=''):
-    model,tok = load_base()
-    near = nearness(model, tok, {t.name:[e.prompt for e in t.train] for t in training_tasks(many)})
-    near.save(Path(out)/'nearness.safetensors')
-    known = dict(start=from_judged(judged) if judged else from_tries())
+    if many:
+        model,tok = load_base()
+        near = nearness(model, tok, {t.name:[e.prompt for e in t.train] for t in training_tasks(many)})
+        near.save(Path(out)/'nearness.safetensors')
+    known = dict(start=from_judged(judged) if judged else from_study())
     (Path(out)/'known.json').write_text(json.dumps(known, indent=1)+'\n')
-    print(near, known)
+    card = Path(out)/'README.md'
+    card.write_text(into_card(card.read_text(), by_family()))
+    print(known)

@@ -162,7 +162,7 @@ def _about(self:Study, **about):
 @patch
 def _by_task(self:Study, df, pairs, split): # task → source → metrics, means over draws and seeds
     fam = {t.name:t.family for f in self.folds for t in f.held}
-    fig = {m: {s: over_draws(x).mean(axis=1) for s,x in xs.items()} for m,xs in figures_of(df).items()}
+    fig = {m: {s: over_draws(x).mean(axis=1) for s,x in figures_of(df)[m].items()} for m in ('nll','accuracy')}
     def of(t):
         return {s: {m: x[s][t] for m,x in fig.items() if t in x.get(s, ())} for s in fig['nll'] if t in fig['nll'][s]}
     return {t: dict(family=fam[t], split=split, **of(t)) for t in sorted(t for _,t in pairs)}
