@@ -191,6 +191,9 @@ def gpus()->list: # of str
     return [str(i) for i in range(torch.cuda.device_count())]
 
 # %% ../nbs/01a_crew.ipynb #ae4d7226
+def _last_line(path): # whatever it wrote
+    return path.read_text(encoding='utf-8', errors='replace').strip().split('\n')[-1]
+
 def side_by_side(
     commands:dict, # name → arguments of this Python, or a function that gives them in its turn (None: nothing to do)
     jobs:int, # at a time
@@ -208,10 +211,11 @@ def side_by_side(
     def call(name, i):
         args = commands[name]() if callable(commands[name]) else commands[name]
         if args is None: return
-        env = os.environ | dict(OMP_NUM_THREADS='1') | (dict(CUDA_VISIBLE_DEVICES=devs[i%len(devs)]) if devs else {})
+        env = os.environ | dict(OMP_NUM_THREADS='1', PYTHONUTF8='1')
+        if devs: env['CUDA_VISIBLE_DEVICES'] = devs[i%len(devs)]
         with open(logs/f'{name}.log', 'a') as log:
             r = subprocess.run([sys.executable, *map(str, args)], stdout=log, stderr=subprocess.STDOUT, env=env)
-        if r.returncode: bad[name] = (logs/f'{name}.log').read_text().strip().split('\n')[-1]
+        if r.returncode: bad[name] = _last_line(logs/f'{name}.log')
     def work(i):
         while True:
             with turn:
