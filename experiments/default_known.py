@@ -8,6 +8,7 @@ import numpy as np, pandas as pd
 from fastcore.script import call_parse
 from dnd_nb.model import load_base
 from dnd_nb.near import nearness
+from dnd_nb.study.report import Resampled
 from dnd_nb.task import read_tasks
 from dnd_nb.tasks.builtin import builtin_tasks
 
@@ -41,6 +42,17 @@ def into_card(card, text): # between its two marks
     a,rest = card.split('<!-- study -->\n', 1); _,b = rest.split('<!-- /study -->', 1)
     return f'{a}<!-- study -->\n{text}\n<!-- /study -->{b}'
 
+PAIRS = (('generated_4','in_context_4'), ('generated_16','in_context_16'), ('generated_16_tuned_5','in_context_16'))
+def itself(f): # what judge_default.py says of the very generator
+    got = json.loads(Path(f).read_text())
+    def figure(s): return pd.DataFrame({(-1,-1): pd.Series({n:t['sources'][s]['nll'] for n,t in got.items()})}).rename_axis(columns=['seed','draw'])
+    names = dict(base='base model', learned_start='start adapter', in_context_4='4 in context', generated_4='generated from 4', in_context_16='16 in context', generated_16='generated from 16', generated_16_tuned_5='generated from 16, 5 steps')
+    fig = {s: figure(s) for s in names}
+    rs = Resampled(dict(nll=fig), {n:t['family'] for n,t in got.items()})
+    diff = [f'{names[a]} against {names[b]}: {d["mean"]:+.2f} [{d["lo"]:+.2f}, {d["hi"]:+.2f}]' for a,b in PAIRS for d in [rs.difference(a, b)]]
+    return (f'This very generator, on BIG-bench, {len(got)} tasks of {len({t["family"] for t in got.values()})} families, 12 rows each and one draw of examples (`experiments/judge_default.py`). No task of BIG-bench was trained on; relatives of most were, in *many*. '
+        + 'Mean nats a token: '+', '.join(f'{l} {float(fig[s].mean().iloc[0]):.2f}' for s,l in names.items())+'. '+'; '.join(diff)+' (95%, families resampled).')
+
 @call_parse
 def main(out:str, many:str='', judged:str=''):
     if many:
@@ -50,5 +62,6 @@ def main(out:str, many:str='', judged:str=''):
     known = dict(start=from_judged(judged) if judged else from_study())
     (Path(out)/'known.json').write_text(json.dumps(known, indent=1)+'\n')
     card = Path(out)/'README.md'
-    card.write_text(into_card(card.read_text(), by_family()))
+    own = Path('results/default_judged.json')
+    card.write_text(into_card(card.read_text(), '\n\n'.join([by_family(), *([itself(own)] if own.exists() else [])])))
     print(known)

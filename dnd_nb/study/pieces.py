@@ -7,9 +7,10 @@ from __future__ import annotations
 import time
 from functools import partial
 from pathlib import Path
-import numpy as np, pandas as pd
+import numpy as np, pandas as pd, torch
 from fastcore.basics import patch
 from ..crew import this_commit, versions
+from ..fast.graphs import forget_engines
 from ..io.files import Format, as_json, write_json
 from ..io.schema import schema_of
 from .generated import Study
@@ -85,6 +86,18 @@ def make(self:Study,
     there(self.piece_file(name)) # a damaged one is set aside
     self.once(self.piece_file(name), write)
 
+# %% ../../nbs/study/08_pieces.ipynb #f54b7ffe
+@patch
+def give_back(self:Study,
+    share:float=.1, # of the GPU's memory that may be kept
+)->bool: # was any given back?
+    "Give back what recorded steps keep on a GPU, where other processes may need it"
+    model = self._kept.get('world', (None,))[0]
+    if model is None or model.device.type!='cuda': return False
+    if torch.cuda.memory_reserved()<=share*torch.cuda.mem_get_info()[1]: return False
+    forget_engines(model); torch.cuda.empty_cache()
+    return True
+
 # %% ../../nbs/study/08_pieces.ipynb #bfe3d7d0
 @patch
 def run(self:Study,
@@ -99,6 +112,7 @@ def run(self:Study,
                      'still to be made: call again to go on')
             return False
         self.make(name)
+        self.give_back()
     return not self.missing()
 
 # %% ../../nbs/study/08_pieces.ipynb #362f877b
