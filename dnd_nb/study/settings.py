@@ -25,7 +25,7 @@ class StudyConfig:
     draws:int=8 # of the examples, for generated adapters and examples in context
     held:int=0 # held-out tasks of a fold and folder that are judged, one of a family before two; 0: all
     rows:int=24 # test rows a task
-    rates:tuple[float,...]=(2.5e-4,5e-4,1e-3,2e-3) # of fine-tuning
+    rates:tuple[float,...]=(2.5e-4,5e-4,1e-3,2e-3,4e-3) # of fine-tuning
     # steps, rate of the multi-task LoRA; 64 rows a step
     multitask:tuple[tuple[int,float],...]=((150,2e-3),(400,2e-3),(400,5e-4),(1000,1e-3))
     teacher_steps:int=100 # of a task's own LoRA, 8 rows a step
