@@ -49,9 +49,11 @@ def itself(f): # what judge_default.py says of the very generator
     names = dict(base='base model', learned_start='start adapter', in_context_4='4 in context', generated_4='generated from 4', in_context_16='16 in context', generated_16='generated from 16', generated_16_tuned_5='generated from 16, 5 steps')
     fig = {s: figure(s) for s in names}
     rs = Resampled(dict(nll=fig), {n:t['family'] for n,t in got.items()})
-    diff = [f'{names[a]} against {names[b]}: {d["mean"]:+.2f} [{d["lo"]:+.2f}, {d["hi"]:+.2f}]' for a,b in PAIRS for d in [rs.difference(a, b)]]
-    return (f'This very generator, on BIG-bench, {len(got)} tasks of {len({t["family"] for t in got.values()})} families, 12 rows each and one draw of examples (`experiments/judge_default.py`). No task of BIG-bench was trained on; relatives of most were, in *many*. '
-        + 'Mean nats a token: '+', '.join(f'{l} {float(fig[s].mean().iloc[0]):.2f}' for s,l in names.items())+'. '+'; '.join(diff)+' (95%, families resampled).')
+    rows = [f'| {l} | {float(fig[s].mean().iloc[0]):.2f} |' for s,l in names.items()]
+    rows += [f'| {names[a]}, against {names[b]} | {d["mean"]:+.2f} [{d["lo"]:+.2f}, {d["hi"]:+.2f}] |' for a,b in PAIRS for d in [rs.difference(a, b)]]
+    head = (f'This very generator was judged on {len(got)} tasks of BIG-bench, one of each family: 12 rows each, one draw of examples (`experiments/judge_default.py`). '
+        'No task of BIG-bench was trained on; relatives of most were, in *many*. Brackets hold 95% intervals, with families resampled.')
+    return '\n'.join([head, '', '| this generator, BIG-bench | nats a token |', '|---|---|', *rows])
 
 @call_parse
 def main(out:str, many:str='', judged:str=''):
