@@ -291,6 +291,8 @@ def describe(
     twice = len({j for _,j in near_duplicates([e.prompt for e in examples[:most]])})
     notes,table = list(getattr(examples, 'notes', [])),getattr(examples, 'table', None)
     if len(examples) > most: notes.append(f'near-duplicates looked for among {most:,} rows')
+    if len(got) > 1 and len({e.answer for e in got})==1:
+        notes.append(f'all answers are {short(got[0].answer, 30)!r}: an adapter can be right without reading the prompt')
     if table and (rest := [c for c in _unused(table, examples.shape) if c not in used]):
         notes.append(f'columns not read: {short(", ".join(map(str, rest)))}')
     return Description(table.source if table else 'examples', str(getattr(examples, 'shape', '')), len(examples),
@@ -305,7 +307,7 @@ def facts(self:Description)->list: # of str
     many = 'none' if not self.answered else 'all' if self.answered == self.rows else f'{self.answered:,}'
     shares = [f'{short(a, 30)} {s:.0%}' for a,s in self.labels.items()]
     if len(shares) > 6: shares[6:] = [f'and {len(shares)-6} more']
-    res = [f'{self.rows:,} rows, {many} with an answer']
+    res = [f'{self.rows:,} row{"s"*(self.rows!=1)}, {many} with an answer']
     if self.shape: res.append(f'read as {self.shape}')
     res.append(both('prompts', self.prompt))
     if self.answer: res.append(both('answers', self.answer))
