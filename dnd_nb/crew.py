@@ -427,7 +427,8 @@ def one_line_errors():
         try:
             with _fresh_lines(): yield
         except KeyboardInterrupt as e:
-            print('stopped; no file is half-written, and a command that keeps its progress goes on from there', file=sys.stderr)
+            print('stopped; no file is half-written, and a command that keeps its progress goes on from there',
+                file=sys.stderr)
             said = 128+e.args[0] if isinstance(e, _Stopped) else 130
         except Exception as e:
             if os.environ.get('DND_NB_DEBUG'): raise

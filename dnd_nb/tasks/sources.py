@@ -292,7 +292,8 @@ def describe(
     notes,table = list(getattr(examples, 'notes', [])),getattr(examples, 'table', None)
     if len(examples) > most: notes.append(f'near-duplicates looked for among {most:,} rows')
     if len(got) > 1 and len({e.answer for e in got})==1:
-        notes.append(f'all answers are {short(got[0].answer, 30)!r}: an adapter can be right without reading the prompt')
+        notes.append(f'all answers are {short(got[0].answer, 30)!r}: an adapter can be right without reading the '
+            'prompt')
     if table and (rest := [c for c in _unused(table, examples.shape) if c not in used]):
         notes.append(f'columns not read: {short(", ".join(map(str, rest)))}')
     return Description(table.source if table else 'examples', str(getattr(examples, 'shape', '')), len(examples),
