@@ -8,6 +8,7 @@ import numpy as np, pandas as pd
 from fastcore.script import call_parse
 from dnd_nb.model import load_base
 from dnd_nb.near import nearness
+from dnd_nb.study.pieces import tasks_of
 from dnd_nb.study.report import Resampled
 from dnd_nb.task import read_tasks
 from dnd_nb.tasks.builtin import builtin_tasks
@@ -31,7 +32,7 @@ def by_family(folder='results/examples'): # markdown: what the study of examples
     out = []
     for g,name in (('bigbench','BIG-bench'),('many','many')):
         r = json.loads((Path(folder)/f'{g}.json').read_text())
-        rows = [dict(family=t['family'].split(':')[0]) | {s:t[s]['nll'] for s in SOURCES} for t in r['tasks'].values()]
+        rows = [dict(family=t['family'].split(':')[0]) | {s:t[s]['nll'] for s in SOURCES} for t in tasks_of(r).values()]
         d = pd.DataFrame(rows).groupby('family').agg(['mean']).droplevel(1, axis=1)
         n = pd.DataFrame(rows).family.value_counts()
         if len(d)>40: d,n = pd.DataFrame([pd.DataFrame(rows)[list(SOURCES)].mean()], index=[f'all {len(d)} families']),{f'all {len(d)} families':len(rows)}

@@ -19,7 +19,7 @@ from .report import METRICS, Resampled, bars, figures_of, judged, over_draws
 from .tables import get_table, put_table, there
 
 # %% auto #0
-__all__ = ['REPORT', 'held_in', 'headline', 'write_reports']
+__all__ = ['REPORT', 'held_in', 'tasks_of', 'headline', 'write_reports']
 
 # %% ../../nbs/study/08_pieces.ipynb #39459d75
 @patch
@@ -174,12 +174,12 @@ def _about(self:Study, **about):
         commit=this_commit())
 
 @patch
-def _by_task(self:Study, df, pairs, split): # task → source → metrics, means over draws and seeds
+def _by_task(self:Study, df, pairs, split): # (task → family and split; metric → source → the mean of each task)
     fam = {t.name:t.family for f in self.folds for t in f.held}
-    fig = {m: {s: over_draws(x).mean(axis=1) for s,x in figures_of(df)[m].items()} for m in ('nll','accuracy')}
-    def of(t):
-        return {s: {m: x[s][t] for m,x in fig.items() if t in x.get(s, ())} for s in fig['nll'] if t in fig['nll'][s]}
-    return {t: dict(family=fam[t], split=split, **of(t)) for t in sorted(t for _,t in pairs)}
+    names = sorted(t for _,t in pairs)
+    fig = {m: {s: list(over_draws(x).mean(axis=1).reindex(names)) for s,x in figures_of(df)[m].items()}
+        for m in ('nll','accuracy')}
+    return {t: dict(family=fam[t], split=split) for t in names}, fig
 
 @patch
 def _costs(self:Study, df): # source → seconds to adapt to one task, tokens added to every query
@@ -200,13 +200,27 @@ def reports(self:Study, **about)->dict: # group → report
     if not len(df): return {}
     for (group,split),pairs in self.splits().items():
         r = res.setdefault(group, dict(version=2, config=self._about(**about), complete=not self.missing(),
-            missing=self.missing(), panel=[], paired=[], bars=[], tasks={}, costs=self._costs(df)))
+            missing=self.missing(), panel=[], paired=[], bars=[], tasks={}, figures={}, costs=self._costs(df)))
         mine = held_in(df, pairs)
         for k,v in self.compare(mine, split).items(): r[k] += v
-        r['tasks'] |= {f'{t} ({split})' if t in r['tasks'] else t: v
-            for t,v in self._by_task(mine, pairs, split).items()}
+        names,r['figures'][split] = self._by_task(mine, pairs, split)
+        r['tasks'] |= {f'{t} ({split})' if t in r['tasks'] else t: v for t,v in names.items()}
     for r in res.values(): r['bars'] = judged(r['bars'])
     return _tidy(res)
+
+# %% ../../nbs/study/08_pieces.ipynb #9e76b668
+def tasks_of(
+    rep:dict, # a report
+)->dict: # task → family, split, and for each source its metrics
+    "A report's figures task by task; the file has them in columns, which take less room"
+    res = {t: dict(d) for t,d in rep['tasks'].items()}
+    for split,metrics in rep['figures'].items():
+        names = [t for t,d in rep['tasks'].items() if d['split']==split] # in the order of the columns
+        for m,sources in metrics.items():
+            for s,column in sources.items():
+                for t,v in zip(names, column):
+                    if v is not None: res[t].setdefault(s, {})[m] = v
+    return res
 
 # %% ../../nbs/study/08_pieces.ipynb #2e186a83
 def headline(
@@ -222,7 +236,8 @@ def headline(
 # %% ../../nbs/study/08_pieces.ipynb #c0ac7075
 REPORT = Format('report', 1, dict(config=dict(type='object'), complete=schema_of(bool), missing=schema_of(list[str]),
     panel=schema_of(list[dict]), paired=schema_of(list[dict]), bars=schema_of(list[dict]), tasks=dict(type='object'),
-    costs=dict(type='object')), oldest=0, mend='restore a copy, or call dnd_study again, which makes it of its tables')
+    figures=dict(type='object'), costs=dict(type='object')), oldest=0,
+    mend='restore a copy, or call dnd_study again, which makes it of its tables')
 
 def write_reports(
     st:Study, # whose tables are read
