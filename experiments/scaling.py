@@ -1,7 +1,8 @@
 """How does the number of training tasks matter? Generators and multi-task LoRAs of 50, 150, 500 and all training tasks, at the same number of steps, judged on one fold's held-out families.
     python experiments/scaling.py results/scaling --bigbench DIR --many DIR [--fold fold0] [--only 150/generated_s1_d0] [--tiny]
-A size is a study of its own in WORK/SIZE and goes on where it was cut. Several processes side by side share the pieces: each takes the next one that nobody has begun. The last to end writes scaling.csv: the gain over the multi-task LoRA of the same tasks, with intervals over families and seeds."""
-import os, time
+A size is a study of its own in WORK/SIZE and goes on where it was cut. `--only` makes one piece, for several processes side by side. When all are there, scaling.csv is written: the gain over the multi-task LoRA of the same tasks, with intervals over families and seeds."""
+import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 import pandas as pd
@@ -11,7 +12,6 @@ from dnd_nb.study.pieces import Study, held_in
 from dnd_nb.study.report import Resampled, figures_of
 from dnd_nb.study.settings import configure
 from dnd_nb.study.work import by_turns
-from dataclasses import replace
 
 SIZES = (50,150,500,0) # 0: all
 SOURCES = ('start','multitask','generated_prompts','generated_1','generated_4','generated_16','generated_16_tuned_5')
@@ -29,12 +29,6 @@ def wanted(st): # of a study's pieces those that the curve needs, what others ne
     return [n for k in ('ready','fixed','generated') for n in names if n.split('/')[1].startswith(k)]
 
 def made(st, n): return (st.work/f'{n}.json').exists() if n in st.prepared() else st.piece_file(n).exists()
-
-def take(work, size, n): # is the piece ours? A claim of a process that was killed is taken away by hand
-    (Path(work)/'claims').mkdir(parents=True, exist_ok=True)
-    try: os.close(os.open(Path(work)/'claims'/f'{size}+{n.replace("/","+")}', os.O_CREAT|os.O_EXCL))
-    except FileExistsError: return False
-    return True
 
 def gains(n, st): # rows of scaling.csv
     df,fam = st.gathered(),{t.name:t.family for f in st.folds for t in f.held}
@@ -56,12 +50,11 @@ def main(out:str, bigbench:str='', many:str='', fold:str='fold0', work:str='runs
     todo = dict(studies(chosen, groups, work, settings, range(seeds), device, bool(tiny)))
     for n,st in todo.items():
         for piece in wanted(st):
-            if (only and f'{n or "all"}/{piece.split("/")[1]}'!=only) or made(st, piece) or not take(work, n, piece): continue
+            if (only and f'{n or "all"}/{piece.split("/")[1]}'!=only) or made(st, piece): continue
             if minutes and time.time()-t0>60*minutes: return print(f'stopped after {minutes:g} minutes')
-            while not all(made(st, p) for p in st.needs(piece)): time.sleep(2)
             t1 = time.time(); st.make(piece); st.give_back()
             print(f'{n or "all"}/{piece} {time.time()-t1:.0f} s', flush=True)
-    if left := [f'{n}/{p}' for n,st in todo.items() for p in wanted(st) if not made(st, p)]: return print(len(left), 'pieces are left or being made, the first:', left[0])
+    if left := [f'{n}/{p}' for n,st in todo.items() for p in wanted(st) if not made(st, p)]: return print(len(left), 'pieces are left, the first:', left[0])
     Path(out).mkdir(parents=True, exist_ok=True)
     df = pd.DataFrame([r for n,st in todo.items() for r in gains(n, st)])
     df.to_csv(Path(out)/'scaling.csv', index=False, float_format='%.4f')
